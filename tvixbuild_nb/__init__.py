@@ -1,0 +1,60 @@
+"""tvixbuild_nb: describe, preview, run and browse sandboxed builds, as Tvix's OCI build service does them.
+
+The names below are imported on first use, so that ``import tvixbuild_nb`` costs next to nothing
+and works without Jupyter and on systems that cannot build.
+"""
+
+from __future__ import annotations
+
+from importlib import import_module
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from tvixbuild_nb.build import BuildResult as BuildResult
+    from tvixbuild_nb.build import build_service_from_addr as build_service_from_addr
+    from tvixbuild_nb.build import doctor as doctor
+    from tvixbuild_nb.castore import Castore as Castore
+    from tvixbuild_nb.castore import Digest as Digest
+    from tvixbuild_nb.castore import Tree as Tree
+    from tvixbuild_nb.castore import ingest as ingest
+    from tvixbuild_nb.castore import open_castore as open_castore
+    from tvixbuild_nb.oci import Spec as Spec
+    from tvixbuild_nb.oci import SpecOptions as SpecOptions
+    from tvixbuild_nb.oci import render_spec as render_spec
+    from tvixbuild_nb.request import BuildRequest as BuildRequest
+    from tvixbuild_nb.sandbox import Run as Run
+    from tvixbuild_nb.sandbox import Sandbox as Sandbox
+
+__version__ = "0.1.0"
+
+_ROOMS = {
+    "BuildRequest": "request",
+    "BuildResult": "build",
+    "Castore": "castore",
+    "Digest": "castore",
+    "Run": "sandbox",
+    "Sandbox": "sandbox",
+    "Spec": "oci",
+    "SpecOptions": "oci",
+    "Tree": "castore",
+    "build_service_from_addr": "build",
+    "doctor": "build",
+    "ingest": "castore",
+    "open_castore": "castore",
+    "render_spec": "oci",
+}
+
+__all__ = ["__version__", *sorted(_ROOMS)]
+
+
+def __getattr__(name: str) -> Any:
+    room = _ROOMS.get(name)
+    if room is None:
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    value = getattr(import_module(f"{__name__}.{room}"), name)
+    globals()[name] = value
+    return value
+
+
+def __dir__() -> list[str]:
+    return sorted({*globals(), *_ROOMS})

@@ -1,0 +1,1 @@
+"""castore: content-addressed files and directories, as tvix-castore has them."""

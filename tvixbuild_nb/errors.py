@@ -1,0 +1,170 @@
+"""One tree of errors for the whole package.
+
+    TvixBuildError                  everything this package raises on purpose
+    ├── InvalidValue (ValueError)   a value was refused on construction: field, index, rule
+    │   ├── InvalidNode             a castore node, name, digest or directory
+    │   ├── InvalidRequest          a BuildRequest, or what it was read from
+    │   └── InvalidSpec             a Spec, its options, or a request this host cannot render
+    ├── InvalidAddress (ValueError) a service address with an unknown scheme or form
+    ├── CastoreError                content-addressed storage
+    │   ├── NotFound (LookupError)  a digest the store does not hold
+    │   ├── DigestMismatch          bytes that are not what their digest says
+    │   ├── IngestError             a path that cannot become a node
+    │   ├── ExportError             a node that cannot become a path
+    │   └── StoreError              the store itself: full disk, newer format, damaged
+    ├── FuseError                   the system's own FUSE troubles, one clear message each
+    ├── KeeperError                 the process that owns a build's life is gone or refused
+    └── BuildError                  a build as such
+        ├── HostRefused             this host cannot do what was asked (strict, limits, system, memory)
+        ├── SetupFailed             the sandbox could not be set up
+        ├── OutputError             outputs missing, escaping, or of a kind that cannot be stored
+        ├── Cancelled               cancelled before a result existed
+        ├── RunNotFound (LookupError)
+        └── BuildFailed             raised by check=True and raise_for_status(); holds the run
+
+Every error carries, where they are known: ``path`` (the file or field), ``index`` (position in a
+list), ``stage`` (a word of the life of a build) and ``hint`` (what to do about it).  ``str()`` is
+one readable text made of them.
+"""
+
+from __future__ import annotations
+
+import os
+
+
+class TvixBuildError(Exception):
+    """Base of all errors; ``message`` says what happened, ``hint`` what to do.
+
+    Parameters: ``path`` is a host path or a field's name, ``index`` a zero-based position, ``stage``
+    one of request, render, bundle, mount, run, ingest, result, clean.
+    """
+
+    def __init__(
+        self,
+        message: str,
+        *,
+        path: str | bytes | os.PathLike[str] | None = None,
+        index: int | None = None,
+        stage: str | None = None,
+        hint: str | None = None,
+    ) -> None:
+        super().__init__(message)
+        self.message = message
+        self.path = None if path is None else os.fsdecode(path)
+        self.index = index
+        self.stage = stage
+        self.hint = hint
+
+    @property
+    def where(self) -> str | None:
+        """``path[index]``, or as much of it as is known."""
+        if self.path is None:
+            return None if self.index is None else f"[{self.index}]"
+        return self.path if self.index is None else f"{self.path}[{self.index}]"
+
+    def __str__(self) -> str:
+        where = self.where
+        text = self.message if where is None else f"{_printable(where)}: {self.message}"
+        if self.stage is not None:
+            text = f"{self.stage}: {text}"
+        return text if self.hint is None else f"{text}\n  hint: {self.hint}"
+
+    def __reduce__(self) -> tuple[object, ...]:
+        # Keyword arguments survive pickling (process pools, Dask).
+        return (_rebuild, (type(self), self.message, self.__dict__.copy()))
+
+
+def _rebuild(cls: type[TvixBuildError], message: str, state: dict[str, object]) -> TvixBuildError:
+    error = cls.__new__(cls)
+    Exception.__init__(error, message)
+    error.__dict__.update(state)
+    return error
+
+
+def _printable(text: str) -> str:
+    """``text`` without surrogates, so that a terminal or a log file can take it."""
+    return text.encode("utf-8", "backslashreplace").decode("utf-8")
+
+
+class InvalidValue(TvixBuildError, ValueError):
+    """A value was refused on construction; ``path`` names the field, ``index`` the position in it."""
+
+
+class InvalidNode(InvalidValue):
+    """A castore node, name, digest or directory message that breaks the data model."""
+
+
+class InvalidRequest(InvalidValue):
+    """A build request, or the bytes or JSON it was read from, that breaks a rule."""
+
+
+class InvalidSpec(InvalidValue):
+    """Spec options that contradict themselves, or a request that no bundle can hold."""
+
+
+class InvalidAddress(TvixBuildError, ValueError):
+    """A service address of an unknown scheme or form; the message lists the known schemes."""
+
+
+class CastoreError(TvixBuildError):
+    """Something about content-addressed storage."""
+
+
+class NotFound(CastoreError, LookupError):
+    """The store does not hold this digest; ``path`` is the digest in hex or digest/path."""
+
+
+class DigestMismatch(CastoreError):
+    """Bytes that are not what their digest says."""
+
+
+class IngestError(CastoreError):
+    """A path that cannot become a node: unreadable, or a FIFO, socket or device."""
+
+
+class ExportError(CastoreError):
+    """A node that cannot become a path."""
+
+
+class StoreError(CastoreError):
+    """The store itself: full disk, newer format, damaged."""
+
+
+class FuseError(TvixBuildError):
+    """FUSE cannot be had or a view died; the message is the system's reason, the hint its cure."""
+
+
+class KeeperError(TvixBuildError):
+    """The keeper process could not be started, or is gone."""
+
+
+class BuildError(TvixBuildError):
+    """Something about a build."""
+
+
+class HostRefused(BuildError):
+    """This host cannot do what was asked; nothing was started."""
+
+
+class SetupFailed(BuildError):
+    """The sandbox could not be set up: runtime, mounts, ids."""
+
+
+class OutputError(BuildError):
+    """Outputs missing, leading out of the sandbox, or of a kind that cannot be stored."""
+
+
+class Cancelled(BuildError):
+    """The build was cancelled."""
+
+
+class RunNotFound(BuildError, LookupError):
+    """No recorded run has this id."""
+
+
+class BuildFailed(BuildError):
+    """A build did not succeed; ``run`` is the Run (or result) that tells why."""
+
+    def __init__(self, message: str, *, run: object = None, **details: object) -> None:
+        super().__init__(message, **details)  # type: ignore[arg-type]
+        self.run = run
