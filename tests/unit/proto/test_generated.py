@@ -1,0 +1,81 @@
+"""The generated modules are those of the .proto files, and their protobuf is one we ask for."""
+
+from __future__ import annotations
+
+import ast
+import re
+import tomllib
+from pathlib import Path
+
+import pytest
+from google.protobuf import json_format
+
+import tvixbuild_nb.proto.generate as generator
+from tvixbuild_nb.proto import build_pb2, castore_pb2
+
+HERE = Path(generator.__file__).parent
+
+
+def serialized(module: Path) -> bytes:
+    match = re.search(r"AddSerializedFile\((b'.*')\)", module.read_text())
+    assert match is not None
+    return bytes(ast.literal_eval(match[1]))
+
+
+@pytest.mark.parametrize("name", generator.PROTOS)
+def test_generated_modules_are_current(name: str, tmp_path: Path) -> None:
+    pytest.importorskip("grpc_tools", reason="grpcio-tools is not installed (extra: dev)")
+    made = {path.name: path for path in generator.generate(tmp_path)}
+    # The descriptor, not the text: another version of protoc words the rest in another way.
+    assert serialized(made[f"{name}_pb2.py"]) == serialized(HERE / f"{name}_pb2.py"), (
+        "run python -m tvixbuild_nb.proto.generate"
+    )
+
+
+@pytest.mark.parametrize("name", generator.PROTOS)
+def test_the_protobuf_we_ask_for_can_run_them(name: str) -> None:
+    match = re.search(r"Protobuf Python Version: ([\d.]+)", (HERE / f"{name}_pb2.py").read_text())
+    assert match is not None
+    made_for = tuple(map(int, match[1].split(".")))
+    pyproject = HERE.parents[1] / "pyproject.toml"
+    if not pyproject.exists():
+        pytest.skip("pyproject.toml is not beside the package")
+    wanted = next(d for d in tomllib.loads(pyproject.read_text())["project"]["dependencies"] if "protobuf" in d)
+    assert tuple(map(int, wanted.split(">=")[1].split("."))) >= made_for
+
+
+def test_packages_and_services() -> None:
+    assert castore_pb2.DESCRIPTOR.package == "tvix.castore.v1"
+    assert set(castore_pb2.DESCRIPTOR.services_by_name) == {"BlobService", "DirectoryService"}
+    service = build_pb2.DESCRIPTOR.services_by_name["BuildService"]
+    assert service.full_name == "tvix.build.v1.BuildService"
+    assert [method.name for method in service.methods] == ["DoBuild"]
+
+
+def numbers(message: type) -> dict[str, int]:
+    return {field.name: field.number for field in message.DESCRIPTOR.fields}  # type: ignore[attr-defined]
+
+
+def test_field_numbers() -> None:
+    request = build_pb2.BuildRequest
+    assert list(numbers(request)) == [
+        "inputs", "command_args", "working_dir", "scratch_paths", "inputs_dir", "outputs",
+        "environment_vars", "constraints", "additional_files", "refscan_needles",
+    ]  # fmt: skip
+    assert list(numbers(request).values()) == list(range(1, 11))
+    assert numbers(request.BuildConstraints) == {
+        "system": 1, "min_memory": 2, "available_ro_paths": 3, "network_access": 4, "provide_bin_sh": 5,
+    }  # fmt: skip
+    assert numbers(request.EnvVar) == {"key": 1, "value": 2}
+    assert numbers(request.AdditionalFile) == {"path": 1, "contents": 2}
+    assert numbers(build_pb2.Build) == {"build_request": 1, "outputs": 2, "outputs_needles": 3}
+    assert numbers(castore_pb2.Directory) == {"directories": 1, "files": 2, "symlinks": 3}
+    assert numbers(castore_pb2.FileNode) == {"name": 1, "digest": 2, "size": 3, "executable": 4}
+    assert numbers(castore_pb2.SymlinkNode) == {"name": 1, "target": 2}
+    assert numbers(castore_pb2.StatBlobResponse) == {"chunks": 2, "bao": 3}
+
+
+def test_a_known_message_on_the_wire() -> None:
+    message = build_pb2.BuildRequest(command_args=["a"], constraints={"system": "x"})
+    assert message.SerializeToString() == b"\x12\x01a\x42\x03\x0a\x01x"
+    assert json_format.MessageToDict(message) == {"commandArgs": ["a"], "constraints": {"system": "x"}}
