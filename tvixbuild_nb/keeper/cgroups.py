@@ -1,0 +1,146 @@
+"""One parent cgroup per build: exact usage, limits that hold, nothing left behind.
+
+The runtime makes its own cgroup below ours and removes it; ours outlives it and is read at the end.
+On version 1 and hybrid hosts each hierarchy has its own directory, on version 2 there is one.
+"""
+
+from __future__ import annotations
+
+import os
+from dataclasses import dataclass
+from typing import Any
+
+_WANTED = ("memory", "pids", "cpu")
+
+
+@dataclass(frozen=True, slots=True)
+class Hierarchies:
+    """Where cgroups are mounted: version 1 controller -> directory, and the version 2 directory."""
+
+    v1: dict[str, str]
+    v2: str | None
+
+    @property
+    def pure_v2(self) -> bool:
+        return self.v2 is not None and not self.v1
+
+    @property
+    def hybrid(self) -> bool:
+        return self.v2 is not None and bool(self.v1)
+
+    def directories(self) -> list[str]:
+        """Every hierarchy's directory, once."""
+        return list(dict.fromkeys([*self.v1.values(), *([self.v2] if self.v2 else [])]))
+
+
+def hierarchies() -> Hierarchies:
+    """Read the cgroup mounts of this mount namespace from /proc/self/mountinfo."""
+    v1: dict[str, str] = {}
+    v2: str | None = None
+    with open("/proc/self/mountinfo", encoding="utf-8", errors="surrogateescape") as file:
+        for line in file:
+            fields, _, tail = line.partition(" - ")
+            kind, _, options = tail.split(" ", 2)
+            directory = fields.split(" ")[4]
+            if kind == "cgroup2":
+                v2 = directory
+            elif kind == "cgroup":
+                for option in options.strip().split(","):
+                    if option not in ("rw", "ro", "xattr", "noprefix", "clone_children"):
+                        v1.setdefault(option, directory)
+    return Hierarchies(v1, v2)
+
+
+def _read(path: str) -> str | None:
+    try:
+        with open(path, encoding="ascii") as file:
+            return file.read().strip()
+    except (FileNotFoundError, NotADirectoryError):
+        return None
+
+
+class BuildCgroup:
+    """The parent cgroup ``/name`` of one build in every hierarchy.
+
+    ``create`` raises OSError with the kernel's reason where cgroups cannot be written; the runtime
+    is given ``/name/c``.
+    """
+
+    def __init__(self, name: str) -> None:
+        self.name = name
+        self._where = hierarchies()
+
+    def create(self) -> None:
+        where = self._where
+        if where.pure_v2:
+            assert where.v2 is not None
+            directory = os.path.join(where.v2, self.name)
+            self._delegate(where.v2)
+            os.mkdir(directory)
+            self._delegate(directory)
+            return
+        if not where.v1:
+            raise FileNotFoundError(2, "no cgroup hierarchy is mounted", "/sys/fs/cgroup")
+        for controller in ("memory", "cpuacct", "cpu", "pids"):
+            if controller in where.v1:
+                os.makedirs(os.path.join(where.v1[controller], self.name), exist_ok=True)
+
+    def _delegate(self, directory: str) -> None:
+        available = (_read(os.path.join(directory, "cgroup.controllers")) or "").split()
+        enabled = (_read(os.path.join(directory, "cgroup.subtree_control")) or "").split()
+        missing = [name for name in _WANTED if name in available and name not in enabled]
+        if missing:
+            with open(os.path.join(directory, "cgroup.subtree_control"), "w", encoding="ascii") as file:
+                file.write(" ".join(f"+{name}" for name in missing))
+
+    def usage(self) -> dict[str, Any]:
+        """peak_memory in bytes, cpu in seconds, oom_kills; a key is absent where the kernel has no such file."""
+        where, found = self._where, {}
+        if where.pure_v2:
+            assert where.v2 is not None
+            base = os.path.join(where.v2, self.name)
+            peak = _read(os.path.join(base, "memory.peak"))
+            stat = dict(line.split() for line in (_read(os.path.join(base, "cpu.stat")) or "").splitlines())
+            events = dict(line.split() for line in (_read(os.path.join(base, "memory.events")) or "").splitlines())
+            cpu = int(stat["usage_usec"]) / 1e6 if "usage_usec" in stat else None
+            kills = events.get("oom_kill")
+        else:
+            peak = self._v1("memory", "", "memory.max_usage_in_bytes")
+            nanoseconds = self._v1("cpuacct", "", "cpuacct.usage")
+            cpu = int(nanoseconds) / 1e9 if nanoseconds else None
+            control = self._v1("memory", "c", "memory.oom_control") or ""
+            kills = dict(line.split() for line in control.splitlines()).get("oom_kill")
+        if peak is not None:
+            found["peak_memory"] = int(peak)
+        if cpu is not None:
+            found["cpu"] = cpu
+        if kills is not None:
+            found["oom_kills"] = int(kills)
+        return found
+
+    def _v1(self, controller: str, child: str, file: str) -> str | None:
+        base = self._where.v1.get(controller)
+        return None if base is None else _read(os.path.join(base, self.name, child, file))
+
+    def remove(self) -> None:
+        """Remove what is empty of it, the runtime's own cgroup included; idempotent."""
+        for base in self._where.directories():
+            top = os.path.join(base, self.name)
+            for directory, _, _ in sorted(os.walk(top), key=lambda entry: -len(entry[0])):
+                try:
+                    os.rmdir(directory)
+                except OSError:
+                    # Still has a dying process, or is another hierarchy's: the next sweep takes it.
+                    continue
+
+
+def why_not() -> str | None:
+    """None when a build's cgroup can be made here, else the kernel's reason."""
+    cgroup = BuildCgroup(f"tvixbuild-nb-probe-{os.getpid()}-{os.urandom(4).hex()}")
+    try:
+        cgroup.create()
+    except OSError as error:
+        return f"{error.strerror}: {error.filename}"
+    finally:
+        cgroup.remove()
+    return None

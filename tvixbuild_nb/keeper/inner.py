@@ -1,0 +1,164 @@
+"""The first process of the keeper's pid namespace: it starts the file-system server and forks supervisors.
+
+When it dies, the kernel kills everything in its namespace; that is its main duty.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import select
+import signal
+import socket
+import subprocess
+import traceback
+from collections.abc import Callable
+
+from tvixbuild_nb.keeper import linux
+from tvixbuild_nb.keeper.cgroups import hierarchies, why_not
+from tvixbuild_nb.keeper.messages import Message, channel, receive, send
+from tvixbuild_nb.keeper.supervisor import Supervisor
+from tvixbuild_nb.keeper.trees import adopt, remove
+
+_REAP_INTERVAL = 1000
+
+
+class Inner:
+    """Serves the owner's requests until the owner's socket ends; ``leases`` tells outer what to tidy up."""
+
+    def __init__(self, owner: socket.socket, leases: int, fs_command: list[str] | None) -> None:
+        self._owner = owner
+        self._leases = leases
+        self._fs_command = fs_command
+        self._fs: socket.socket | None = None
+        self._fs_process: subprocess.Popen[bytes] | None = None
+
+    def serve(self) -> None:
+        """Take requests and reap children; returns when the owner closed its end and all builds ended."""
+        self._start_file_systems()
+        children: set[int] = set()
+        while True:
+            poll = select.poll()
+            poll.register(self._owner, select.POLLIN)
+            if self._fs is not None:
+                poll.register(self._fs, 0)
+            ready = dict(poll.poll(_REAP_INTERVAL))
+            if self._fs is not None and self._fs.fileno() in ready:
+                self._stop_file_systems()
+            if self._owner.fileno() in ready:
+                received = receive(self._owner)
+                if received is None:
+                    break
+                children.add(self._take(*received))
+            children -= set(_reap(os.WNOHANG))
+        self._stop_file_systems()
+        while children:
+            children -= set(_reap(0))
+
+    def _take(self, message: Message, fds: list[int]) -> int:
+        run = socket.socket(fileno=fds[0])
+        with run:
+            if message["op"] == "build":
+                if self._fs is None and message["view"] is not None:
+                    self._start_file_systems()
+                lease = {"bundle": message["bundle"], "cgroup": message["cgroup"]}
+                os.write(self._leases, f"{lease['bundle']}\0{lease['cgroup'] or ''}\n".encode())
+                return self._fork(Supervisor(message, run, self._fs).live)
+            work = {"remove": _remove_all, "adopt": _adopt_all}[message["op"]]
+            return self._fork(lambda: work(message, run))
+
+    def _fork(self, work: Callable[[], None]) -> int:
+        pid = os.fork()
+        if pid:
+            return pid
+        status = 1
+        try:
+            linux.set_parent_death_signal(signal.SIGKILL)
+            self._owner.close()
+            work()
+            status = 0
+        except BaseException:
+            # The last thing this process does: its words reach the owner through the keeper's stderr.
+            traceback.print_exc()
+        finally:
+            os._exit(status)
+
+    def _start_file_systems(self) -> None:
+        if self._fs_command is None:
+            return
+        ours, theirs = channel()
+        with theirs:
+            self._fs_process = subprocess.Popen(
+                [*self._fs_command, str(theirs.fileno())],
+                pass_fds=[theirs.fileno()],
+                stdin=subprocess.DEVNULL,
+                stdout=subprocess.DEVNULL,
+            )
+        self._fs = ours
+
+    def _stop_file_systems(self) -> None:
+        if self._fs is not None:
+            self._fs.close()
+            self._fs = None
+        if self._fs_process is not None:
+            self._fs_process.wait()
+            self._fs_process = None
+
+
+def _reap(options: int) -> list[int]:
+    found = []
+    while True:
+        try:
+            pid, _ = os.waitpid(-1, options)
+        except ChildProcessError:
+            return found
+        if pid == 0:
+            return found
+        found.append(pid)
+        if not options:
+            return found
+
+
+def _remove_all(message: Message, run: socket.socket) -> None:
+    _answer_each(message, run, remove)
+
+
+def _adopt_all(message: Message, run: socket.socket) -> None:
+    _answer_each(message, run, lambda path: adopt(path, 0, 0))
+
+
+def _answer_each(message: Message, run: socket.socket, work: Callable[[str], None]) -> None:
+    problems = []
+    for path in message["paths"]:
+        try:
+            work(path)
+        except OSError as error:
+            problems.append(f"{error.filename or path}: {error.strerror}")
+    send(run, {"problems": problems})
+
+
+def begin(owner: socket.socket, leases: int, config: Message) -> None:
+    """Life of the inner process, after the fork: namespaces finished, owner told, requests served."""
+    linux.set_parent_death_signal(signal.SIGKILL)
+    if config["namespaces"]:
+        try:
+            _finish_namespaces()
+        except OSError as error:
+            send(owner, {"refused": f"{error.filename}: {error.strerror}", "kind": "namespaces"})
+            return
+    else:
+        linux.become_subreaper()
+    send(owner, {"ready": os.getpid(), "namespaces": config["namespaces"], "cgroups": why_not()})
+    Inner(owner, leases, config["fs_command"]).serve()
+
+
+def _finish_namespaces() -> None:
+    # A second mount namespace: outer must not see what is mounted here, so that its deleting can
+    # never follow a mount into somebody's files.
+    linux.unshare(linux.CLONE_NEWNS)
+    linux.mount("proc", "/proc", "proc", linux.MS_NOSUID | linux.MS_NODEV | linux.MS_NOEXEC)
+    where = hierarchies()
+    if where.hybrid and where.v2 is not None:
+        # crun refuses hybrid hosts unless it cannot see the version 2 side; runc does not mind.
+        with contextlib.suppress(PermissionError):
+            linux.mount("tmpfs", where.v2, "tmpfs", linux.MS_NOSUID | linux.MS_NODEV | linux.MS_NOEXEC)

@@ -1,0 +1,55 @@
+"""Messages between owner, keeper and file-system server: one JSON object per SEQPACKET datagram."""
+
+from __future__ import annotations
+
+import array
+import json
+import socket
+from collections.abc import Sequence
+from typing import Any
+
+Message = dict[str, Any]
+
+# Below the default socket buffer; larger things travel as files.
+MAX_MESSAGE = 180_000
+
+
+def channel() -> tuple[socket.socket, socket.socket]:
+    """Two connected ends that keep message borders and report end-of-file."""
+    return socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
+
+
+def send(sock: socket.socket, message: Message, fds: Sequence[int] = ()) -> None:
+    """Send one message, with descriptors; OSError when the other end is gone or it is too long."""
+    data = json.dumps(message).encode()
+    if len(data) > MAX_MESSAGE:
+        raise OSError(f"a keeper message of {len(data)} bytes is too long")
+    if fds:
+        socket.send_fds(sock, [data], list(fds))
+    else:
+        sock.send(data)
+
+
+def receive(sock: socket.socket, max_fds: int = 4) -> tuple[Message, list[int]] | None:
+    """The next message and its descriptors (not inheritable), or None at the end."""
+    data, fds = _receive(sock, MAX_MESSAGE + 1, max_fds)
+    if not data:
+        return None
+    message: Message = json.loads(data)
+    return message, fds
+
+
+def receive_fd(sock: socket.socket) -> int | None:
+    """The one descriptor that comes with the next bytes, or None when none does."""
+    _, fds = _receive(sock, 4096, 1)
+    return fds[0] if fds else None
+
+
+def _receive(sock: socket.socket, size: int, max_fds: int) -> tuple[bytes, list[int]]:
+    space = socket.CMSG_SPACE(max_fds * array.array("i").itemsize)
+    data, ancillary, _, _ = sock.recvmsg(size, space, socket.MSG_CMSG_CLOEXEC)
+    fds = array.array("i")
+    for level, kind, payload in ancillary:
+        if level == socket.SOL_SOCKET and kind == socket.SCM_RIGHTS:
+            fds.frombytes(payload[: len(payload) - len(payload) % fds.itemsize])
+    return data, list(fds)

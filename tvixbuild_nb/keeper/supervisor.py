@@ -1,0 +1,325 @@
+"""One build, from its mounted inputs to the last trace of its container: a process of its own.
+
+Forked by ``inner`` per build. It writes the log, enforces the time limit, and tells the owner what
+happened by messages on the run's socket; all waiting is bounded, and the owner never has to read.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import os
+import select
+import signal
+import socket
+import subprocess
+import time
+from typing import Any
+
+from tvixbuild_nb.keeper import linux
+from tvixbuild_nb.keeper.cgroups import BuildCgroup
+from tvixbuild_nb.keeper.inspect import inside, other_processes
+from tvixbuild_nb.keeper.log import LogWriter
+from tvixbuild_nb.keeper.messages import Message, receive, send
+from tvixbuild_nb.keeper.output import Output
+from tvixbuild_nb.keeper.runtime import Runtime, last_error
+from tvixbuild_nb.keeper.trees import adopt
+from tvixbuild_nb.keeper.views import BoundView, View, ViewFailed, bind_shared_view, mount_view
+
+KILL_PATIENCE = 5.0
+DRAIN_PATIENCE = 2.0
+
+
+class SetupProblem(Exception):
+    """The sandbox could not be set up; becomes the ``exited`` message's ``setup_error``."""
+
+    def __init__(self, message: str, hint: str | None = None) -> None:
+        super().__init__(message)
+        self.hint = hint
+
+
+class Supervisor:
+    """Runs one build as ``plan`` says; the plan's keys are documented in ``client.BuildPlan``."""
+
+    def __init__(self, plan: Message, owner: socket.socket, file_systems: socket.socket | None) -> None:
+        self.plan = plan
+        self.owner = owner
+        self.file_systems = file_systems
+        self.bundle: str = plan["bundle"]
+        self.container: str = plan["container"]
+        self.runtime = Runtime.from_message(plan["runtime"])
+        self.runtime_log = os.path.join(self.bundle, "runtime.log")
+        self.cgroup = BuildCgroup(plan["cgroup"]) if plan["cgroup"] else None
+        self.view: View | BoundView | None = None
+        self.output: Output | None = None
+        self.init: int | None = None
+        self.stopped: str | None = None
+        self.problems: list[str] = []
+        self.usage: dict[str, Any] = {}
+
+    def live(self) -> None:
+        """The life of a build inside the keeper; never raises."""
+        linux.become_subreaper()
+        log = LogWriter(self.plan["log"], self.plan["index"])
+        try:
+            try:
+                self._mount_inputs()
+                self._hand_over_scratch()
+                self._make_cgroup()
+                ended = self._run(log)
+            except SetupProblem as problem:
+                ended = {"setup_error": str(problem), "hint": problem.hint}
+            except OSError as error:
+                ended = {"setup_error": f"{error.filename or 'keeper'}: {error.strerror}", "hint": None}
+            if log.error is not None:
+                self.problems.append(f"log: {log.lost} bytes were lost: {log.error}")
+        finally:
+            log.close()
+        self._tell({"event": "exited", "stopped": self.stopped, "usage": self.usage, "log_size": log.size, **ended})
+        self._unmount_inputs()
+        self._adopt_outputs()
+        self._tell({"event": "settled", "problems": self.problems})
+        left = self._delete_container()
+        self._tell({"event": "gone", "left": left})
+
+    # -- before ------------------------------------------------------------------------------
+
+    def _mount_inputs(self) -> None:
+        wanted = self.plan["view"]
+        if wanted is None:
+            return
+        if self.file_systems is None:
+            raise SetupProblem("the file system process could not be started")
+        mountpoint = os.path.join(self.bundle, "inputs")
+        request = {"view": wanted["spec"], "trace": wanted["trace"], "allow_other": wanted["allow_other"]}
+        try:
+            if wanted["shared"] is not None:
+                home = wanted["home"]
+                self.view = bind_shared_view(self.file_systems, request, wanted["shared"], home, mountpoint)
+            else:
+                self.view = mount_view(self.file_systems, request, mountpoint)
+        except ViewFailed as failed:
+            raise SetupProblem(f"inputs could not be mounted: {failed}", failed.hint) from failed
+        self._tell({"event": "mounted"})
+
+    def _hand_over_scratch(self) -> None:
+        for relative, uid, gid in self.plan["own"]:
+            try:
+                os.chown(os.path.join(self.bundle, relative), uid, gid, follow_symlinks=False)
+            except PermissionError:
+                # Without a user namespace of its own the keeper may not; the build's capabilities
+                # let it write there all the same.
+                self.problems.append(f"{relative}: belongs to the sandbox's root, not to its user")
+
+    def _make_cgroup(self) -> None:
+        if self.cgroup is None:
+            return
+        try:
+            self.cgroup.create()
+        except OSError as error:
+            raise SetupProblem(f"no cgroup for the build: {error.strerror}: {error.filename}") from error
+
+    # -- the run -----------------------------------------------------------------------------
+
+    def _run(self, log: LogWriter) -> Message:
+        started = time.time()
+        clock = time.monotonic()
+        timeout = self.plan["timeout"]
+        deadline = None if timeout is None else clock + timeout
+        self.output = Output(self.plan["terminal"], self.bundle, self.plan["user"], log)
+        try:
+            error = self._launch(deadline)
+            if self.init is None:
+                self.output.drain(time.monotonic() + DRAIN_PATIENCE)
+                return {"setup_error": error or "the runtime ended before the container was there", "hint": None}
+            self._tell({"event": "started", "time": started})
+            self._watch(deadline)
+            ended = self._reap()
+            self.output.drain(time.monotonic() + DRAIN_PATIENCE)
+        finally:
+            self.output.close()
+        self.usage["wall"] = time.monotonic() - clock
+        return {**ended, "runtime_error": error}
+
+    def _launch(self, deadline: float | None) -> str | None:
+        """Start the container, detached; sets ``init`` when it came to be. The runtime's error or None."""
+        assert self.output is not None
+        pid_file = os.path.join(self.bundle, "init.pid")
+        options = ["--bundle", self.bundle, "--pid-file", pid_file, *self.output.options]
+        verb = ["create"] if self.plan["observe"] else ["run", "-d"]
+        error = self._call([*verb, *options, self.container], deadline)
+        with contextlib.suppress(FileNotFoundError, ValueError), open(pid_file, encoding="ascii") as file:
+            self.init = int(file.read())
+        if error is not None and not self._is_child(self.init):
+            self.init = None
+        if error is None and self.init is not None and self.plan["observe"]:
+            found = inside(self.init)
+            with open(self.plan["observe"], "w", encoding="utf-8", errors="surrogateescape") as file:
+                json.dump(found, file)
+            error = self._call(["start", self.container], deadline)
+        self.output.close_theirs()
+        return error
+
+    @staticmethod
+    def _is_child(pid: int | None) -> bool:
+        if pid is None:
+            return False
+        try:
+            os.waitid(os.P_PID, pid, os.WEXITED | os.WNOWAIT | os.WNOHANG)
+        except ChildProcessError:
+            return False
+        return True
+
+    def _call(self, arguments: list[str], deadline: float | None) -> str | None:
+        """One call of the runtime while output flows; None, or why it failed."""
+        assert self.output is not None
+        command = self.runtime.command(self.runtime_log, *arguments)
+        try:
+            process = self.runtime.start(command, self.output.stdout, self.output.stderr, self.bundle)
+        except OSError as error:
+            raise SetupProblem(f"{self.runtime.path}: {error.strerror}", "install the runtime") from error
+        pidfd = os.pidfd_open(process.pid)
+        try:
+            while process.poll() is None:
+                self._turn(pidfd, deadline)
+                if self.stopped is not None:
+                    process.kill()
+                    process.wait()
+                    return f"stopped while the sandbox was set up: {self.stopped}"
+        finally:
+            os.close(pidfd)
+        if process.returncode == 0:
+            return None
+        if process.returncode < 0:
+            return f"{self.runtime.kind} was killed by {signal.Signals(-process.returncode).name}"
+        return last_error(self.runtime_log) or f"{self.runtime.kind} ended with status {process.returncode}"
+
+    def _watch(self, deadline: float | None) -> None:
+        """Until the container's first process ended, by itself or because we stopped it."""
+        assert self.init is not None
+        pidfd = os.pidfd_open(self.init)
+        try:
+            while not self._ended(pidfd):
+                if self.stopped is not None:
+                    self._stop(pidfd)
+                    return
+                self._turn(pidfd, deadline)
+        finally:
+            os.close(pidfd)
+
+    def _turn(self, pidfd: int, deadline: float | None) -> None:
+        """Wait for whatever comes first, and take it: output, a word of the owner, an end, the time."""
+        assert self.output is not None
+        poll = select.poll()
+        poll.register(pidfd, select.POLLIN)
+        poll.register(self.owner, select.POLLIN)
+        if self.view is not None:
+            poll.register(self.view, select.POLLIN)
+        self.output.register(poll)
+        left = None if deadline is None else max(0.0, deadline - time.monotonic()) * 1000
+        ready = dict(poll.poll(left))
+        self.output.take(ready)
+        if self.owner.fileno() in ready:
+            self._listen()
+        if self.view is not None and self.view.fileno() in ready:
+            self.stopped = self.stopped or "view-died"
+        if deadline is not None and time.monotonic() >= deadline:
+            self.stopped = self.stopped or "timed-out"
+
+    def _listen(self) -> None:
+        try:
+            received = receive(self.owner)
+        except OSError:
+            received = None
+        if received is None:
+            self.stopped = self.stopped or "owner-gone"
+        elif received[0].get("op") == "cancel":
+            self.stopped = self.stopped or "cancelled"
+
+    @staticmethod
+    def _ended(pidfd: int, wait: float = 0) -> bool:
+        poll = select.poll()
+        poll.register(pidfd, select.POLLIN)
+        return bool(poll.poll(wait * 1000))
+
+    def _stop(self, pidfd: int) -> None:
+        """End the container: first ask everybody in it but its init, then kill init and so all of it."""
+        assert self.init is not None and self.output is not None
+        grace = time.monotonic() + (self.plan["grace"] if self.stopped in ("cancelled", "timed-out") else 0)
+        asked: set[int] = set()
+        while time.monotonic() < grace and not self._ended(pidfd):
+            others = other_processes(self.init)
+            if not others:
+                break
+            for pid in set(others) - asked:
+                with contextlib.suppress(ProcessLookupError):
+                    os.kill(pid, signal.SIGTERM)
+            asked.update(others)
+            poll = select.poll()
+            poll.register(pidfd, select.POLLIN)
+            self.output.register(poll)
+            self.output.take(dict(poll.poll(20)))
+        with contextlib.suppress(ProcessLookupError):
+            os.kill(self.init, signal.SIGKILL)
+        if not self._ended(pidfd, KILL_PATIENCE) and self.view is not None:
+            # A process that hangs in a file-system request dies only when the server does.
+            with contextlib.suppress(ProcessLookupError):
+                os.kill(self.view.pid, signal.SIGKILL)
+            self._ended(pidfd, KILL_PATIENCE)
+
+    def _reap(self) -> Message:
+        assert self.init is not None
+        poll_started = time.monotonic()
+        executed = not linux.never_executed(self.init)
+        pid, status, resources = os.wait4(self.init, os.WNOHANG)
+        while pid == 0 and time.monotonic() - poll_started < KILL_PATIENCE:
+            time.sleep(0.01)
+            pid, status, resources = os.wait4(self.init, os.WNOHANG)
+        if pid == 0:
+            raise SetupProblem("the container's first process cannot be killed")
+        self.usage.update(
+            cpu_user=resources.ru_utime, cpu_system=resources.ru_stime, peak_memory_process=resources.ru_maxrss * 1024
+        )
+        if self.cgroup is not None:
+            self.usage["cgroup"] = self.cgroup.usage()
+        code = os.waitstatus_to_exitcode(status)
+        return {
+            "executed": executed,
+            "exit_code": code if code >= 0 else None,
+            "signal": -code if code < 0 else None,
+        }
+
+    # -- after -------------------------------------------------------------------------------
+
+    def _unmount_inputs(self) -> None:
+        if self.view is not None:
+            problem = self.view.unmount()
+            if problem is not None and self.stopped != "view-died":
+                self.problems.append(problem)
+
+    def _adopt_outputs(self) -> None:
+        ids = self.plan["adopt"]
+        if ids is not None:
+            adopt(os.path.join(self.bundle, "scratch"), ids[0], ids[1])
+        janitor = self.plan["janitor"]
+        if janitor is not None:
+            arguments = self.runtime.command(self.runtime_log, "run", "--bundle", janitor, f"{self.container}-janitor")
+            done = self.runtime.start(arguments, subprocess.DEVNULL, subprocess.DEVNULL, janitor)
+            if done.wait() != 0:
+                self.problems.append(f"outputs may be unreadable: {last_error(self.runtime_log)}")
+
+    def _delete_container(self) -> str | None:
+        try:
+            left = self.runtime.delete(self.container, self.runtime_log)
+        except (OSError, subprocess.TimeoutExpired) as error:
+            left = str(error)
+        if self.cgroup is not None:
+            self.cgroup.remove()
+        return left
+
+    def _tell(self, message: Message) -> None:
+        try:
+            send(self.owner, message)
+        except (BrokenPipeError, ConnectionResetError):
+            # Nobody is there to hear it; the build is ended by the end-of-file on the same socket.
+            self.stopped = self.stopped or "owner-gone"

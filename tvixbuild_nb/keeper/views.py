@@ -1,0 +1,151 @@
+"""Views of a build's inputs, asked for from the file-system server and taken away again."""
+
+from __future__ import annotations
+
+import contextlib
+import fcntl
+import os
+import select
+import socket
+from collections.abc import Iterator
+from typing import Any
+
+from tvixbuild_nb.keeper import linux
+from tvixbuild_nb.keeper.messages import Message, channel, receive, send
+
+READY_TIMEOUT = 20.0
+DONE_TIMEOUT = 20.0
+MAX_SHARED = 4
+
+
+class ViewFailed(Exception):
+    """The view could not be had; ``hint`` is the server's advice."""
+
+    def __init__(self, message: str, hint: str | None = None) -> None:
+        super().__init__(message)
+        self.hint = hint
+
+
+class View:
+    """One mounted view, served by a process of its own whose death shows on ``fileno()``."""
+
+    def __init__(self, mountpoint: str, sock: socket.socket, pid: int) -> None:
+        self.mountpoint = mountpoint
+        self.pid = pid
+        self._sock = sock
+
+    def fileno(self) -> int:
+        return self._sock.fileno()
+
+    def unmount(self) -> str | None:
+        """Unmount and wait until the trace is written; None, or what went wrong."""
+        with contextlib.suppress(FileNotFoundError, OSError):
+            linux.umount(self.mountpoint)
+        answer = _answer(self._sock, DONE_TIMEOUT)
+        self._sock.close()
+        if answer is None:
+            return "the file system process did not end as it should; its access trace is lost"
+        return None
+
+
+class BoundView:
+    """A shared view bound to one build's mount point; the server's death shows on ``fileno()``."""
+
+    def __init__(self, mountpoint: str, pid: int) -> None:
+        self.mountpoint = mountpoint
+        self.pid = pid
+        self._pidfd = os.pidfd_open(pid)
+
+    def fileno(self) -> int:
+        return self._pidfd
+
+    def unmount(self) -> str | None:
+        linux.umount(self.mountpoint)
+        os.close(self._pidfd)
+        return None
+
+
+def mount_view(server: socket.socket, plan: Message, mountpoint: str) -> View:
+    """Mount a fresh view on ``mountpoint``; :class:`ViewFailed` with the server's reason."""
+    ours, theirs = channel()
+    try:
+        send(server, {**plan, "mountpoint": mountpoint}, [theirs.fileno()])
+    except OSError as error:
+        ours.close()
+        raise ViewFailed(f"the file system process is gone: {error.strerror}") from error
+    finally:
+        theirs.close()
+    answer = _answer(ours, READY_TIMEOUT)
+    if answer is None:
+        ours.close()
+        raise ViewFailed("the file system process ended, or hung, before its view was ready")
+    if "error" in answer:
+        ours.close()
+        raise ViewFailed(answer["error"], answer.get("hint"))
+    return View(mountpoint, ours, answer["ready"])
+
+
+def bind_shared_view(server: socket.socket, plan: Message, key: str, home: str, mountpoint: str) -> BoundView:
+    """Bind the warm view ``key`` onto ``mountpoint``, mounting it first where nobody has.
+
+    Shared views stay under ``home`` until the keeper ends or newer ones displace them; a displaced
+    one lives on below the builds that still use it.
+    """
+    os.makedirs(home, mode=0o711, exist_ok=True)
+    with _locked(os.path.join(home, "lock")):
+        shared = os.path.join(home, key)
+        note = f"{shared}.pid"
+        pid = _living_server(note, shared)
+        if pid is None:
+            os.makedirs(shared, exist_ok=True)
+            with contextlib.suppress(OSError):
+                linux.umount(shared)
+            _displace(home)
+            view = mount_view(server, plan, shared)
+            pid = view.pid
+            with open(note, "w", encoding="ascii") as file:
+                file.write(str(pid))
+        linux.mount(shared, mountpoint, None, linux.MS_BIND)
+    return BoundView(mountpoint, pid)
+
+
+def _living_server(note: str, shared: str) -> int | None:
+    try:
+        with open(note, encoding="ascii") as file:
+            pid = int(file.read())
+        os.listdir(shared)
+    except (FileNotFoundError, OSError, ValueError):
+        return None
+    return pid if os.path.ismount(shared) else None
+
+
+def _displace(home: str) -> None:
+    notes = sorted(
+        (entry for entry in os.scandir(home) if entry.name.endswith(".pid")), key=lambda entry: entry.stat().st_mtime_ns
+    )
+    for note in notes[: max(0, len(notes) - MAX_SHARED + 1)]:
+        with contextlib.suppress(OSError):
+            linux.umount(note.path.removesuffix(".pid"))
+        os.unlink(note.path)
+
+
+@contextlib.contextmanager
+def _locked(path: str) -> Iterator[None]:
+    fd = os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
+    try:
+        fcntl.flock(fd, fcntl.LOCK_EX)
+        yield
+    finally:
+        os.close(fd)
+
+
+def _answer(sock: socket.socket, timeout: float) -> dict[str, Any] | None:
+    poll = select.poll()
+    poll.register(sock, select.POLLIN)
+    if not poll.poll(timeout * 1000):
+        return None
+    try:
+        received = receive(sock)
+    except OSError:
+        return None
+    return None if received is None else received[0]
