@@ -1,1 +1,91 @@
-"""castore: content-addressed files and directories, as tvix-castore has them."""
+"""castore: content-addressed files and directories, as tvix-castore has them.
+
+The data model (``digest``, ``nodes``) and its canonical encoding (``encoding``); what a store must do
+(``services``) and the stores (``memory``, ``local``, ``caching``); ways in (``paths``, ``tar``, scanned
+for needles by ``refscan``) and out (``export``, ``tree``). :class:`Castore` puts them together.
+"""
+
+from __future__ import annotations
+
+from importlib import import_module
+from typing import TYPE_CHECKING, Any
+
+from tvixbuild_nb.castore.castore import Castore, open_castore
+from tvixbuild_nb.castore.closure import copy_closure
+from tvixbuild_nb.castore.digest import DIGEST_SIZE, Digest
+from tvixbuild_nb.castore.encoding import (
+    decode_directory,
+    decode_node,
+    directory_digest,
+    encode_directory,
+    encode_node,
+)
+from tvixbuild_nb.castore.nodes import Directory, DirectoryNode, FileNode, Node, SymlinkNode, check_name
+from tvixbuild_nb.castore.services import (
+    Backend,
+    Batch,
+    BlobReader,
+    BlobService,
+    BlobWriter,
+    DirectoryService,
+    GcReport,
+)
+
+if TYPE_CHECKING:
+    from tvixbuild_nb.castore.caching import cache as cache
+    from tvixbuild_nb.castore.paths import Ingested as Ingested
+    from tvixbuild_nb.castore.paths import ingest as ingest
+    from tvixbuild_nb.castore.paths import ingest_path as ingest_path
+    from tvixbuild_nb.castore.progress import Progress as Progress
+    from tvixbuild_nb.castore.tree import Tree as Tree
+
+# Imported on first use: reading a store must not pay for what writes it.
+_LATER = {
+    "Ingested": "paths",
+    "Progress": "progress",
+    "Tree": "tree",
+    "cache": "caching",
+    "ingest": "paths",
+    "ingest_path": "paths",
+}
+
+__all__ = [
+    "DIGEST_SIZE",
+    "Backend",
+    "Batch",
+    "BlobReader",
+    "BlobService",
+    "BlobWriter",
+    "Castore",
+    "Digest",
+    "Directory",
+    "DirectoryNode",
+    "DirectoryService",
+    "FileNode",
+    "GcReport",
+    "Ingested",
+    "Node",
+    "Progress",
+    "SymlinkNode",
+    "Tree",
+    "cache",
+    "check_name",
+    "copy_closure",
+    "decode_directory",
+    "decode_node",
+    "directory_digest",
+    "encode_directory",
+    "encode_node",
+    "ingest",
+    "ingest_path",
+    "open_castore",
+]
+
+
+def __getattr__(name: str) -> Any:
+    module = _LATER.get(name)
+    if module is None:
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    value = getattr(import_module(f"{__name__}.{module}"), name)
+    globals()[name] = value
+    return value

@@ -1,13 +1,15 @@
-"""What a store must be able to do: the BlobService and DirectoryService protocols."""
+"""What a store must be able to do: the BlobService, DirectoryService, Batch and Backend protocols."""
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
 from types import TracebackType
 from typing import BinaryIO, Protocol, Self, runtime_checkable
 
 from tvixbuild_nb.castore.digest import Digest
-from tvixbuild_nb.castore.nodes import Directory
+from tvixbuild_nb.castore.nodes import Directory, Node
 
 
 class BlobWriter(Protocol):
@@ -31,17 +33,44 @@ class BlobWriter(Protocol):
     ) -> None: ...
 
 
+class BlobReader(Protocol):
+    """Positional reads of one blob, cheap to make; safe to be used by several threads."""
+
+    @property
+    def size(self) -> int:
+        """Bytes of the blob."""
+        ...
+
+    def pread(self, offset: int, size: int) -> bytes:
+        """Up to ``size`` bytes from ``offset``; fewer only at the blob's end."""
+        ...
+
+    def close(self) -> None: ...
+
+
 @runtime_checkable
 class BlobService(Protocol):
     """Blobs by BLAKE3 digest. Safe to be used by several threads."""
 
     def has(self, digest: Digest) -> bool: ...
+    def missing(self, digests: Iterable[Digest]) -> set[Digest]:
+        """Those of ``digests`` that the store does not hold, asked for all at once."""
+        ...
+
     def size(self, digest: Digest) -> int | None:
         """Bytes of the blob, or None when the store does not hold it."""
         ...
 
     def open_read(self, digest: Digest) -> BinaryIO | None:
-        """A seekable binary stream over the blob, or None when the store does not hold it."""
+        """A seekable binary stream over the blob, or None when the store does not hold it.
+
+        Read from start to end it raises :class:`DigestMismatch` before the last bytes are handed
+        out, when they are not what the digest says.
+        """
+        ...
+
+    def reader(self, digest: Digest) -> BlobReader | None:
+        """Positional reads of the blob, or None when the store does not hold it."""
         ...
 
     def open_write(self) -> BlobWriter: ...
@@ -60,6 +89,85 @@ class DirectoryService(Protocol):
     def get_closure(self, digest: Digest) -> Iterator[Directory]:
         """The directory and everything below it, root first, each directory once.
 
-        Nothing when the root is unknown; :class:`NotFound` when one below it is missing.
+        Nothing when the root is unknown; :class:`NotFound` when one below it is missing,
+        :class:`InvalidNode` when one has another size than its parent says.
         """
         ...
+
+
+class Batch(Protocol):
+    """The writes of one ingest: visible together at :meth:`commit`, gone together at :meth:`abort`.
+
+    The digests given to :meth:`put_blobs` are taken on trust: the caller has just computed them.
+    While a batch is open, nothing it has stored or found present is collected as garbage.
+    As a context manager it is aborted when the block ends without a commit.
+    """
+
+    def missing(self, digests: Iterable[Digest]) -> set[Digest]: ...
+    def may_hold(self, size: int) -> bool:
+        """False when certainly no stored blob of ``size`` bytes exists; a hint that saves reading twice."""
+        ...
+
+    def put_blobs(self, blobs: Sequence[tuple[Digest, bytes]]) -> None:
+        """Store small blobs, those already there not again."""
+        ...
+
+    def open_write(self) -> BlobWriter: ...
+    def put_directory(self, directory: Directory) -> Digest: ...
+    def commit(self, *roots: Node) -> None:
+        """Make it all visible; ``roots`` stay safe from gc for the life of this process."""
+        ...
+
+    def abort(self) -> None: ...
+    def __enter__(self) -> Self: ...
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None: ...
+
+
+@dataclass(frozen=True, slots=True)
+class GcReport:
+    """What a collection deleted and what it left: counts, and ``bytes`` of blob contents."""
+
+    blobs_deleted: int = 0
+    directories_deleted: int = 0
+    bytes_deleted: int = 0
+    blobs_kept: int = 0
+    directories_kept: int = 0
+    bytes_kept: int = 0
+
+
+class Backend(Protocol):
+    """One store behind a :class:`~tvixbuild_nb.castore.Castore`: both services and their upkeep."""
+
+    @property
+    def blobs(self) -> BlobService: ...
+    @property
+    def directories(self) -> DirectoryService: ...
+    @property
+    def address(self) -> str: ...
+    @property
+    def local_path(self) -> Path | None:
+        """The store's directory, when another process can read it by that path."""
+        ...
+
+    def batch(self) -> Batch: ...
+    def hold(self, node: Node) -> None:
+        """Keep ``node`` and all it reaches from gc while this process has the store open."""
+        ...
+
+    def pin(self, name: str, node: Node) -> None:
+        """Keep ``node`` and all it reaches, under ``name``, until :meth:`unpin`."""
+        ...
+
+    def unpin(self, name: str) -> bool: ...
+    def pins(self) -> Mapping[str, Node]: ...
+    def gc(self, roots: Iterable[Node]) -> GcReport:
+        """Delete what neither ``roots``, pins nor held nodes reach."""
+        ...
+
+    def sync(self) -> None:
+        """Return when everything stored so far survives a power cut."""
+        ...
+
+    def close(self) -> None: ...

@@ -1,0 +1,157 @@
+"""What a node reaches: closures of directories, what of them is missing, and copying them."""
+
+from __future__ import annotations
+
+from collections import deque
+from collections.abc import Callable, Iterable, Iterator
+from typing import TYPE_CHECKING
+
+from blake3 import blake3
+
+from tvixbuild_nb.castore.digest import Digest
+from tvixbuild_nb.castore.encoding import directory_digest
+from tvixbuild_nb.castore.nodes import Directory, DirectoryNode, FileNode, Node
+from tvixbuild_nb.castore.services import Batch, BlobService
+from tvixbuild_nb.errors import DigestMismatch, InvalidNode, NotFound
+
+if TYPE_CHECKING:
+    from tvixbuild_nb.castore.castore import Castore
+
+GetDirectory = Callable[[Digest], Directory | None]
+
+CHUNK = 1 << 20
+
+
+def check_sizes(directory: Directory, get: GetDirectory) -> None:
+    """Refuse (:class:`InvalidNode`) a child directory whose size is not what the known child has.
+
+    Children the store does not hold are passed over: they cannot be judged.
+    """
+    for name, node in directory:
+        if isinstance(node, DirectoryNode) and (child := get(node.digest)) is not None:
+            _check_size(node, child, name)
+
+
+def _check_size(node: DirectoryNode, child: Directory, name: bytes) -> None:
+    if child.size != node.size:
+        raise InvalidNode(
+            f"wrong size {node.size} for directory {node.digest}: it is {child.size}",
+            path=name,
+            hint="the size is twice the number of entries below, at any depth",
+        )
+
+
+def walk_closure(digest: Digest, get: GetDirectory) -> Iterator[Directory]:
+    """The directory and all below it, breadth first, each once; nothing when the root is unknown.
+
+    :class:`NotFound` when one below the root is missing, :class:`InvalidNode` when a size is wrong.
+    """
+    root = get(digest)
+    if root is None:
+        return
+    yield root
+    seen = {digest}
+    queue = deque([root])
+    while queue:
+        for name, node in queue.popleft():
+            if not isinstance(node, DirectoryNode) or node.digest in seen:
+                continue
+            child = get(node.digest)
+            if child is None:
+                raise NotFound(
+                    f"the store does not hold this directory, entry {name!r} of another", path=str(node.digest)
+                )
+            _check_size(node, child, name)
+            seen.add(node.digest)
+            queue.append(child)
+            yield child
+
+
+def reachable(roots: Iterable[Node], get: GetDirectory) -> tuple[set[Digest], set[Digest]]:
+    """(directories, blobs) that ``roots`` reach; missing directories end the walk there."""
+    directories: set[Digest] = set()
+    blobs: set[Digest] = set()
+    stack: list[Node] = list(roots)
+    while stack:
+        node = stack.pop()
+        if isinstance(node, FileNode):
+            blobs.add(node.digest)
+        elif isinstance(node, DirectoryNode) and node.digest not in directories:
+            directories.add(node.digest)
+            directory = get(node.digest)
+            if directory is not None:
+                stack.extend(directory.entries.values())
+    return directories, blobs
+
+
+def missing(castore: Castore, node: Node) -> list[Digest]:
+    """Digests below (and of) ``node`` that the store does not hold, sorted; empty when it is complete."""
+    absent: set[Digest] = set()
+
+    def get(digest: Digest) -> Directory | None:
+        directory = castore.directories.get(digest)
+        if directory is None:
+            absent.add(digest)
+        return directory
+
+    _, blobs = reachable([node], get)
+    return sorted(absent | castore.blobs.missing(blobs))
+
+
+def leaves_first(digest: Digest, get: GetDirectory) -> list[Directory]:
+    """The closure of ``digest``, each directory once and after all it holds; raises as :func:`walk_closure`."""
+    known = {directory_digest(directory): directory for directory in walk_closure(digest, get)}
+    order: list[Directory] = []
+    done: set[Digest] = set()
+    stack = [(digest, False)] if known else []
+    while stack:
+        current, children_done = stack.pop()
+        if current in done:
+            continue
+        if children_done:
+            done.add(current)
+            order.append(known[current])
+            continue
+        stack.append((current, True))
+        children = known[current].entries.values()
+        stack.extend((node.digest, False) for node in children if isinstance(node, DirectoryNode))
+    return order
+
+
+def copy_closure(src: Castore, dst: Castore, node: Node) -> None:
+    """Copy ``node`` and all it reaches from ``src`` to ``dst``, only what ``dst`` lacks, streaming.
+
+    Every blob is checked against its digest on the way (:class:`DigestMismatch`).  :class:`NotFound`
+    when both lack something; ``dst`` then shows no part of the copy.
+    """
+    with dst.batch() as batch:
+        blobs: set[Digest] = set()
+        if isinstance(node, FileNode):
+            blobs.add(node.digest)
+        elif isinstance(node, DirectoryNode):
+            order = leaves_first(node.digest, lambda d: src.directories.get(d) or dst.directories.get(d))
+            if not order:
+                raise NotFound("neither store holds this directory", path=str(node.digest))
+            _check_size(node, order[-1], b"")
+            for directory in order:
+                blobs.update(child.digest for child in directory.entries.values() if isinstance(child, FileNode))
+                batch.put_directory(directory)
+        for digest in sorted(batch.missing(blobs)):
+            copy_blob(src.blobs, batch, digest)
+        batch.commit(node)
+
+
+def copy_blob(src: BlobService, dst: BlobService | Batch, digest: Digest) -> None:
+    """Stream one blob from ``src`` to ``dst``; :class:`NotFound`, or :class:`DigestMismatch` and nothing stored."""
+    stream = src.open_read(digest)
+    if stream is None:
+        raise NotFound("the store does not hold this blob", path=str(digest))
+    with stream, dst.open_write() as writer:
+        hasher = blake3()
+        while chunk := stream.read(CHUNK):
+            hasher.update(chunk)
+            writer.write(chunk)
+        # Before close, so that wrong bytes do not enter dst even under their own digest.
+        if hasher.digest() != digest:
+            raise DigestMismatch(f"the bytes have digest {hasher.hexdigest()}", path=str(digest))
+        writer.close()
