@@ -1,0 +1,175 @@
+"""Spec: an OCI runtime configuration (config.json) as a value, in the runtime-spec's own words.
+
+Only the fields this package renders exist; camelCase in JSON, snake_case in Python. Source: the OCI
+runtime-spec 1.0.2, https://github.com/opencontainers/runtime-spec (config.md, config-linux.md).
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from typing import Any, ClassVar, Self
+
+from pydantic import ConfigDict
+from pydantic.alias_generators import to_camel
+
+from tvixbuild_nb.display import mimebundle
+from tvixbuild_nb.errors import InvalidSpec
+from tvixbuild_nb.request import Value
+
+OCI_VERSION = "1.0.2-dev"
+
+
+class Part(Value):
+    """A part of a Spec: what is None is left out of the JSON."""
+
+    model_config = ConfigDict(alias_generator=to_camel, defer_build=True)
+
+    error_type: ClassVar[type[InvalidSpec]] = InvalidSpec
+
+
+class Root(Part):
+    """The container's root file system; ``path`` is relative to the bundle."""
+
+    path: str
+    readonly: bool
+
+
+class Mount(Part):
+    """One mount; ``source`` is relative to the bundle when it does not start with a slash."""
+
+    destination: str
+    type: str
+    source: str
+    options: tuple[str, ...] | None = None
+
+
+class User(Part):
+    """Who the process is, in ids inside the container."""
+
+    uid: int
+    gid: int
+
+
+class Rlimit(Part):
+    """A resource limit of the process, such as RLIMIT_NOFILE."""
+
+    type: str
+    hard: int
+    soft: int
+
+
+class Capabilities(Part):
+    """The five capability sets; this package always fills them alike, as Tvix does."""
+
+    bounding: tuple[str, ...]
+    effective: tuple[str, ...]
+    inheritable: tuple[str, ...]
+    permitted: tuple[str, ...]
+    ambient: tuple[str, ...]
+
+
+class Process(Part):
+    """What is run, and as whom."""
+
+    terminal: bool
+    user: User
+    args: tuple[str, ...]
+    env: tuple[str, ...]
+    cwd: str
+    capabilities: Capabilities
+    rlimits: tuple[Rlimit, ...]
+    no_new_privileges: bool
+
+
+class IdMap(Part):
+    """``size`` ids from ``container_id`` on are the host's from ``host_id`` on (config.json's form)."""
+
+    model_config = ConfigDict(alias_generator=lambda name: to_camel(name).replace("Id", "ID"))
+
+    container_id: int
+    host_id: int
+    size: int
+
+
+class Namespace(Part):
+    """A namespace of its own for the container."""
+
+    type: str
+
+
+class Memory(Part):
+    """``limit`` in bytes."""
+
+    limit: int
+
+
+class Pids(Part):
+    """``limit``: how many processes and threads."""
+
+    limit: int
+
+
+class Cpu(Part):
+    """``quota`` microseconds of CPU time in every ``period`` microseconds."""
+
+    quota: int
+    period: int
+
+
+class Resources(Part):
+    """What the container's cgroup limits."""
+
+    devices: tuple[Mapping[str, Any], ...] = ()
+    memory: Memory | None = None
+    pids: Pids | None = None
+    cpu: Cpu | None = None
+
+
+class Linux(Part):
+    """What is Linux's own: namespaces, id maps, hidden and read-only paths."""
+
+    resources: Resources
+    namespaces: tuple[Namespace, ...]
+    masked_paths: tuple[str, ...]
+    readonly_paths: tuple[str, ...]
+    uid_mappings: tuple[IdMap, ...] | None = None
+    gid_mappings: tuple[IdMap, ...] | None = None
+    cgroups_path: str | None = None
+
+
+class Spec(Part):
+    """A whole config.json."""
+
+    model_config = ConfigDict(alias_generator=lambda name: "ociVersion" if name == "oci_version" else to_camel(name))
+
+    oci_version: str
+    root: Root
+    mounts: tuple[Mount, ...]
+    process: Process
+    hostname: str
+    annotations: Mapping[str, str]
+    linux: Linux
+
+    def to_dict(self) -> dict[str, Any]:
+        """The configuration as JSON data."""
+        return self.model_dump(mode="json", by_alias=True, exclude_none=True)
+
+    def to_json(self, indent: int | None = 2) -> str:
+        """The text of config.json."""
+        return json.dumps(self.to_dict(), indent=indent, ensure_ascii=False)
+
+    @classmethod
+    def from_json(cls, data: str | bytes | Mapping[str, Any]) -> Self:
+        """Read a configuration this package rendered; :class:`InvalidSpec` names the field it cannot."""
+        if not isinstance(data, Mapping):
+            try:
+                data = json.loads(data)
+            except ValueError as error:
+                raise InvalidSpec(f"not JSON: {error}", path="config.json") from None
+        if not isinstance(data, Mapping):
+            raise InvalidSpec(f"expected an object, got {type(data).__name__}", path="config.json")
+        return cls.model_validate(data)
+
+    def _repr_mimebundle_(self, include: object = None, exclude: object = None) -> dict[str, Any]:
+        return mimebundle(self)
