@@ -1,0 +1,151 @@
+"""The index of a local store: an SQLite database in WAL mode, one connection shared by all threads."""
+
+from __future__ import annotations
+
+import sqlite3
+import threading
+from collections.abc import Iterable, Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+from itertools import islice
+from urllib.parse import quote
+
+from tvixbuild_nb.castore.digest import Digest
+from tvixbuild_nb.castore.local.layout import Layout
+from tvixbuild_nb.castore.local.locks import FileLock
+from tvixbuild_nb.errors import StoreError
+
+# Pack 0: the blob is a file of its own.
+OWN_FILE = 0
+
+_SCHEMA = """
+CREATE TABLE blobs (digest BLOB PRIMARY KEY, pack INTEGER NOT NULL, offset INTEGER NOT NULL, size INTEGER NOT NULL)
+    WITHOUT ROWID;
+CREATE INDEX large ON blobs (size) WHERE pack = 0;
+CREATE TABLE directories (digest BLOB PRIMARY KEY, data BLOB NOT NULL);
+CREATE TABLE packs (number INTEGER PRIMARY KEY AUTOINCREMENT, boot TEXT NOT NULL, synced INTEGER NOT NULL,
+    length INTEGER NOT NULL);
+CREATE TABLE unsynced (digest BLOB PRIMARY KEY, boot TEXT NOT NULL) WITHOUT ROWID;
+CREATE TABLE pins (name TEXT PRIMARY KEY, node BLOB NOT NULL) WITHOUT ROWID;
+CREATE TABLE held (lease TEXT NOT NULL, node BLOB NOT NULL, PRIMARY KEY (lease, node)) WITHOUT ROWID;
+PRAGMA user_version = 1;
+"""
+
+_BUSY_SECONDS = 60.0
+_ASK_AT_ONCE = 500
+
+
+@dataclass(frozen=True, slots=True)
+class Place:
+    """Where a blob's bytes are: ``size`` bytes at ``offset`` of pack ``pack``, or a file of its own (pack 0)."""
+
+    pack: int
+    offset: int
+    size: int
+
+
+class Index:
+    """The database; every method is one statement or one transaction, safe for several threads."""
+
+    def __init__(self, layout: Layout, *, read_only: bool) -> None:
+        self._layout = layout
+        self._lock = threading.RLock()
+        with self._errors():
+            self._db = self._connect(read_only)
+            if not read_only:
+                self._create()
+                self._db.execute("PRAGMA synchronous = NORMAL")
+                self._db.execute("PRAGMA wal_autocheckpoint = 4000")
+                self._db.execute("PRAGMA journal_size_limit = 67108864")
+
+    def _connect(self, read_only: bool) -> sqlite3.Connection:
+        name = f"file:{quote(str(self._layout.index))}" + ("?mode=ro" if read_only else "")
+
+        def connect(uri: str) -> sqlite3.Connection:
+            return sqlite3.connect(uri, uri=True, timeout=_BUSY_SECONDS, isolation_level=None, check_same_thread=False)
+
+        db = connect(name)
+        if read_only:
+            try:
+                db.execute("SELECT 1 FROM packs LIMIT 1")
+            except sqlite3.OperationalError as error:
+                # On a read-only medium WAL cannot even be looked at, and nobody writes there.
+                if "unable to open" not in str(error) and "readonly" not in str(error):
+                    raise
+                db.close()
+                db = connect(name + "&immutable=1")
+        return db
+
+    def _create(self) -> None:
+        if self._db.execute("PRAGMA user_version").fetchone()[0]:
+            return
+        lock = FileLock(self._layout.version)
+        try:
+            if not self._db.execute("PRAGMA user_version").fetchone()[0]:
+                self._db.execute("PRAGMA journal_mode = WAL")
+                self._db.executescript(f"BEGIN IMMEDIATE;{_SCHEMA}COMMIT;")
+        finally:
+            lock.release()
+
+    @contextmanager
+    def _errors(self) -> Iterator[None]:
+        try:
+            yield
+        except sqlite3.Error as error:
+            text = str(error)
+            hint = None
+            if "full" in text:
+                hint = "free some space: `tvixbuild-nb gc` deletes what nothing needs"
+            elif "malformed" in text or "not a database" in text:
+                hint = "the index is damaged: delete the store and ingest again"
+            raise StoreError(text, path=self._layout.index, hint=hint) from error
+
+    def query(self, sql: str, parameters: Sequence[object] = ()) -> list[tuple[object, ...]]:
+        """All rows of one SELECT."""
+        with self._lock, self._errors():
+            return self._db.execute(sql, parameters).fetchall()
+
+    @contextmanager
+    def transaction(self) -> Iterator[sqlite3.Connection]:
+        """A write transaction, rolled back when an exception leaves the block."""
+        with self._lock, self._errors():
+            self._db.execute("BEGIN IMMEDIATE")
+            try:
+                yield self._db
+                self._db.execute("COMMIT")
+            except BaseException:
+                if self._db.in_transaction:
+                    self._db.execute("ROLLBACK")
+                raise
+
+    def find(self, digest: Digest) -> Place | None:
+        with self._lock, self._errors():
+            row = self._db.execute("SELECT pack, offset, size FROM blobs WHERE digest = ?", (digest,)).fetchone()
+        return None if row is None else Place(*row)
+
+    def missing(self, digests: Iterable[Digest]) -> set[Digest]:
+        absent = set(digests)
+        asked = iter(list(absent))
+        while part := list(islice(asked, _ASK_AT_ONCE)):
+            marks = ",".join("?" * len(part))
+            rows = self.query(f"SELECT digest FROM blobs WHERE digest IN ({marks})", part)
+            absent.difference_update(row[0] for row in rows)  # type: ignore[misc]
+        return absent
+
+    def has_large(self, size: int) -> bool:
+        """Whether some blob in a file of its own has ``size`` bytes."""
+        return bool(self.query("SELECT 1 FROM blobs WHERE pack = 0 AND size = ? LIMIT 1", (size,)))
+
+    def directory(self, digest: Digest) -> bytes | None:
+        with self._lock, self._errors():
+            row = self._db.execute("SELECT data FROM directories WHERE digest = ?", (digest,)).fetchone()
+        return None if row is None else bytes(row[0])
+
+    def checkpoint(self, mode: str = "PASSIVE") -> None:
+        """Sync the log and copy it into the database, as far as nobody is in the way."""
+        with self._lock, self._errors():
+            self._db.execute(f"PRAGMA wal_checkpoint({mode})").fetchall()
+
+    def close(self) -> None:
+        with self._lock:
+            self._db.close()
