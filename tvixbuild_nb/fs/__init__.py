@@ -1,0 +1,55 @@
+"""fs: castore nodes as a read-only file system, by FUSE or as a checkout.
+
+``inodes`` holds the logic of a view, pure; ``trace`` what was accessed, as a value; ``binding`` and
+``transport`` speak to the kernel through libfuse; ``server`` is the process that serves views,
+``client`` its other end; ``mounting`` is for people, ``probe`` tells whether FUSE can be had here,
+``faults`` puts the system's words into ours; ``checkouts`` is the way without FUSE.
+"""
+
+from __future__ import annotations
+
+from importlib import import_module
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from tvixbuild_nb.fs.checkouts import checkout as checkout
+    from tvixbuild_nb.fs.checkouts import remove_checkouts as remove_checkouts
+    from tvixbuild_nb.fs.client import MountedView as MountedView
+    from tvixbuild_nb.fs.client import ViewServer as ViewServer
+    from tvixbuild_nb.fs.client import server_command as server_command
+    from tvixbuild_nb.fs.client import view_description as view_description
+    from tvixbuild_nb.fs.faults import fuse_error as fuse_error
+    from tvixbuild_nb.fs.inodes import View as View
+    from tvixbuild_nb.fs.mounting import mount as mount
+    from tvixbuild_nb.fs.probe import FuseProbe as FuseProbe
+    from tvixbuild_nb.fs.probe import probe_fuse as probe_fuse
+    from tvixbuild_nb.fs.trace import AccessTrace as AccessTrace
+    from tvixbuild_nb.fs.trace import InputAccess as InputAccess
+
+# Imported on first use: the server process must start quickly, and needs few of them.
+_MODULES = {
+    "AccessTrace": "trace",
+    "FuseProbe": "probe",
+    "InputAccess": "trace",
+    "MountedView": "client",
+    "View": "inodes",
+    "ViewServer": "client",
+    "checkout": "checkouts",
+    "fuse_error": "faults",
+    "mount": "mounting",
+    "probe_fuse": "probe",
+    "remove_checkouts": "checkouts",
+    "server_command": "client",
+    "view_description": "client",
+}
+
+__all__ = sorted(_MODULES)
+
+
+def __getattr__(name: str) -> Any:
+    module = _MODULES.get(name)
+    if module is None:
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    value = getattr(import_module(f"{__name__}.{module}"), name)
+    globals()[name] = value
+    return value

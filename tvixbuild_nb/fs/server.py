@@ -1,0 +1,191 @@
+"""The process that serves views: the binding is imported once, every view is a forked child.
+
+Started by :func:`tvixbuild_nb.fs.server_command` with the number of a SEQPACKET socket. Each
+datagram is a JSON object ``{"mountpoint", "view", "trace", "allow_other"}`` and carries one more
+SEQPACKET socket, on which the child that serves the view says ``{"ready": pid}``, or
+``{"error", "hint"}``, and after the unmount ``{"done": true, "faults": [...]}``; a socket that ends
+without it belonged to a child that died. SIGTERM to the child unmounts in good order, too.
+
+Single-threaded, so forking is safe; a hanging or killed view takes nothing else along.
+"""
+
+from __future__ import annotations
+
+import base64
+import contextlib
+import errno
+import gc
+import json
+import os
+import select
+import signal
+import socket
+import time
+from typing import Any, NoReturn
+
+from tvixbuild_nb.castore import open_castore
+from tvixbuild_nb.castore.encoding import decode_node
+from tvixbuild_nb.castore.nodes import Node
+from tvixbuild_nb.errors import FuseError, TvixBuildError
+from tvixbuild_nb.fs.binding import Binding, MountOptions, load, serve
+from tvixbuild_nb.fs.faults import fuse_error
+from tvixbuild_nb.fs.inodes import View
+from tvixbuild_nb.fs.linux import die_with_parent, unmount
+from tvixbuild_nb.fs.trace import Recorder, write_trace
+from tvixbuild_nb.fs.transport import Transport
+
+MAX_REQUEST = 1 << 16
+# Seconds a child gets to unmount and to write its trace before it is killed.
+GRACE = 2.0
+
+
+def main(descriptor: int) -> None:
+    """Serve views asked for on the socket ``descriptor`` until its other end, or the parent, is gone."""
+    try:
+        binding: Binding | FuseError = load()
+    except FuseError as error:
+        binding = error  # said to whoever asks for a view
+    # What is loaded now is shared with the children; their collector must not touch it.
+    gc.freeze()
+    Server(socket.socket(fileno=descriptor), binding).run()
+
+
+class Server:
+    """Forks a child per request and waits for all of them; ends with its control socket or its parent."""
+
+    def __init__(self, control: socket.socket, binding: Binding | FuseError) -> None:
+        self._control = control
+        self._binding = binding
+        self._pid = os.getpid()
+        self._children: dict[int, tuple[int, str]] = {}  # pidfd -> pid, mount point
+
+    def run(self) -> None:
+        """Answer requests until the end; leaves no child and no mount behind."""
+        parent = os.pidfd_open(os.getppid())
+        poll = select.poll()
+        poll.register(self._control, select.POLLIN)
+        poll.register(parent, select.POLLIN)
+        try:
+            while True:
+                events = [descriptor for descriptor, _ in poll.poll()]
+                for descriptor in events:
+                    if descriptor in self._children:
+                        poll.unregister(descriptor)
+                        self._reap(descriptor)
+                if parent in events:
+                    return
+                if self._control.fileno() in events:
+                    data, sockets, _, _ = socket.recv_fds(self._control, MAX_REQUEST, 1, socket.MSG_CMSG_CLOEXEC)
+                    if not data:
+                        return
+                    poll.register(self._fork(data, sockets), select.POLLIN)
+        finally:
+            self._end_children()
+
+    def _fork(self, data: bytes, sockets: list[int]) -> int:
+        request: dict[str, Any] = json.loads(data)
+        pid = os.fork()
+        if pid == 0:
+            self._child(request, sockets[0])
+        for descriptor in sockets:
+            os.close(descriptor)
+        pidfd = os.pidfd_open(pid)
+        self._children[pidfd] = (pid, request["mountpoint"])
+        return pidfd
+
+    def _child(self, request: dict[str, Any], descriptor: int) -> NoReturn:
+        status = 1
+        try:
+            die_with_parent()
+            if os.getppid() == self._pid:
+                # The requester must see the end of the control and view sockets, whoever lives on.
+                self._control.close()
+                for pidfd in self._children:
+                    os.close(pidfd)
+                serve_view(self._binding, request, socket.socket(fileno=descriptor))
+                status = 0
+        finally:
+            os._exit(status)
+
+    def _reap(self, pidfd: int) -> None:
+        pid, mountpoint = self._children.pop(pidfd)
+        os.close(pidfd)
+        os.waitpid(pid, 0)
+        _remove_dead_mount(mountpoint)
+
+    def _end_children(self) -> None:
+        for pid, _ in self._children.values():
+            os.kill(pid, signal.SIGTERM)
+        deadline = time.monotonic() + GRACE
+        for pidfd, (pid, mountpoint) in list(self._children.items()):
+            left = max(0.0, deadline - time.monotonic())
+            if not select.select([pidfd], [], [], left)[0]:
+                os.kill(pid, signal.SIGKILL)
+                _detach(mountpoint)
+            self._reap(pidfd)
+
+
+def serve_view(binding: Binding | FuseError, request: dict[str, Any], reports: socket.socket) -> None:
+    """Mount and serve one view, and report on ``reports``; returns when it is unmounted."""
+    stderr = os.memfd_create("stderr")
+    os.dup2(stderr, 2)  # where libfuse and fusermount say why
+    # A collection would walk every inode of the view, and nothing here makes cycles.
+    gc.disable()
+    try:
+        if isinstance(binding, FuseError):
+            raise binding
+        with open(request["view"], "rb") as file:
+            description = json.load(file)
+        trace_path: str | None = request["trace"]
+        with open_castore(description["store"]) as castore:
+            view = View(_entries(description["entries"]), castore)
+            recorder = Recorder(view)
+            transport = Transport(view, recorder)
+            options = MountOptions(
+                allow_other=bool(request["allow_other"]),
+                xattrs=bool(description["xattrs"]),
+                opens=trace_path is not None,
+            )
+            serve(binding, transport, request["mountpoint"], options, lambda: _report(reports, ready=os.getpid()))
+            if trace_path is not None:
+                write_trace(recorder.trace(), trace_path)
+            transport.close()
+        _report(reports, done=True, faults=recorder.faults)
+    except Exception as error:
+        failure = _failure(error, os.pread(stderr, MAX_REQUEST // 4, 0), request["mountpoint"])
+        _report(reports, error=failure.message, hint=failure.hint)
+
+
+def _failure(error: Exception, said: bytes, mountpoint: str) -> TvixBuildError:
+    if isinstance(error, TvixBuildError):
+        return error
+    text = said.decode("utf-8", "replace").strip()
+    if isinstance(error, RuntimeError) and text:  # the binding raises a bare number
+        return fuse_error(text, path=mountpoint)
+    return fuse_error(f"{text} {error!r}", path=mountpoint)
+
+
+def _entries(pairs: list[tuple[str, str]]) -> dict[bytes, Node]:
+    return {
+        base64.b64decode(name, validate=True): decode_node(base64.b64decode(node, validate=True), named=False)[1]
+        for name, node in pairs
+    }
+
+
+def _report(reports: socket.socket, **message: object) -> None:
+    with contextlib.suppress(OSError):  # nobody listens any more
+        reports.send(json.dumps(message).encode("ascii"))
+
+
+def _remove_dead_mount(mountpoint: str) -> None:
+    """Take away what a killed child left: a mount whose every use says ENOTCONN."""
+    try:
+        os.stat(mountpoint)
+    except OSError as error:
+        if error.errno == errno.ENOTCONN:
+            _detach(mountpoint)
+
+
+def _detach(mountpoint: str) -> None:
+    with contextlib.suppress(OSError):  # unmounted by somebody else meanwhile
+        unmount(mountpoint, lazy=True)

@@ -1,0 +1,236 @@
+"""What a build touched of its inputs, and what it looked for in vain.
+
+The kernel asks a view once for each name and caches the answer, so on a view of its own a run's
+trace is complete: every path looked up, opened, listed and read at least once, and every name that
+was asked for and is not there. How often it cannot tell; ``read`` counts the bytes handed to the
+kernel, its read-ahead included.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Any
+
+from tvixbuild_nb.display import mimebundle
+from tvixbuild_nb.errors import InvalidValue
+from tvixbuild_nb.fs.inodes import ROOT, View
+
+MAX_MISSING = 200_000
+MAX_FAULTS = 100
+
+
+@dataclass(frozen=True, slots=True)
+class InputAccess:
+    """What was touched of one input. Paths are relative to it, ``""`` is the input itself.
+
+    Bytes that are not UTF-8 stand as ``os.fsdecode`` shows them. ``looked_up``, ``opened`` (files),
+    ``listed`` (directories) and ``missing`` are sorted; ``read`` gives bytes per file.
+    """
+
+    looked_up: tuple[str, ...] = ()
+    opened: tuple[str, ...] = ()
+    listed: tuple[str, ...] = ()
+    read: Mapping[str, int] = field(default_factory=dict)
+    missing: tuple[str, ...] = ()
+
+    @property
+    def bytes_read(self) -> int:
+        """Bytes read from this input, read-ahead included."""
+        return sum(self.read.values())
+
+    @property
+    def used(self) -> bool:
+        """Whether anything but the input's own name was looked at (the runtime looks that up to mount it)."""
+        return bool(self.opened or self.listed or self.read or self.missing or any(self.looked_up))
+
+
+@dataclass(frozen=True, slots=True)
+class AccessTrace:
+    """Accesses per input, by the input's name; a value, also as JSON.
+
+    ``inputs`` names every input of the view, touched or not. ``missing`` are names looked for
+    beside the inputs, ``dropped`` counts misses beyond the bound, ``faults`` are failures of the
+    view itself (a blob missing in the store), one text each.
+    """
+
+    inputs: Mapping[str, InputAccess] = field(default_factory=dict)
+    missing: tuple[str, ...] = ()
+    faults: tuple[str, ...] = ()
+    dropped: int = 0
+
+    @property
+    def unused(self) -> tuple[str, ...]:
+        """Inputs of which nothing was looked at."""
+        return tuple(name for name, access in self.inputs.items() if not access.used)
+
+    @property
+    def bytes_read(self) -> int:
+        """Bytes read from all inputs, read-ahead included."""
+        return sum(access.bytes_read for access in self.inputs.values())
+
+    def summary(self) -> str:
+        """A few lines for a terminal: one per input, with counts."""
+        lines = [
+            f"{_printable(name)}: looked up {len(a.looked_up)}, opened {len(a.opened)}, listed {len(a.listed)}, "
+            f"read {a.bytes_read} bytes, not found {len(a.missing)}"
+            for name, a in self.inputs.items()
+        ]
+        if self.missing:
+            lines.append(f"beside the inputs, not found: {len(self.missing)}")
+        if self.dropped:
+            lines.append(f"misses beyond the bound, not listed: {self.dropped}")
+        lines.extend(f"fault: {_printable(fault)}" for fault in self.faults)
+        return "\n".join(lines) or "no inputs"
+
+    def to_json(self) -> str:
+        """One JSON object; bytes that are not UTF-8 are escaped and come back the same."""
+        return json.dumps(
+            {
+                "inputs": {
+                    name: {
+                        "looked_up": a.looked_up,
+                        "opened": a.opened,
+                        "listed": a.listed,
+                        "read": dict(a.read),
+                        "missing": a.missing,
+                    }
+                    for name, a in self.inputs.items()
+                },
+                "missing": self.missing,
+                "faults": self.faults,
+                "dropped": self.dropped,
+            }
+        )
+
+    @classmethod
+    def from_json(cls, text: str | bytes) -> AccessTrace:
+        """Read what :meth:`to_json` wrote; :class:`InvalidValue` when it is something else."""
+        try:
+            data = json.loads(text)
+            inputs = {name: _input_access(access) for name, access in data.pop("inputs").items()}
+            missing, faults = _strings(data.pop("missing")), _strings(data.pop("faults"))
+            dropped = int(data.pop("dropped"))
+        except (ValueError, TypeError, KeyError, AttributeError) as error:
+            raise InvalidValue(f"not an access trace: {error!r}", path="trace") from error
+        if data:
+            raise InvalidValue(f"unknown fields: {', '.join(sorted(data))}", path="trace")
+        return cls(inputs, missing, faults, dropped)
+
+    def _repr_mimebundle_(self, include: object = None, exclude: object = None) -> dict[str, Any]:
+        return mimebundle(self)
+
+
+class Recorder:
+    """Takes down accesses by inode number while a view is served; :meth:`trace` makes the value.
+
+    What exists is bounded by the inodes the view knows anyway, misses by ``max_missing``. The
+    sets are open to the transport: one ``add`` per request is all it costs.
+    """
+
+    __slots__ = ("_max_missing", "_missing", "_view", "dropped", "faults", "listed", "looked_up", "opened", "read")
+
+    def __init__(self, view: View, max_missing: int = MAX_MISSING) -> None:
+        self._view = view
+        self._max_missing = max_missing
+        self._missing: set[tuple[int, bytes]] = set()
+        self.looked_up: set[int] = set()
+        self.opened: set[int] = set()
+        self.listed: set[int] = set()
+        self.read: dict[int, int] = {}
+        self.faults: list[str] = []
+        self.dropped = 0
+
+    def miss(self, parent: int, name: bytes) -> None:
+        """``name`` was looked for in the directory ``parent`` and is not there."""
+        key = (parent, name)
+        if key in self._missing:
+            return
+        if len(self._missing) >= self._max_missing:
+            self.dropped += 1
+            return
+        self._missing.add(key)
+
+    def fault(self, text: str) -> None:
+        """The view itself failed to answer; kept once, up to a bound."""
+        if len(self.faults) < MAX_FAULTS and text not in self.faults:
+            self.faults.append(text)
+
+    def trace(self) -> AccessTrace:
+        """Everything so far as a value."""
+        names = [entry.name for entry in self._view.readdir(ROOT)][2:]
+        looked_up, opened, listed = (self._by_input(s) for s in (self.looked_up, self.opened, self.listed))
+        read: dict[bytes, dict[str, int]] = {}
+        for ino, count in self.read.items():
+            name, path = self._split(self._view.path(ino))
+            read.setdefault(name, {})[path] = count
+        missing: dict[bytes, list[str]] = {}
+        beside: list[str] = []
+        for parent, name in self._missing:
+            if parent == ROOT:
+                beside.append(_text(name))
+            else:
+                top, path = self._split((*self._view.path(parent), name))
+                missing.setdefault(top, []).append(path)
+        inputs = {
+            _text(name): InputAccess(
+                looked_up=tuple(looked_up.get(name, ())),
+                opened=tuple(opened.get(name, ())),
+                listed=tuple(listed.get(name, ())),
+                read=dict(sorted(read.get(name, {}).items())),
+                missing=tuple(sorted(missing.get(name, ()))),
+            )
+            for name in names
+        }
+        return AccessTrace(inputs, tuple(sorted(beside)), tuple(self.faults), self.dropped)
+
+    def _by_input(self, inodes: set[int]) -> dict[bytes, list[str]]:
+        table: dict[bytes, list[str]] = {}
+        for ino in inodes:
+            if ino != ROOT:
+                name, path = self._split(self._view.path(ino))
+                table.setdefault(name, []).append(path)
+        for paths in table.values():
+            paths.sort()
+        return table
+
+    @staticmethod
+    def _split(names: tuple[bytes, ...]) -> tuple[bytes, str]:
+        return names[0], _text(b"/".join(names[1:]))
+
+
+def write_trace(trace: AccessTrace, path: str) -> None:
+    """Write the JSON form to ``path`` in one step: readers see nothing or all of it."""
+    temporary = f"{path}.{os.getpid()}.tmp"
+    with open(temporary, "w", encoding="ascii") as file:
+        file.write(trace.to_json())
+    os.replace(temporary, path)
+
+
+def _text(data: bytes) -> str:
+    return data.decode("utf-8", "surrogateescape")
+
+
+def _printable(text: str) -> str:
+    return text.encode("utf-8", "backslashreplace").decode("utf-8")
+
+
+def _input_access(data: dict[str, Any]) -> InputAccess:
+    access = InputAccess(
+        looked_up=_strings(data.pop("looked_up")),
+        opened=_strings(data.pop("opened")),
+        listed=_strings(data.pop("listed")),
+        read={str(path): int(count) for path, count in data.pop("read").items()},
+        missing=_strings(data.pop("missing")),
+    )
+    if data:
+        raise ValueError(f"unknown fields {sorted(data)}")
+    return access
+
+
+def _strings(values: Any) -> tuple[str, ...]:
+    if not isinstance(values, list) or not all(isinstance(value, str) for value in values):
+        raise TypeError("a list of strings is expected")
+    return tuple(values)
