@@ -6,7 +6,8 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any, Literal
 
-from tvixbuild_nb.oci.options import SpecOptions
+from tvixbuild_nb.oci.options import IdMapping, Limits, SpecOptions
+from tvixbuild_nb.oci.spec import Rlimit, User
 
 
 @dataclass(frozen=True, slots=True)
@@ -31,9 +32,13 @@ class _Rule:
 
 
 def _maps(options: SpecOptions) -> str:
-    return "; ".join(
-        f"{kind} " + ", ".join(f"{m.container_id} -> {m.host_id}" + (f" ({m.size})" if m.size > 1 else "") for m in maps)
-        for kind, maps in (("uid", options.uid_mappings), ("gid", options.gid_mappings))
+    maps = (("uid", options.uid_mappings), ("gid", options.gid_mappings))
+    return "; ".join(f"{kind} {_shown(mappings)}" for kind, mappings in maps)
+
+
+def _led(options: SpecOptions) -> str:
+    return ", ".join(
+        f"{known.path} -> {known.resolved}" for known in options.host_paths if known.path != known.resolved
     )
 
 
@@ -74,10 +79,14 @@ TABLE = (
         lambda options: ", ".join(options.network_files) or "none",
         "the others do not exist on this host, and the mount would fail", "host",
     ),
+    _Rule(
+        "host_paths", "host paths", "mounted as they are named", _led,
+        "a path that is a symlink is resolved once, when the run is planned, so that what is shown is mounted", "host",
+    ),
 )  # fmt: skip
 
 # Fields that are no difference in the configuration, or are told by a rule of another field.
-_SILENT = frozenset({"gid_mappings", "host_paths", "problems", "sandbox_shell", "cgroups_path"})
+_SILENT = frozenset({"gid_mappings", "problems", "sandbox_shell", "cgroups_path"})
 
 
 def deviations(options: SpecOptions) -> tuple[Deviation, ...]:
@@ -92,7 +101,8 @@ def deviations(options: SpecOptions) -> tuple[Deviation, ...]:
             told.add(rule.field)
         elif rule.asked_by == "host" or value == getattr(ours, rule.field):
             told.add(rule.field)
-            if not (rule.field in ("sys_recursively_readonly", "uid_mappings") and not options.rootless):
+            shown = options.rootless or rule.field not in ("sys_recursively_readonly", "uid_mappings")
+            if shown and rule.ours(options):
                 found.append(Deviation(rule.name, rule.tvix, rule.ours(options), rule.reason, rule.asked_by))
     if not options.rootless:
         found.append(
@@ -104,7 +114,7 @@ def deviations(options: SpecOptions) -> tuple[Deviation, ...]:
             found.append(
                 Deviation(
                     field,
-                    _shown(getattr(plain, field)),
+                    "none" if field == "limits" else _shown(getattr(plain, field)),
                     _shown(getattr(options, field)),
                     "asked for in the options",
                     "user",
@@ -114,8 +124,18 @@ def deviations(options: SpecOptions) -> tuple[Deviation, ...]:
 
 
 def _shown(value: Any) -> str:
-    if value is None:
-        return "Tvix's own"
-    if isinstance(value, tuple):
-        return ", ".join(_shown(item) for item in value) or "none"
-    return str(value)
+    match value:
+        case None:
+            return "Tvix's own"
+        case tuple():
+            return ", ".join(_shown(item) for item in value) or "none"
+        case Rlimit():
+            return f"{value.type} {value.soft}/{value.hard}"
+        case IdMapping():
+            return f"{value.container_id} -> {value.host_id}" + (f" ({value.size})" if value.size > 1 else "")
+        case User():
+            return f"{value.uid}:{value.gid}"
+        case Limits():
+            return ", ".join(f"{name} {limit}" for name, limit in value if limit is not None)
+        case _:
+            return str(value)

@@ -54,6 +54,7 @@ class Layout:
 
     def __init__(self, request: BuildRequest, options: SpecOptions, lookup: Lookup | None = None) -> None:
         self.request = request
+        self.options = options
         self.mounts: Sequence[PlannedMount] = planned_mounts(request, options)
         self.links: Mapping[str, SymlinkNode] = symlink_inputs(request, options)
         self._lookup = lookup

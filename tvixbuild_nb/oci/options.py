@@ -14,17 +14,23 @@ from tvixbuild_nb.oci.spec import Rlimit, User
 from tvixbuild_nb.request import Value
 
 KNOWN_CAPABILITIES = frozenset(
-    "CAP_" + name
-    for name in """AUDIT_CONTROL AUDIT_READ AUDIT_WRITE BLOCK_SUSPEND BPF CHECKPOINT_RESTORE CHOWN DAC_OVERRIDE
-    DAC_READ_SEARCH FOWNER FSETID IPC_LOCK IPC_OWNER KILL LEASE LINUX_IMMUTABLE MAC_ADMIN MAC_OVERRIDE MKNOD NET_ADMIN
-    NET_BIND_SERVICE NET_BROADCAST NET_RAW PERFMON SETFCAP SETGID SETPCAP SETUID SYSLOG SYS_ADMIN SYS_BOOT SYS_CHROOT
-    SYS_MODULE SYS_NICE SYS_PACCT SYS_PTRACE SYS_RAWIO SYS_RESOURCE SYS_TIME SYS_TTY_CONFIG WAKE_ALARM""".split()
-)
+    {
+        "CAP_AUDIT_CONTROL", "CAP_AUDIT_READ", "CAP_AUDIT_WRITE", "CAP_BLOCK_SUSPEND", "CAP_BPF",
+        "CAP_CHECKPOINT_RESTORE", "CAP_CHOWN", "CAP_DAC_OVERRIDE", "CAP_DAC_READ_SEARCH", "CAP_FOWNER", "CAP_FSETID",
+        "CAP_IPC_LOCK", "CAP_IPC_OWNER", "CAP_KILL", "CAP_LEASE", "CAP_LINUX_IMMUTABLE", "CAP_MAC_ADMIN",
+        "CAP_MAC_OVERRIDE", "CAP_MKNOD", "CAP_NET_ADMIN", "CAP_NET_BIND_SERVICE", "CAP_NET_BROADCAST", "CAP_NET_RAW",
+        "CAP_PERFMON", "CAP_SETFCAP", "CAP_SETGID", "CAP_SETPCAP", "CAP_SETUID", "CAP_SYSLOG", "CAP_SYS_ADMIN",
+        "CAP_SYS_BOOT", "CAP_SYS_CHROOT", "CAP_SYS_MODULE", "CAP_SYS_NICE", "CAP_SYS_PACCT", "CAP_SYS_PTRACE",
+        "CAP_SYS_RAWIO", "CAP_SYS_RESOURCE", "CAP_SYS_TIME", "CAP_SYS_TTY_CONFIG", "CAP_WAKE_ALARM",
+    }
+)  # fmt: skip
 KNOWN_RLIMITS = frozenset(
-    "RLIMIT_" + name
-    for name in """AS CORE CPU DATA FSIZE LOCKS MEMLOCK MSGQUEUE NICE NOFILE NPROC RSS RTPRIO RTTIME SIGPENDING
-    STACK""".split()
-)
+    {
+        "RLIMIT_AS", "RLIMIT_CORE", "RLIMIT_CPU", "RLIMIT_DATA", "RLIMIT_FSIZE", "RLIMIT_LOCKS", "RLIMIT_MEMLOCK",
+        "RLIMIT_MSGQUEUE", "RLIMIT_NICE", "RLIMIT_NOFILE", "RLIMIT_NPROC", "RLIMIT_RSS", "RLIMIT_RTPRIO",
+        "RLIMIT_RTTIME", "RLIMIT_SIGPENDING", "RLIMIT_STACK",
+    }
+)  # fmt: skip
 KNOWN_NAMESPACES = frozenset({"pid", "ipc", "uts", "mount", "cgroup", "network", "user"})
 MAX_ID = 2**32 - 2
 
@@ -210,9 +216,11 @@ class SpecOptions(Option):
         for index, limit in enumerate(self.rlimits):
             _names([limit.type], "rlimits", "RLIMIT_", KNOWN_RLIMITS)
             if not 0 <= limit.soft <= limit.hard:
-                raise InvalidSpec(f"{limit.type}: soft {limit.soft} above hard {limit.hard}", path="rlimits", index=index)
+                message = f"{limit.type}: soft {limit.soft} is above hard {limit.hard}, or negative"
+                raise InvalidSpec(message, path="rlimits", index=index)
         if not self.hostname or "\0" in self.hostname or "\n" in self.hostname or len(self.hostname.encode()) > 64:
-            raise InvalidSpec(f"{self.hostname!r} cannot be a hostname", path="hostname", hint="1 to 64 bytes, one line")
+            message = f"{self.hostname!r} cannot be a hostname"
+            raise InvalidSpec(message, path="hostname", hint="1 to 64 bytes, one line")
         if self.sandbox_shell is not None and not self.sandbox_shell.startswith("/"):
             raise InvalidSpec(f"{self.sandbox_shell!r} is not an absolute path", path="sandbox_shell")
         if self.namespaces is not None and self.rootless != ("user" in self.namespaces):
@@ -258,5 +266,3 @@ def _names(values: Iterable[Any], field: str, prefix: str, known: frozenset[str]
             raise InvalidSpec(f"{name!r} occurs twice", path=field, index=index)
         found.append(name)
     return tuple(found)
-
-

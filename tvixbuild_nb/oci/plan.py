@@ -38,9 +38,9 @@ class Made:
 class BundlePlan:
     """A bundle that does not exist yet.
 
-    ``made`` in the order of making (parents first); ``mount_points``: what is made inside scratch
-    directories so that something can be mounted or linked there, relative to the bundle, not written
-    by the build; ``premade``: those and the additional files and directories around them; ``owned``:
+    ``made`` in the order of making (parents first); ``mount_points``: directories, empty files and
+    links made inside scratch directories, relative to the bundle, which the build did not write;
+    ``premade``: those and the additional files there; ``owned``:
     what must belong to the build's user, ``owner`` in ids inside, ``host_owner`` outside (None without
     id maps); ``needs``: what must be in an input or on the host and could not be looked at here.
     """
@@ -112,7 +112,7 @@ def plan_bundle(
         options=options,
         spec=render_spec(request, options),
         made=tuple(plan.made.values()),
-        mount_points=tuple(made.path for made in premade if made.why in ("mount point", "symlink input", "parent")),
+        mount_points=tuple(made.path for made in premade if made.why != "additional file"),
         premade=tuple(made.path for made in premade),
         owned=tuple(made.path for made in inside),
         outputs=tuple(host_output_paths(request, path)),
@@ -125,6 +125,8 @@ class _Planner:
 
     def __init__(self, layout: Layout) -> None:
         self.layout = layout
+        # runc 1.1 gives a tmpfs the mode of its mount point, crun that of the option: both say the same.
+        self.tmp_mode = int(layout.options.tmp_mode, 8)
         self.made: dict[str, Made] = {}
         self.needs: list[Need] = []
 
@@ -166,7 +168,7 @@ class _Planner:
         purpose = f"the mount point {mount.destination} ({mount.asked_for_by})"
         if (path := bundle_path(place)) is not None:
             if mount.point == "directory":
-                self.directory(path, "mount point", 0o1777 if mount.destination == "/tmp" else 0o755)
+                self.directory(path, "mount point", self.tmp_mode if mount.destination == "/tmp" else 0o755)
             elif self.made.get(path) is None:
                 self.leaf(Made(path, "file", 0o644, "mount point"), mount.asked_for_by, None)
         elif place.where in ("input", "host"):
@@ -203,11 +205,9 @@ class _Planner:
             _refuse_below_inputs(request, path, index)
             place = self.layout.locate("/" + path, f"the additional file {path}")
             kept = bundle_path(place)
-            hidden = next((m for m in self.layout.mounts if m.destination == f"/{path}"), None)
-            if kept is None or hidden is not None:
-                holder = hidden.destination if hidden else _holder(place)
+            if kept is None:
                 raise InvalidSpec(
-                    f"{path!r} would not be seen: the mount at {holder} hides it",
+                    f"{path!r} would not be seen: the mount at {_holder(place)} hides it",
                     path="additional_files",
                     index=index,
                     hint="put it below a scratch path, or anywhere outside of the mounts",
