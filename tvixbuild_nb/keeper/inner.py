@@ -106,7 +106,7 @@ class Inner:
 
 
 def _reap(options: int) -> list[int]:
-    found = []
+    found: list[int] = []
     while True:
         try:
             pid, _ = os.waitpid(-1, options)

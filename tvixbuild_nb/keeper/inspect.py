@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import re
 from typing import Any
 
 _TEXTS = ("status", "uid_map", "gid_map", "mountinfo", "limits", "cgroup")
@@ -22,12 +23,17 @@ def inside(pid: int) -> dict[str, Any]:
         destination = line.split(" ")[4]
         try:
             # lstat: the last component is never followed, and the others were made by us.
-            status = os.lstat(f"{base}/root{destination.encode().decode('unicode_escape')}")
+            status = os.lstat(f"{base}/root{unescape(destination)}")
         except OSError as error:
             found["modes"][destination] = {"error": error.strerror}
             continue
         found["modes"][destination] = {"mode": status.st_mode, "uid": status.st_uid, "gid": status.st_gid}
     return found
+
+
+def unescape(text: str) -> str:
+    """A field of mountinfo as it is meant: the kernel writes blanks and backslashes as three octal digits."""
+    return re.sub(r"\\([0-7]{3})", lambda match: chr(int(match[1], 8)), text)
 
 
 def other_processes(init: int) -> list[int]:

@@ -25,10 +25,11 @@ class Runtime:
     def command(self, log: str, *arguments: str) -> list[str]:
         """The argument list for one call; errors go to ``log`` as JSON lines."""
         options = ["--root", self.state, "--log", log, "--log-format", "json"]
-        if self.kind == "crun" and not self.cgroups:
-            options.append("--cgroup-manager=disabled")
-        elif self.kind == "crun":
-            options.append("--cgroup-manager=cgroupfs")
+        if self.kind == "crun":
+            options.append(f"--cgroup-manager={'cgroupfs' if self.cgroups else 'disabled'}")
+        elif not self.cgroups:
+            # Rootless is runc's word for not insisting on cgroups; nothing else depends on it here.
+            options += ["--rootless", "true"]
         return [self.path, *options, *arguments]
 
     def start(self, arguments: list[str], stdout: int, stderr: int, cwd: str) -> subprocess.Popen[bytes]:

@@ -33,9 +33,10 @@ DRAIN_PATIENCE = 2.0
 class SetupProblem(Exception):
     """The sandbox could not be set up; becomes the ``exited`` message's ``setup_error``."""
 
-    def __init__(self, message: str, hint: str | None = None) -> None:
+    def __init__(self, message: str, hint: str | None = None, stage: str = "run") -> None:
         super().__init__(message)
         self.hint = hint
+        self.stage = stage
 
 
 class Supervisor:
@@ -68,7 +69,7 @@ class Supervisor:
                 self._make_cgroup()
                 ended = self._run(log)
             except SetupProblem as problem:
-                ended = {"setup_error": str(problem), "hint": problem.hint}
+                ended = {"setup_error": str(problem), "hint": problem.hint, "stage": problem.stage}
             except OSError as error:
                 ended = {"setup_error": f"{error.filename or 'keeper'}: {error.strerror}", "hint": None}
             if log.error is not None:
@@ -89,7 +90,7 @@ class Supervisor:
         if wanted is None:
             return
         if self.file_systems is None:
-            raise SetupProblem("the file system process could not be started")
+            raise SetupProblem("the file system process could not be started", stage="mount")
         mountpoint = os.path.join(self.bundle, "inputs")
         request = {"view": wanted["spec"], "trace": wanted["trace"], "allow_other": wanted["allow_other"]}
         try:
@@ -99,7 +100,7 @@ class Supervisor:
             else:
                 self.view = mount_view(self.file_systems, request, mountpoint)
         except ViewFailed as failed:
-            raise SetupProblem(f"inputs could not be mounted: {failed}", failed.hint) from failed
+            raise SetupProblem(f"inputs could not be mounted: {failed}", failed.hint, "mount") from failed
         self._tell({"event": "mounted"})
 
     def _hand_over_scratch(self) -> None:

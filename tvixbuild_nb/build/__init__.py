@@ -1,0 +1,50 @@
+"""build: build services, what they tell while they work, and what stays of it.
+
+A :class:`BuildService` turns a request and a :class:`BuildContext` into a :class:`BuildResult`;
+``oci:`` runs it here (``ocibuild`` is the conductor), ``dummy:`` is for tests. Events and logs go to
+a :class:`RunRecord` on disk.
+"""
+
+from tvixbuild_nb.build.addresses import build_service_from_addr
+from tvixbuild_nb.build.dummy import DummyBuild, DummyBuildService
+from tvixbuild_nb.build.events import EndEvent, Event, FailedAt, LogEvent, Stage, StageEvent, Status, Stream
+from tvixbuild_nb.build.host import host_memory, host_system, runnable_systems
+from tvixbuild_nb.build.inside import IdRange, Inside, MountInfo
+from tvixbuild_nb.build.oci import OCIBuildService
+from tvixbuild_nb.build.record import EventReader, RunRecord, state_directory
+from tvixbuild_nb.build.result import BuildOutput, BuildResult, Usage, output_summary
+from tvixbuild_nb.build.service import BuildContext, BuildPolicy, BuildService, CancelToken, Inputs, Keep
+
+__all__ = [
+    "BuildContext",
+    "BuildOutput",
+    "BuildPolicy",
+    "BuildResult",
+    "BuildService",
+    "CancelToken",
+    "DummyBuild",
+    "DummyBuildService",
+    "EndEvent",
+    "Event",
+    "EventReader",
+    "FailedAt",
+    "IdRange",
+    "Inputs",
+    "Inside",
+    "Keep",
+    "LogEvent",
+    "MountInfo",
+    "OCIBuildService",
+    "RunRecord",
+    "Stage",
+    "StageEvent",
+    "Status",
+    "Stream",
+    "Usage",
+    "build_service_from_addr",
+    "host_memory",
+    "host_system",
+    "output_summary",
+    "runnable_systems",
+    "state_directory",
+]

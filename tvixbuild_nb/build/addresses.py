@@ -1,0 +1,28 @@
+"""Build services by address, as in Tvix."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from tvixbuild_nb.build.dummy import DummyBuildService
+from tvixbuild_nb.build.oci import OCIBuildService
+from tvixbuild_nb.build.service import BuildService
+from tvixbuild_nb.castore import Castore
+from tvixbuild_nb.errors import InvalidAddress
+
+KNOWN = "dummy:, oci: (the default bundle root), oci:/bundle/root"
+
+
+def build_service_from_addr(address: str, castore: Castore | None = None, **options: Any) -> BuildService:
+    """Open the build service at ``address``; ``options`` are those of its class (runtime, concurrency, ...).
+
+    Raises :class:`InvalidAddress` that lists the known schemes.
+    """
+    scheme, _, rest = address.partition(":")
+    if scheme == "dummy" and not rest and ":" in address:
+        return DummyBuildService(castore, **options)
+    if scheme == "oci" and ":" in address:
+        if rest and not rest.startswith("/"):
+            raise InvalidAddress(f"{address!r}: the bundle root must be an absolute path", hint="oci:/bundle/root")
+        return OCIBuildService(rest or None, castore, **options)
+    raise InvalidAddress(f"{address!r} is no address of a build service", hint=f"known: {KNOWN}")

@@ -1,0 +1,170 @@
+"""OCIBuildService: builds on this host with runc or crun."""
+
+from __future__ import annotations
+
+import hashlib
+import os
+import threading
+from pathlib import Path
+
+from tvixbuild_nb.build.host import find_runtime
+from tvixbuild_nb.build.ocibuild import OCIBuild
+from tvixbuild_nb.build.places import BundleRoot, default_bundle_root
+from tvixbuild_nb.build.plan import HostFacts, PlannedBuild, plan_build
+from tvixbuild_nb.build.result import BuildResult
+from tvixbuild_nb.build.service import BuildContext, BuildPolicy
+from tvixbuild_nb.castore import Castore, open_castore
+from tvixbuild_nb.castore.nodes import DirectoryNode, FileNode
+from tvixbuild_nb.errors import HostRefused, NotFound
+from tvixbuild_nb.fs import server_command
+from tvixbuild_nb.keeper import Keeper, KeeperOptions, keeper_for_this_process
+from tvixbuild_nb.oci import SpecOptions
+from tvixbuild_nb.request import BuildRequest
+
+DEFAULT_CONCURRENCY = 2
+
+
+class OCIBuildService:
+    """Runs each build in a bundle of its own below ``bundle_root``, at most ``concurrency`` at once.
+
+    Parameters: ``castore`` holds inputs and gets outputs (default: the embedded store); ``runtime`` is
+    runc, crun or a path to one; ``namespaces`` False forgoes namespaces of the keeper's own. Nothing is
+    started before the first build. Safe for several threads.
+    """
+
+    def __init__(
+        self,
+        bundle_root: str | os.PathLike[str] | None = None,
+        castore: Castore | None = None,
+        *,
+        runtime: str = "runc",
+        concurrency: int = DEFAULT_CONCURRENCY,
+        namespaces: bool = True,
+    ) -> None:
+        if concurrency < 1:
+            raise HostRefused(f"at least one build at a time, not {concurrency}", path="concurrency")
+        self._root_path = Path(bundle_root) if bundle_root is not None else default_bundle_root()
+        self._castore = castore if castore is not None else open_castore()
+        self._runtime = runtime
+        self._namespaces = namespaces
+        self._turns = threading.BoundedSemaphore(concurrency)
+        self._lock = threading.Lock()
+        self._root: BundleRoot | None = None
+        self._keeper: Keeper | None = None
+        self._facts: HostFacts | None = None
+        self.fuse_refused: str | None = None
+
+    @property
+    def address(self) -> str:
+        return f"oci:{self._root_path}"
+
+    @property
+    def castore(self) -> Castore:
+        return self._castore
+
+    def do_build(self, request: BuildRequest, context: BuildContext) -> BuildResult:
+        """See :class:`BuildService`."""
+        return OCIBuild(self, request, context).live()
+
+    def close(self) -> None:
+        """Remove the warm views and give the bundle root's lock back."""
+        with self._lock:
+            if self._root is not None:
+                self._root.close()
+                self._root = None
+
+    # -- what a build asks for --------------------------------------------------------------------
+
+    def check_inputs(self, request: BuildRequest) -> None:
+        """:class:`NotFound` names the first input that the store does not hold (its root; not all below it)."""
+        for index, (name, node) in enumerate(request.inputs.items()):
+            known = True
+            if isinstance(node, FileNode):
+                known = self._castore.blobs.has(node.digest)
+            elif isinstance(node, DirectoryNode):
+                known = self._castore.directories.get(node.digest) is not None
+            if not known:
+                raise NotFound(
+                    f"the store {self._castore.address} does not hold the input {name!r}: {node.digest}",  # type: ignore[union-attr]
+                    path="inputs",
+                    index=index,
+                    stage="request",
+                    hint="ingest it first, or open the store that has it",
+                )
+
+    def plan(self, request: BuildRequest, policy: BuildPolicy) -> PlannedBuild:
+        """Decide how ``request`` is built here, in a bundle of its own; starts the keeper on first use."""
+        return plan_build(request, policy, self._host(), self._bundles().new_path(), self._castore.directories.get)
+
+    def _host(self) -> HostFacts:
+        keeper = self.keeper()
+        with self._lock:
+            if self._facts is None:
+                self._facts = self._find_facts(keeper)
+            return self._facts
+
+    def keeper(self) -> Keeper:
+        """The keeper of this process; leftovers of dead processes are swept when it starts."""
+        with self._lock:
+            keeper = keeper_for_this_process(KeeperOptions(tuple(server_command()), self._namespaces))
+            if keeper is not self._keeper:
+                self._keeper, self._facts = keeper, None
+                if self._root is None:
+                    self._root = BundleRoot(self._root_path)
+                self._root.sweep(keeper)
+            return keeper
+
+    def view_home(self) -> Path:
+        return self._bundles().view_home()
+
+    def view_key(self, description: str) -> str:
+        """The name of a shared view: the same for the same nodes from the same store."""
+        return hashlib.sha256(description.encode()).hexdigest()[:32]
+
+    def checkout_cache(self) -> Path:
+        """Where materialised inputs are kept, beside the bundles so that the sandbox can reach them."""
+        return self._root_path / "checkouts"
+
+    def keep_bundle(self, bundle: Path, run: str) -> Path:
+        """Move a bundle to where it is kept, closed to others; its new path."""
+        kept = self._bundles().kept_path(run)
+        os.chmod(bundle, 0o700)
+        bundle.rename(kept)
+        return kept
+
+    def keeper_died(self) -> None:
+        """A build's keeper is gone: forget it, so that the next one is started."""
+        with self._lock:
+            self._keeper = None
+
+    def note_fuse_refused(self, reason: str) -> None:
+        """FUSE does not work here: later runs need not try again."""
+        self.fuse_refused = reason
+
+    def take_turn(self, context: BuildContext) -> None:
+        """Wait until fewer than ``concurrency`` builds run; :class:`Cancelled` when cancelled meanwhile."""
+        while not self._turns.acquire(timeout=0.1):
+            context.cancel.check()
+
+    def end_turn(self) -> None:
+        self._turns.release()
+
+    def _bundles(self) -> BundleRoot:
+        self.keeper()
+        assert self._root is not None
+        return self._root
+
+    def _find_facts(self, keeper: Keeper) -> HostFacts:
+        root = os.geteuid() == 0
+        degraded = [keeper.degraded] if keeper.degraded else []
+        refused = keeper.cgroups_refused
+        if refused is not None:
+            degraded.append(f"cgroups (usage comes from rusage): {refused}")
+        return HostFacts(
+            root=root,
+            namespaces=keeper.namespaces,
+            cgroups_refused=refused,
+            runtime=find_runtime(self._runtime),
+            options=SpecOptions.for_host(namespaces=keeper.namespaces),
+            degraded=tuple(degraded),
+        )

@@ -1,0 +1,107 @@
+"""Where bundles live on this host, and how dead processes' leftovers are swept."""
+
+from __future__ import annotations
+
+import fcntl
+import os
+import secrets
+import stat
+from pathlib import Path
+
+from tvixbuild_nb.build.record import state_directory
+from tvixbuild_nb.errors import HostRefused
+from tvixbuild_nb.keeper import Keeper
+
+
+def default_bundle_root() -> Path:
+    """/var/lib/tvixbuild-nb/bundles for root, a directory below the user's state for anybody else."""
+    if os.geteuid() == 0:
+        return Path("/var/lib/tvixbuild-nb/bundles")
+    return state_directory() / "bundles"
+
+
+class BundleRoot:
+    """A directory for bundles, locked by a name of its own so that a dead owner's bundles are known.
+
+    Bundles are called ``<token>.<random>``; the lock file ``<token>.lock`` is held while this
+    process lives. Raises :class:`HostRefused` when a directory on the way is closed to the sandbox's root.
+    """
+
+    def __init__(self, path: Path) -> None:
+        self.path = path.absolute()
+        if not self.path.exists():
+            # 0711: passable for the sandbox's root, which is nobody out here, and not listable.
+            self.path.mkdir(mode=0o711, parents=True, exist_ok=True)
+            if os.geteuid() == 0:
+                os.chmod(self.path, 0o711)
+        self._check_passable()
+        self._token = secrets.token_hex(6)
+        self._lock = _lock_file(self.path / f"{self._token}.lock")
+
+    def _check_passable(self) -> None:
+        if os.geteuid() != 0:
+            return
+        for directory in (self.path, *self.path.parents):
+            if not directory.stat().st_mode & stat.S_IXOTH:
+                raise HostRefused(
+                    f"the bundle root {self.path} cannot be reached by the sandbox's root: {directory} is closed",
+                    path=str(directory),
+                    stage="bundle",
+                    hint=f"chmod o+x {directory}, or choose another bundle root (oci:/path)",
+                )
+
+    def new_path(self) -> Path:
+        """A path for a new bundle, under a name nobody can guess."""
+        return self.path / f"{self._token}.{secrets.token_hex(16)}"
+
+    def view_home(self) -> Path:
+        """Where shared views of this process are mounted."""
+        return self.path / f"{self._token}.views"
+
+    def kept_path(self, run: str) -> Path:
+        """Where the kept bundle of a run stands."""
+        return self.path / f"kept-{run}"
+
+    def sweep(self, keeper: Keeper) -> list[str]:
+        """Remove what processes left that are dead now, keeper and all; what resisted, in words."""
+        problems: list[str] = []
+        for lock in self.path.glob("*.lock"):
+            token = lock.name.removesuffix(".lock")
+            if token == self._token:
+                continue
+            fd = _try_lock(lock)
+            if fd is None:
+                continue
+            try:
+                left = sorted(self.path.glob(f"{token}.*"))
+                left.remove(lock)
+                if left:
+                    problems += keeper.remove(left)
+                lock.unlink(missing_ok=True)
+            finally:
+                os.close(fd)
+        return problems
+
+    def close(self) -> None:
+        """Give the lock back; bundles of this process are to be gone by now."""
+        (self.path / f"{self._token}.lock").unlink(missing_ok=True)
+        os.close(self._lock)
+
+
+def _lock_file(path: Path) -> int:
+    fd = os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
+    fcntl.flock(fd, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    return fd
+
+
+def _try_lock(path: Path) -> int | None:
+    try:
+        fd = os.open(path, os.O_RDWR | os.O_CLOEXEC)
+    except FileNotFoundError:
+        return None
+    try:
+        fcntl.flock(fd, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except BlockingIOError:
+        os.close(fd)
+        return None
+    return fd

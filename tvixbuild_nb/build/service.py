@@ -1,0 +1,175 @@
+"""BuildService: what builds requests; and the context that one build is given."""
+
+from __future__ import annotations
+
+import threading
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from typing import Literal, Protocol, TypeAlias, runtime_checkable
+
+from tvixbuild_nb.build.events import EndEvent, Stage, StageEvent
+from tvixbuild_nb.build.record import RunRecord
+from tvixbuild_nb.build.result import BuildResult
+from tvixbuild_nb.castore.castore import Castore
+from tvixbuild_nb.errors import Cancelled, InvalidValue
+from tvixbuild_nb.oci import SpecOptions
+from tvixbuild_nb.request import BuildRequest
+
+Keep: TypeAlias = Literal["failure", "always", "never"]
+Inputs: TypeAlias = Literal["auto", "fuse", "checkout"]
+
+
+@dataclass(frozen=True, slots=True)
+class BuildPolicy:
+    """How to build, as opposed to what; nothing of it changes a successful build's outputs.
+
+    timeout   seconds that the command may run, None for no limit
+    grace     seconds between asking the processes to end (SIGTERM) and ending them (SIGKILL)
+    keep      which bundles stay: of failed builds, always, never
+    inputs    fuse, checkout, or auto: FUSE where it works
+    strict    refuse instead of doing without something
+    observe   look at the container between its creation and its start
+    trace     record what the build looked up, opened and read
+    options   how the request is rendered; None: what this host needs
+    """
+
+    timeout: float | None = None
+    grace: float = 1.0
+    keep: Keep = "failure"
+    inputs: Inputs = "auto"
+    strict: bool = False
+    observe: bool = False
+    trace: bool = True
+    options: SpecOptions | None = None
+
+    def __post_init__(self) -> None:
+        if self.timeout is not None and not self.timeout > 0:
+            raise InvalidValue(f"a timeout is more than 0 seconds, not {self.timeout}", path="timeout")
+        if not self.grace >= 0:
+            raise InvalidValue(f"a grace is 0 seconds or more, not {self.grace}", path="grace")
+        for name, value, known in (
+            ("keep", self.keep, ("failure", "always", "never")),
+            ("inputs", self.inputs, ("auto", "fuse", "checkout")),
+        ):
+            if value not in known:
+                raise InvalidValue(f"{value!r} is not one of {', '.join(known)}", path=name)
+
+
+class CancelToken:
+    """One build's cancellation: asked for from any thread, heard by whoever registered."""
+
+    def __init__(self) -> None:
+        self._lock = threading.Lock()
+        self._asked = threading.Event()
+        self._listeners: list[Callable[[], None]] = []
+
+    @property
+    def asked(self) -> bool:
+        return self._asked.is_set()
+
+    def cancel(self) -> None:
+        """Ask once; further calls do nothing."""
+        with self._lock:
+            if self._asked.is_set():
+                return
+            self._asked.set()
+            listeners = list(self._listeners)
+        for listener in listeners:
+            listener()
+
+    def wait(self, timeout: float) -> bool:
+        """Whether it was asked for within ``timeout`` seconds."""
+        return self._asked.wait(timeout)
+
+    def check(self) -> None:
+        """:class:`Cancelled` when it was asked for."""
+        if self.asked:
+            raise Cancelled("the build was cancelled")
+
+    @contextmanager
+    def heard_by(self, listener: Callable[[], None]) -> Iterator[None]:
+        """Call ``listener`` when (or if already) asked, during the block."""
+        with self._lock:
+            self._listeners.append(listener)
+            asked = self._asked.is_set()
+        if asked:
+            listener()
+        try:
+            yield
+        finally:
+            with self._lock:
+                self._listeners.remove(listener)
+
+
+@dataclass(slots=True)
+class BuildContext:
+    """What one build is given besides its request: policy, record, cancellation; and its clock of stages."""
+
+    record: RunRecord
+    policy: BuildPolicy = field(default_factory=BuildPolicy)
+    cancel: CancelToken = field(default_factory=CancelToken)
+    timings: dict[str, float] = field(default_factory=dict)
+    log_size: int = 0
+    accepted: threading.Event = field(default_factory=threading.Event)
+
+    def accept(self) -> None:
+        """The request was not refused: from here on the build ends with a result, not an exception."""
+        self.accepted.set()
+
+    @contextmanager
+    def stage(self, stage: Stage) -> Iterator[None]:
+        """Emit that ``stage`` started, and that it finished or failed; its seconds go to ``timings``."""
+        self.record.emit(StageEvent(time=time.time(), stage=stage, state="started", log_offset=self.log_size))
+        clock = time.perf_counter()
+        try:
+            yield
+        except BaseException as error:
+            self._leave(stage, "failed", clock, getattr(error, "message", None) or str(error))
+            raise
+        self._leave(stage, "finished", clock, None)
+
+    def _leave(self, stage: Stage, state: Literal["finished", "failed"], clock: float, detail: str | None) -> None:
+        self.timings[stage] = self.timings.get(stage, 0.0) + time.perf_counter() - clock
+        event = StageEvent(time=time.time(), stage=stage, state=state, log_offset=self.log_size, detail=detail)
+        self.record.emit(event)
+
+    def end(self, result: BuildResult) -> None:
+        """Write the result, then the last event."""
+        self.record.write_result(result)
+        self.record.emit(
+            EndEvent(
+                time=time.time(),
+                status=result.status,
+                failed_at=result.failed_at,
+                exit_code=result.exit_code,
+                signal=result.signal,
+                log_offset=self.log_size,
+                message=result.message,
+            )
+        )
+
+
+@runtime_checkable
+class BuildService(Protocol):
+    """Builds requests. Safe for several threads; each call is one build.
+
+    ``castore`` is where inputs are taken from and outputs go to; ``address`` opens the same service again.
+    """
+
+    @property
+    def address(self) -> str: ...
+    @property
+    def castore(self) -> Castore: ...
+    def do_build(self, request: BuildRequest, context: BuildContext) -> BuildResult:
+        """Build ``request`` and wait for the end; a build that fails is a result, not an exception.
+
+        Raises :class:`HostRefused`, :class:`InvalidRequest` or :class:`InvalidSpec` before anything
+        is started when it cannot be built here. The result is recorded in ``context.record``.
+        """
+        ...
+
+    def close(self) -> None:
+        """Let go of what the service holds; running builds end first."""
+        ...

@@ -1,0 +1,120 @@
+"""A run's log as people read it: text, lines, search, tail; the bytes stay on disk."""
+
+from __future__ import annotations
+
+import codecs
+import re
+from collections import deque
+from collections.abc import Iterator
+from dataclasses import dataclass
+
+from tvixbuild_nb.build.events import Stream
+from tvixbuild_nb.build.record import RunRecord
+from tvixbuild_nb.display import mimebundle
+from tvixbuild_nb.keeper import STREAMS
+
+MAX_LINE = 1 << 16
+_BATCH = 1024
+
+
+@dataclass(frozen=True, slots=True)
+class LogLine:
+    """One line: its number from 1, when its first byte came (seconds since the epoch), stream, text without end."""
+
+    number: int
+    time: float
+    stream: Stream
+    text: str
+
+    def __str__(self) -> str:
+        return self.text
+
+
+class RunLog:
+    """The log of one run, finished or growing; every call reads what is there by then.
+
+    Decoded as UTF-8, what is not becomes U+FFFD. Lines longer than 64 KiB are cut into several.
+    """
+
+    def __init__(self, record: RunRecord) -> None:
+        self._record = record
+
+    @property
+    def path(self) -> str:
+        """The file that holds the raw bytes."""
+        return str(self._record.log_path)
+
+    @property
+    def size(self) -> int:
+        """Bytes so far."""
+        with self._record.log() as log:
+            return log.size()
+
+    def bytes(self) -> bytes:
+        """All of it, raw; as large as the log is."""
+        with self._record.log() as log:
+            return log.read(0, log.size())
+
+    def text(self, stream: Stream | None = None) -> str:
+        """All of it as text, or only one stream; as large as the log is."""
+        if stream is None:
+            return self.bytes().decode("utf-8", "replace")
+        decoder = codecs.getincrementaldecoder("utf-8")("replace")
+        parts = [decoder.decode(data) for _, which, data in self._chunks() if which == stream]
+        return "".join(parts) + decoder.decode(b"", True)
+
+    def lines(self, stream: Stream | None = None) -> Iterator[LogLine]:
+        """Line by line, in bounded memory; lines of the two streams never mix within a line."""
+        pending: dict[str, tuple[float, bytes]] = {}
+        number = 0
+        for time, which, data in self._chunks():
+            if stream is not None and which != stream:
+                continue
+            began, rest = pending.get(which, (time, b""))
+            *complete, rest = (rest + data).split(b"\n")
+            for line in complete:
+                number += 1
+                yield LogLine(number, began, which, _decode(line))
+                began = time
+            while len(rest) > MAX_LINE:
+                number += 1
+                yield LogLine(number, began, which, _decode(rest[:MAX_LINE]))
+                rest, began = rest[MAX_LINE:], time
+            pending[which] = (began if rest else time, rest)
+            if not rest:
+                del pending[which]
+        for which, (began, rest) in pending.items():
+            number += 1
+            yield LogLine(number, began, which, _decode(rest))  # type: ignore[arg-type]
+
+    def tail(self, count: int = 20) -> list[LogLine]:
+        """The last ``count`` lines."""
+        return list(deque(self.lines(), maxlen=count))
+
+    def search(self, pattern: str | re.Pattern[str], *, ignore_case: bool = False) -> list[LogLine]:
+        """The lines that contain ``pattern``: a plain text, or a compiled regular expression."""
+        if isinstance(pattern, str):
+            pattern = re.compile(re.escape(pattern), re.IGNORECASE if ignore_case else 0)
+        return [line for line in self.lines() if pattern.search(line.text)]
+
+    def _chunks(self) -> Iterator[tuple[float, Stream, bytes]]:
+        with self._record.log() as log:
+            while True:
+                records = list(log.records(_BATCH))
+                for time, stream, offset, length in records:
+                    yield time, STREAMS[stream], log.read(offset, length)  # type: ignore[misc]
+                if len(records) < _BATCH:
+                    return
+
+    def __str__(self) -> str:
+        return self.text()
+
+    def __repr__(self) -> str:
+        return f"<RunLog of {self._record.id}: {self.size} bytes>"
+
+    def _repr_mimebundle_(self, include: object = None, exclude: object = None) -> dict[str, object]:
+        return mimebundle(self)
+
+
+def _decode(line: bytes) -> str:
+    return line.removesuffix(b"\r").decode("utf-8", "replace")

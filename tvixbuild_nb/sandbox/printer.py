@@ -1,0 +1,87 @@
+"""The live log of a run in a terminal or under a notebook's cell: safe to look at, bounded."""
+
+from __future__ import annotations
+
+import codecs
+import re
+import sys
+from typing import TextIO
+
+from tvixbuild_nb.build.record import RunRecord
+
+HEAD = 512 * 1024
+TAIL = 16 * 1024
+_READ = 256 * 1024
+
+# Colours may pass; whatever else a build sends could move the cursor, retitle the window or hide text.
+_ESCAPES = re.compile(
+    r"\x1b\[[0-9;:]*m|"
+    r"(?P<drop>\x1b\[[0-?]*[ -/]*[@-~]|\x1b[\]PX^_].*?(?:\x07|\x1b\\|$)|\x1b[ -/]*[0-~]?|[\x00-\x08\x0b\x0c\x0e-\x1f\x7f-\x9f"
+    r"\u202a-\u202e\u2066-\u2069])",
+    re.DOTALL,
+)
+
+
+def harmless(text: str) -> str:
+    """``text`` without control characters and escape sequences other than colours, newline, tab and return."""
+    return _ESCAPES.sub(lambda match: "" if match["drop"] else match[0], text)
+
+
+def in_notebook() -> bool:
+    """Whether this process is a Jupyter kernel; nothing is imported to find out."""
+    ipython = sys.modules.get("IPython")
+    shell = ipython.get_ipython() if ipython is not None else None
+    return shell is not None and getattr(shell, "kernel", None) is not None
+
+
+def default_output() -> TextIO:
+    """Where a live log goes: under the cell in a notebook, else standard error."""
+    return sys.stdout if in_notebook() else sys.stderr
+
+
+class LogPrinter:
+    """Copies a growing log to ``output``; where it cannot keep up or there is too much, it says what it left out.
+
+    The first 512 KiB are shown, or everything as long as it keeps up when ``output`` is a terminal; then the
+    last 16 KiB. ``run.log`` has all of it.
+    """
+
+    def __init__(self, record: RunRecord, output: TextIO) -> None:
+        self._log = record.log()
+        self._output = output
+        self._position = 0
+        self._budget = None if output.isatty() else HEAD
+        self._decoder = codecs.getincrementaldecoder("utf-8")("replace")
+
+    def show(self) -> None:
+        """Print what came since the last call."""
+        size = self._log.size()
+        if self._budget is None and size - self._position > 4 * HEAD:
+            self._skip_to(size - HEAD)
+        while self._position < size and (self._budget is None or self._budget > 0):
+            length = min(_READ, size - self._position, self._budget or _READ)
+            self._print(length)
+            if self._budget is not None:
+                self._budget -= length
+        self._output.flush()
+
+    def finish(self) -> None:
+        """Print the rest, at most the tail of it, and close."""
+        self.show()
+        size = self._log.size()
+        if size - self._position > TAIL:
+            self._skip_to(size - TAIL)
+        self._print(size - self._position)
+        self._output.write(harmless(self._decoder.decode(b"", True)))
+        self._output.flush()
+        self._log.close()
+
+    def _print(self, length: int) -> None:
+        data = self._log.read(self._position, length)
+        self._position += len(data)
+        self._output.write(harmless(self._decoder.decode(data)))
+
+    def _skip_to(self, position: int) -> None:
+        self._output.write(f"\n[... {position - self._position} bytes not shown here, run.log has them ...]\n")
+        self._decoder.reset()
+        self._position = position

@@ -1,0 +1,359 @@
+"""Run: one build being watched, asked and browsed, live or from its record."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import os
+import signal
+import threading
+import time
+from collections.abc import Generator, Iterator, Mapping
+from concurrent.futures import Future
+from functools import cached_property
+from pathlib import Path
+from typing import Any, Literal, Self, TextIO
+
+from tvixbuild_nb.build import (
+    BuildContext,
+    BuildResult,
+    BuildService,
+    Event,
+    EventReader,
+    FailedAt,
+    Inside,
+    RunRecord,
+    Usage,
+)
+from tvixbuild_nb.castore import Castore, Tree
+from tvixbuild_nb.display import mimebundle
+from tvixbuild_nb.errors import BuildFailed
+from tvixbuild_nb.fs import AccessTrace
+from tvixbuild_nb.keeper.trees import remove
+from tvixbuild_nb.request import BuildRequest
+from tvixbuild_nb.sandbox.log import RunLog
+from tvixbuild_nb.sandbox.printer import LogPrinter
+from tvixbuild_nb.sandbox.services import shared_store
+
+POLL = 0.03
+
+
+class Run:
+    """One build: made by :meth:`Sandbox.run` and :meth:`Sandbox.start`, or opened by id from its record.
+
+    Everything is read from the record, so that a run looks the same from every process. ``status`` is
+    ``running`` and then one of succeeded, failed, cancelled, timed-out; what is not known yet is None.
+    """
+
+    def __init__(self, record: RunRecord, castore: Castore | None = None) -> None:
+        self._record = record
+        self._castore = castore
+        self._live: LiveBuild | None = None
+        self._result: BuildResult | None = None
+        self._check = False
+
+    @classmethod
+    def open(cls, run: str) -> Self:
+        """The recorded run whose id is or begins with ``run``, of any process; :class:`RunNotFound` otherwise."""
+        return cls(RunRecord.open(run))
+
+    @classmethod
+    def begin(cls, service: BuildService, request: BuildRequest, context: BuildContext, *, check: bool = False) -> Self:
+        """Start a build; raises what the service raises while it still refuses.
+
+        ``check``: waiting for the run raises :class:`BuildFailed` when it did not succeed.
+        """
+        run = cls(context.record, service.castore)
+        run._check = check
+        run._live = LiveBuild(service, request, context)
+        run._live.begin()
+        return run
+
+    # -- waiting ----------------------------------------------------------------------------------
+
+    def wait(self, timeout: float | None = None) -> Self:
+        """Block until the run is over; TimeoutError after ``timeout`` seconds (the run goes on)."""
+        self._wait(timeout)
+        return self.raise_for_status() if self._check else self
+
+    def _wait(self, timeout: float | None) -> None:
+        if self._live is not None:
+            self._live.wait(timeout)
+            return
+        deadline = None if timeout is None else time.monotonic() + timeout
+        while self.result is None:
+            if deadline is not None and time.monotonic() > deadline:
+                raise TimeoutError(f"run {self.id} is not over after {timeout} s")
+            time.sleep(POLL)
+
+    def __await__(self) -> Generator[Any, None, Self]:
+        return self._wait_async().__await__()
+
+    async def _wait_async(self) -> Self:
+        if self._live is None:
+            return await asyncio.to_thread(self.wait)
+        with _interrupt_cancels(self):
+            try:
+                await asyncio.shield(asyncio.wrap_future(self._live.future))
+            except asyncio.CancelledError:
+                self.cancel()
+                raise
+        return self.raise_for_status() if self._check else self
+
+    def cancel(self) -> None:
+        """End the run: its processes are asked, then killed. Returns at once; nothing happens when it is over."""
+        if self._live is not None:
+            self._live.context.cancel.cancel()
+
+    def follow(self, output: TextIO | None) -> None:
+        """Wait until the run is over and copy its log to ``output`` meanwhile; bounded, harmless to terminals."""
+        if output is None:
+            self._wait(None)
+            return
+        printer = LogPrinter(self._record, output)
+        try:
+            while not self._over(POLL):
+                printer.show()
+        finally:
+            printer.finish()
+        self._wait(None)
+
+    def _over(self, patience: float) -> bool:
+        if self._live is not None:
+            return self._live.done.wait(patience)
+        if self.result is None:
+            time.sleep(patience)
+        return self.result is not None
+
+    # -- what is known ----------------------------------------------------------------------------
+
+    @property
+    def id(self) -> str:
+        return self._record.id
+
+    @property
+    def record(self) -> RunRecord:
+        """Where the run is kept on disk."""
+        return self._record
+
+    @property
+    def result(self) -> BuildResult | None:
+        """The whole verdict, or None while the run goes on."""
+        if self._result is None:
+            self._result = self._record.verdict() if self._live is None else self._record.read_result()
+        return self._result
+
+    @property
+    def running(self) -> bool:
+        return self.result is None
+
+    @property
+    def ok(self) -> bool:
+        """Whether it succeeded; False while it runs."""
+        return self.result is not None and self.result.ok
+
+    @property
+    def status(self) -> Literal["running", "succeeded", "failed", "cancelled", "timed-out"]:
+        return "running" if self.result is None else self.result.status
+
+    @property
+    def failed_at(self) -> FailedAt | None:
+        """Whose fault a failure was: setup, exec, build, output, ingest; None otherwise."""
+        return None if self.result is None else self.result.failed_at
+
+    @property
+    def exit_code(self) -> int | None:
+        return None if self.result is None else self.result.exit_code
+
+    @property
+    def signal(self) -> int | None:
+        """The signal that ended the command, or None."""
+        return None if self.result is None else self.result.signal
+
+    @property
+    def message(self) -> str | None:
+        """The failure in words, or None."""
+        return None if self.result is None else self.result.message
+
+    @property
+    def degraded(self) -> tuple[str, ...]:
+        """What the run had to do without."""
+        return () if self.result is None else self.result.degraded
+
+    @property
+    def timings(self) -> dict[str, float]:
+        """Stage -> seconds; empty while the run goes on."""
+        return {} if self.result is None else self.result.timings
+
+    @property
+    def usage(self) -> Usage | None:
+        return None if self.result is None else self.result.usage
+
+    @property
+    def bundle(self) -> Path | None:
+        """The kept bundle, or None."""
+        path = None if self.result is None else self.result.bundle
+        return path if path is not None and path.exists() else None
+
+    @cached_property
+    def request(self) -> BuildRequest:
+        return self._record.read_request()
+
+    @property
+    def config(self) -> dict[str, object] | None:
+        """The config.json that was run, or None when it never came to that."""
+        return self._record.read_config()
+
+    @cached_property
+    def log(self) -> RunLog:
+        return RunLog(self._record)
+
+    @property
+    def events(self) -> Iterator[Event]:
+        """Every event from the first to the last, in order; while the run goes on it waits for the next."""
+        reader = EventReader(self._record)
+        try:
+            while not reader.ended:
+                over = self._over(0)
+                count = 0
+                for event in reader.read():
+                    count += 1
+                    yield event
+                if not count:
+                    if over:
+                        return
+                    self._over(POLL)
+        finally:
+            reader.close()
+
+    @property
+    def castore(self) -> Castore:
+        """The store that holds the outputs."""
+        if self._castore is None:
+            result = self.result
+            self._castore = shared_store(None if result is None else result.store)
+        return self._castore
+
+    @property
+    def outputs(self) -> Mapping[str, Tree]:
+        """Output path as in the request -> its tree; empty unless the run succeeded."""
+        if self.result is None:
+            return {}
+        return {
+            output.path: self.castore.tree(output.node, os.path.basename(output.path).encode())
+            for output in self.result.outputs
+        }
+
+    @property
+    def needles(self) -> Mapping[str, tuple[str, ...]]:
+        """Output path -> the needles of the request that were found in it."""
+        if self.result is None:
+            return {}
+        names = self.request.refscan_needles
+        return {output.path: tuple(names[index] for index in output.needles) for output in self.result.outputs}
+
+    @property
+    def accesses(self) -> AccessTrace | None:
+        """What was looked up, opened, read and looked for in vain, per input; None without a trace."""
+        try:
+            return AccessTrace.from_json(self._record.accesses_path.read_text())
+        except FileNotFoundError:
+            return None
+
+    @property
+    def inside(self) -> Inside | None:
+        """The sandbox as its process had it; None unless the run was observed."""
+        return Inside.read(self._record.inside_path)
+
+    def raise_for_status(self) -> Self:
+        """This run when it succeeded, else :class:`BuildFailed` with the verdict and the end of the log."""
+        self._wait(None)
+        result = self.result
+        assert result is not None
+        if result.ok:
+            return self
+        tail = "\n".join(f"  | {line.text}" for line in self.log.tail(10))
+        text = f"run {self.id} {result.verdict()}"
+        raise BuildFailed(f"{text}\n{tail}" if tail else text, run=self, hint=result.hint)
+
+    def delete(self) -> None:
+        """Remove the record and the kept bundle; a run that goes on is cancelled first."""
+        if self.running:
+            self.cancel()
+            self._wait(None)
+        bundle = self.bundle
+        if bundle is not None:
+            remove(str(bundle))
+        self._record.delete()
+
+    def __repr__(self) -> str:
+        result = self.result
+        return f"<Run {self.id}: {'running' if result is None else result.verdict()}>"
+
+    def _repr_mimebundle_(self, include: object = None, exclude: object = None) -> dict[str, Any]:
+        return mimebundle(self)
+
+
+class LiveBuild:
+    """The thread that runs one build for a Run of this process."""
+
+    def __init__(self, service: BuildService, request: BuildRequest, context: BuildContext) -> None:
+        self.context = context
+        self.future: Future[BuildResult] = Future()
+        self.done = threading.Event()
+        self._service = service
+        self._request = request
+        self._refused: BaseException | None = None
+
+    def begin(self) -> None:
+        """Start, and return once the request was accepted; raises what refused it."""
+        # A daemon: when the interpreter ends, the build ends with it, by the keeper's hand.
+        threading.Thread(target=self._build, name=f"build {self.context.record.id}", daemon=True).start()
+        self.context.accepted.wait()
+        if self._refused is not None:
+            self.context.record.delete()
+            raise self._refused
+
+    def _build(self) -> None:
+        try:
+            with self.context.record.held():
+                result = self._service.do_build(self._request, self.context)
+            self.future.set_result(result)
+        except BaseException as error:
+            if self.context.accepted.is_set():
+                self.future.set_exception(error)
+            else:
+                self._refused = error
+        finally:
+            self.done.set()
+            self.context.accepted.set()
+
+    def wait(self, timeout: float | None) -> None:
+        """Until it is over; what the service raised unexpectedly is raised here."""
+        try:
+            self.future.result(timeout)
+        except TimeoutError:
+            if not self.done.is_set():
+                raise TimeoutError(f"run {self.context.record.id} is not over after {timeout} s") from None
+            raise
+
+
+@contextlib.contextmanager
+def _interrupt_cancels(run: Run) -> Iterator[None]:
+    """While awaiting at a notebook's top level, Ctrl-C cancels the run.
+
+    Nobody else would: the event loop is idle, and the default handler's exception reaches the
+    waiting task only when something else wakes the loop.
+    """
+    if threading.current_thread() is not threading.main_thread():
+        yield
+        return
+    before = signal.getsignal(signal.SIGINT)
+    if before is not signal.default_int_handler:
+        yield
+        return
+    signal.signal(signal.SIGINT, lambda number, frame: run.cancel())
+    try:
+        yield
+    finally:
+        signal.signal(signal.SIGINT, before)

@@ -1,0 +1,319 @@
+"""Sandbox: describe one build, see what it becomes, run it."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterable, Mapping
+from pathlib import Path
+from typing import Any, Self
+
+from tvixbuild_nb.build import BuildContext, BuildPolicy, BuildService, Inputs, Keep, RunRecord, host_system
+from tvixbuild_nb.castore import Castore, DirectoryNode, FileNode, Node, SymlinkNode, Tree, copy_closure
+from tvixbuild_nb.display import mimebundle
+from tvixbuild_nb.errors import InvalidRequest
+from tvixbuild_nb.oci import MountTable, Spec, SpecOptions, mount_table, render_spec
+from tvixbuild_nb.request import BuildConstraints, BuildRequest
+from tvixbuild_nb.sandbox.hostprogram import add_to_inputs, program_files
+from tvixbuild_nb.sandbox.printer import default_output
+from tvixbuild_nb.sandbox.run import Run
+from tvixbuild_nb.sandbox.services import shared_builder, shared_store
+
+InputValue = str | os.PathLike[str] | bytes | Tree | Node
+
+_ELSEWHERE = {"command_args": "command", "environment_vars": "env", "files": "additional_files"}
+
+
+class Sandbox:
+    """One build, described step by step; every field is a keyword here and an attribute afterwards.
+
+    Parameters:
+
+    - ``command``: program and arguments; a string is run by ``/bin/sh -c``.
+    - ``outputs``: paths (relative to the root inside, below a scratch path) to ingest afterwards.
+    - ``env``: variables, text or UTF-8 bytes. ``inputs``: name -> path, bytes, Tree or node.
+    - ``additional_files``: path -> text or bytes, there when the build starts.
+    - ``working_dir``, ``scratch_paths``, ``inputs_dir``, ``refscan_needles``: as in BuildRequest.
+    - ``system``, ``min_memory`` (bytes), ``available_ro_paths``, ``network_access``, ``provide_bin_sh``.
+    - ``options``: a SpecOptions; None is what this host needs.
+    - ``store``: a Castore or an address; ``builder``: a BuildService or an address; ``runtime``: runc or crun.
+
+    Nothing is checked before it is needed: :attr:`request` validates the whole and raises
+    :class:`InvalidRequest` naming field and position. Rendering needs no store and no privilege.
+    """
+
+    def __init__(
+        self,
+        command: str | Iterable[str] = (),
+        *,
+        outputs: Iterable[str] = (),
+        env: Mapping[str, str | bytes] | None = None,
+        inputs: Mapping[str, InputValue] | None = None,
+        additional_files: Mapping[str, str | bytes] | None = None,
+        working_dir: str = "build",
+        scratch_paths: Iterable[str] = ("build", "nix/store"),
+        inputs_dir: str = "nix/store",
+        refscan_needles: Iterable[str] = (),
+        system: str | None = None,
+        min_memory: int = 0,
+        available_ro_paths: Iterable[str] = (),
+        network_access: bool = False,
+        provide_bin_sh: bool = True,
+        options: SpecOptions | None = None,
+        store: Castore | str | None = None,
+        builder: BuildService | str | None = None,
+        runtime: str | None = None,
+        **unknown: Any,
+    ) -> None:
+        for name in unknown:
+            known = _ELSEWHERE.get(name)
+            raise InvalidRequest(
+                "is no field of a sandbox", path=name, hint=f"it is called {known!r} here" if known else _fields()
+            )
+        self.command = ("/bin/sh", "-c", command) if isinstance(command, str) else tuple(command)
+        self.outputs = _texts(outputs, "outputs")
+        self.env = dict(env or {})
+        self.additional_files = dict(additional_files or {})
+        self.working_dir = working_dir
+        self.scratch_paths = _texts(scratch_paths, "scratch_paths")
+        self.inputs_dir = inputs_dir
+        self.refscan_needles = _texts(refscan_needles, "refscan_needles")
+        self.system = system if system is not None else host_system()
+        self.min_memory = min_memory
+        self.available_ro_paths = _texts(available_ro_paths, "available_ro_paths")
+        self.network_access = network_access
+        self.provide_bin_sh = provide_bin_sh
+        self.options = options
+        self.runtime = runtime
+        self.inputs: dict[str, Node] = {}
+        self.last_run: Run | None = None
+        self._has_constraints = True
+        self._store = store
+        self._builder = builder
+        for name, value in (inputs or {}).items():
+            self.add_input(name, value)
+
+    # -- describing -------------------------------------------------------------------------------
+
+    def add_input(self, name: str, value: InputValue) -> Node:
+        """Give the build a read-only input: a path (text or Path), bytes, a Tree of any store, or a node.
+
+        Contents are stored at once; a node is taken as it is. Returns the node.
+        """
+        node = self._ingest(value)
+        self.inputs[name] = node
+        return node
+
+    def _ingest(self, value: InputValue) -> Node:
+        match value:
+            case FileNode() | DirectoryNode() | SymlinkNode():
+                return value
+            case bytes():
+                return self.store.ingest_bytes(value)
+            case Tree():
+                if value.castore.address != self.store.address or value.castore.local_path is None:
+                    copy_closure(value.castore, self.store, value.node)
+                return value.node
+            case _:
+                return self.store.ingest(value)
+
+    def add_file(self, path: str, contents: str | bytes) -> None:
+        """Give the build a file at ``path`` inside: writable below a scratch path, read-only elsewhere."""
+        self.additional_files[path] = contents
+
+    def add_host_program(self, program: str, data: Iterable[str | os.PathLike[str]] = ()) -> tuple[str, ...]:
+        """Give the build a program of this host with all it needs to start; the host paths that were taken.
+
+        ``program`` is a name on PATH or a path. Its ELF interpreter, shared libraries and the links on
+        the way come along, for a script its interpreter; what it opens later is not known to anybody: name
+        it in ``data`` (files or directories, programs and libraries in them are followed too). Everything
+        stands where the host has it, so ``inputs_dir`` must be ``""``. :class:`InvalidRequest` otherwise.
+        """
+        if self.inputs_dir != "":
+            raise InvalidRequest(
+                f"a host program must stand where the host has it, not below /{self.inputs_dir}",
+                path="inputs_dir",
+                hint="Sandbox(inputs_dir='') puts inputs at the root",
+            )
+        paths = program_files(program, [os.fspath(path) for path in data])
+        self.inputs = add_to_inputs(self.store, self.inputs, paths)
+        return paths
+
+    @property
+    def constraints(self) -> BuildConstraints | None:
+        """What the builder must be and offer."""
+        if not self._has_constraints:
+            return None
+        return BuildConstraints(
+            system=self.system,
+            min_memory=self.min_memory,
+            available_ro_paths=self.available_ro_paths,
+            network_access=self.network_access,
+            provide_bin_sh=self.provide_bin_sh,
+        )
+
+    @property
+    def request(self) -> BuildRequest:
+        """The validated request; :class:`InvalidRequest` names field and position."""
+        return BuildRequest(
+            inputs=self.inputs,
+            command_args=self.command,
+            working_dir=self.working_dir,
+            scratch_paths=self.scratch_paths,
+            inputs_dir=self.inputs_dir,
+            outputs=self.outputs,
+            environment_vars=self.env,
+            constraints=self.constraints,
+            additional_files=self.additional_files,
+            refscan_needles=self.refscan_needles,
+        )
+
+    @classmethod
+    def from_request(cls, request: BuildRequest, **surroundings: Any) -> Self:
+        """A sandbox that makes exactly this request; ``surroundings`` are options, store, builder, runtime."""
+        constraints = request.constraints
+        sandbox = cls(
+            request.command_args,
+            outputs=request.outputs,
+            env=dict(request.environment_vars),
+            inputs=dict(request.inputs),
+            additional_files=dict(request.additional_files),
+            working_dir=request.working_dir,
+            scratch_paths=request.scratch_paths,
+            inputs_dir=request.inputs_dir,
+            refscan_needles=request.refscan_needles,
+            **({} if constraints is None else constraints.to_fields()),
+            **surroundings,
+        )
+        sandbox._has_constraints = constraints is not None
+        return sandbox
+
+    def save(self, path: str | os.PathLike[str]) -> None:
+        """Write the request as protobuf-JSON; contents of inputs stay in the store."""
+        Path(path).write_text(self.request.to_json() + "\n", encoding="utf-8")
+
+    @classmethod
+    def load(cls, path: str | os.PathLike[str], **surroundings: Any) -> Self:
+        """The sandbox of a request saved as protobuf-JSON; :class:`InvalidRequest` when it is none."""
+        return cls.from_request(BuildRequest.from_json(Path(path).read_bytes()), **surroundings)
+
+    # -- seeing what it becomes -------------------------------------------------------------------
+
+    @property
+    def spec_options(self) -> SpecOptions:
+        """How it is rendered here: ``options``, or what this host needs."""
+        return self.options if self.options is not None else SpecOptions.for_host()
+
+    @property
+    def spec(self) -> Spec:
+        """The OCI runtime configuration this request becomes; needs no store and no privilege."""
+        return render_spec(self.request, self.spec_options)
+
+    def config_json(self) -> str:
+        """The rendered config.json, indented."""
+        return self.spec.to_json()
+
+    def mount_table(self) -> MountTable:
+        """The mounts in order, each with where it comes from and what asked for it."""
+        return mount_table(self.request, self.spec_options)
+
+    # -- running ----------------------------------------------------------------------------------
+
+    @property
+    def store(self) -> Castore:
+        """The store of inputs and outputs; opened on first use."""
+        if not isinstance(self._store, Castore):
+            self._store = shared_store(self._store)
+        return self._store
+
+    @property
+    def builder(self) -> BuildService:
+        """The build service; opened on first use."""
+        if self._builder is None or isinstance(self._builder, str):
+            self._builder = shared_builder(self._builder, self.store, self.runtime)
+        return self._builder
+
+    def start(
+        self,
+        *,
+        timeout: float | None = None,
+        check: bool = False,
+        keep: Keep = "failure",
+        inputs: Inputs = "auto",
+        strict: bool = False,
+        observe: bool = False,
+        trace: bool = True,
+    ) -> Run:
+        """Start the build and return its Run at once; see :class:`BuildPolicy` for the parameters.
+
+        Raises what refuses the request on this host (:class:`HostRefused`, :class:`InvalidRequest`,
+        :class:`InvalidSpec`); from then on failures are the run's. With ``check`` a wait for the run raises
+        :class:`BuildFailed` when it did not succeed.
+        """
+        policy = BuildPolicy(
+            timeout=timeout,
+            keep=keep,
+            inputs=inputs,
+            strict=strict,
+            observe=observe,
+            trace=trace,
+            options=self.options,
+        )
+        request = self.request
+        builder = self.builder
+        run = Run.begin(builder, request, BuildContext(RunRecord.create(), policy), check=check)
+        self.last_run = run
+        return run
+
+    def run(
+        self,
+        *,
+        timeout: float | None = None,
+        check: bool = False,
+        keep: Keep = "failure",
+        inputs: Inputs = "auto",
+        strict: bool = False,
+        observe: bool = False,
+        trace: bool = True,
+        show: bool = True,
+    ) -> Run:
+        """Build, show the live log, and return the Run when it is over, whether it succeeded or not.
+
+        Parameters as for :meth:`start`; ``check`` raises :class:`BuildFailed` instead of returning a run
+        that did not succeed; ``show`` False prints nothing. Ctrl-C or the notebook's stop button cancels
+        the build and returns its (cancelled) run; a second one interrupts the waiting itself.
+        """
+        run = self.start(
+            timeout=timeout, check=False, keep=keep, inputs=inputs, strict=strict, observe=observe, trace=trace
+        )
+        output = default_output() if show else None
+        try:
+            run.follow(output)
+        except KeyboardInterrupt:
+            run.cancel()
+            run.follow(None)
+            if output is not None:
+                output.write(f"\nrun {run.id} was cancelled\n")
+        if check:
+            run.raise_for_status()
+        return run
+
+    def __repr__(self) -> str:
+        command = " ".join(self.command)
+        shown = command if len(command) <= 60 else command[:59] + "…"
+        return f"<Sandbox {shown!r}: {len(self.inputs)} inputs, outputs {', '.join(self.outputs) or 'none'}>"
+
+    def _repr_mimebundle_(self, include: object = None, exclude: object = None) -> dict[str, Any]:
+        return mimebundle(self)
+
+
+def _texts(values: Iterable[str], field: str) -> tuple[str, ...]:
+    if isinstance(values, str):
+        raise InvalidRequest("expected several texts, not one", path=field, hint=f"{field}=[{values!r}]")
+    return tuple(values)
+
+
+def _fields() -> str:
+    import inspect
+
+    names = [name for name in inspect.signature(Sandbox).parameters if name != "unknown"]
+    return f"fields: {', '.join(names)}"

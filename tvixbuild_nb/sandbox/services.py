@@ -1,0 +1,41 @@
+"""The stores and build services of this process, opened once per address and shared."""
+
+from __future__ import annotations
+
+import os
+import threading
+
+from tvixbuild_nb.build import BuildService, build_service_from_addr
+from tvixbuild_nb.castore import Castore, open_castore
+
+BUILDER_VARIABLE = "TVIXBUILD_NB_BUILDER"
+DEFAULT_BUILDER = "oci:"
+
+_lock = threading.Lock()
+_stores: dict[tuple[int, str | None], Castore] = {}
+_builders: dict[tuple[int, str, str | None, str], BuildService] = {}
+
+
+def shared_store(address: str | None = None) -> Castore:
+    """The store at ``address``; None is the default one. Opened once per process, since it is shared."""
+    if address is None:
+        address = os.environ.get("TVIXBUILD_NB_STORE") or None
+    key = (os.getpid(), address)
+    with _lock:
+        if key not in _stores:
+            _stores[key] = open_castore(address)
+        return _stores[key]
+
+
+def shared_builder(address: str | None, castore: Castore, runtime: str | None) -> BuildService:
+    """The build service at ``address`` over ``castore``; None: ``TVIXBUILD_NB_BUILDER``, else this host.
+
+    Shared, so that its limit on concurrent builds holds for all sandboxes of the process.
+    """
+    address = address or os.environ.get(BUILDER_VARIABLE) or DEFAULT_BUILDER
+    key = (os.getpid(), address, runtime, f"{castore.address} {id(castore)}")
+    with _lock:
+        if key not in _builders:
+            options = {} if runtime is None else {"runtime": runtime}
+            _builders[key] = build_service_from_addr(address, castore, **options)
+        return _builders[key]
