@@ -158,7 +158,7 @@ def open_castore(address: str | os.PathLike[str] | None = None, *, read_only: bo
     says why a store cannot be opened.
     """
     if address is None:
-        address = os.environ.get(STORE_VARIABLE) or _default_path()
+        address = os.environ.get(STORE_VARIABLE) or default_store_path()
     text = os.fspath(address)
     scheme, colon, rest = text.partition(":")
     if not colon or not re.fullmatch(r"[a-z][a-z0-9+.-]+", scheme):
@@ -171,7 +171,8 @@ def open_castore(address: str | os.PathLike[str] | None = None, *, read_only: bo
     return Castore(opener(rest, read_only))
 
 
-def _default_path() -> str:
+def default_store_path() -> str:
+    """Where the embedded store lives when nobody says otherwise; nothing is made."""
     from platformdirs import user_data_dir
 
     return os.path.join(user_data_dir("tvixbuild-nb"), "castore")
