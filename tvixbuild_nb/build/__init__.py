@@ -6,6 +6,7 @@ a :class:`RunRecord` on disk.
 """
 
 from tvixbuild_nb.build.addresses import build_service_from_addr
+from tvixbuild_nb.build.doctor import doctor
 from tvixbuild_nb.build.dummy import DummyBuild, DummyBuildService
 from tvixbuild_nb.build.events import EndEvent, Event, FailedAt, LogEvent, Stage, StageEvent, Status, Stream
 from tvixbuild_nb.build.host import host_memory, host_system, runnable_systems
@@ -42,6 +43,7 @@ __all__ = [
     "Stream",
     "Usage",
     "build_service_from_addr",
+    "doctor",
     "host_memory",
     "host_system",
     "output_summary",

@@ -5,7 +5,7 @@ from __future__ import annotations
 import time
 from collections.abc import Callable, Mapping
 
-from tvixbuild_nb.build.events import Stream
+from tvixbuild_nb.build.events import FailedAt, Status, Stream
 from tvixbuild_nb.build.result import BuildOutput, BuildResult, Usage
 from tvixbuild_nb.build.service import BuildContext
 from tvixbuild_nb.castore.castore import Castore, open_castore
@@ -64,7 +64,9 @@ class DummyBuildService:
         context.accept()
         log = LogWriter(str(context.record.log_path), str(context.record.index_path))
         outputs: tuple[BuildOutput, ...] = ()
-        status, failed_at, message = "succeeded", None, None
+        status: Status = "succeeded"
+        failed_at: FailedAt | None = None
+        message: str | None = None
         try:
             with context.stage("run"):
                 nodes = self._run(request, DummyBuild(self._castore, context, log))
@@ -84,8 +86,8 @@ class DummyBuildService:
             id=context.record.id,
             request_digest=request.digest,
             service=self.address,
-            status=status,  # type: ignore[arg-type]
-            failed_at=failed_at,  # type: ignore[arg-type]
+            status=status,
+            failed_at=failed_at,
             exit_code=0 if status == "succeeded" else None,
             message=message,
             outputs=outputs,

@@ -20,13 +20,13 @@ from tvixbuild_nb.errors import (
     Cancelled,
     CastoreError,
     HostRefused,
-    IngestError,
     KeeperError,
     OutputError,
     TvixBuildError,
 )
 from tvixbuild_nb.fs import checkout, view_description
 from tvixbuild_nb.keeper import RunChannel
+from tvixbuild_nb.keeper.cgroups import BuildCgroup
 from tvixbuild_nb.keeper.client import BuildPlan, RuntimePlan, ViewPlan
 from tvixbuild_nb.keeper.trees import remove
 from tvixbuild_nb.oci import Bundle
@@ -78,6 +78,7 @@ class OCIBuild:
         self.kept: Path | None = None
         self._channel: RunChannel | None = None
         self._exit: dict[str, Any] | None = None
+        self._keeper_died = False
         self._early: list[dict[str, Any]] = []
 
     def live(self) -> BuildResult:
@@ -112,7 +113,7 @@ class OCIBuild:
         except TvixBuildError as error:
             verdict = Verdict("failed", "setup", message=error.message, hint=error.hint)
         with context.stage("clean"):
-            self._clean(verdict)
+            self._clean(plan, verdict)
         with context.stage("result"):
             result = self._result(plan, verdict, started)
         context.end(result)
@@ -298,7 +299,7 @@ class OCIBuild:
             )
         except MissingOutputs as error:
             return Verdict("failed", "output", 0, message=error.message, hint=error.hint, written=error.written)
-        except (OutputError, IngestError) as error:
+        except OutputError as error:
             return Verdict("failed", "output", 0, message=_with_place(error), hint=error.hint)
         except CastoreError as error:
             return Verdict("failed", "ingest", 0, message=_with_place(error), hint=error.hint)
@@ -312,12 +313,12 @@ class OCIBuild:
                 return self._early.pop(index)
         assert self._channel is not None
         while True:
-            message = self._channel.next(3600.0)
-            if message is None:
+            heard = self._channel.next(3600.0)
+            if heard is None:
                 continue
-            if message["event"] in events:
-                return message
-            self._early.append(message)
+            if heard["event"] in events:
+                return heard
+            self._early.append(heard)
 
     def _await_gone(self) -> None:
         """Until the container, its mounts and its cgroup are no more."""
@@ -329,13 +330,16 @@ class OCIBuild:
                 self.degraded.append(f"clean-up: {gone['left']}")
         except KeeperError:
             # What it held died with it; what it could not delete is deleted by clean.
+            self._keeper_died = True
             self.service.keeper_died()
         finally:
             self._channel.close()
             self._channel = None
             self._early.clear()
 
-    def _clean(self, verdict: Verdict) -> None:
+    def _clean(self, plan: PlannedBuild, verdict: Verdict) -> None:
+        if self._keeper_died and plan.cgroup is not None:
+            BuildCgroup(plan.cgroup).remove()
         if self.bundle is None:
             return
         bundle = self.bundle.path

@@ -10,7 +10,7 @@ from pathlib import Path, PurePosixPath
 from tvixbuild_nb.build.result import BuildOutput
 from tvixbuild_nb.castore.castore import Castore
 from tvixbuild_nb.castore.paths import ingest_path
-from tvixbuild_nb.errors import OutputError
+from tvixbuild_nb.errors import IngestError, OutputError
 
 MAX_WRITTEN = 200
 _DIRECTORY = os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW | os.O_CLOEXEC
@@ -36,7 +36,7 @@ def ingest_outputs(
     """Store every output; ``places`` are (path in the request, scratch directory on the host, path below it).
 
     Raises :class:`MissingOutputs` with ``written`` (read only then), :class:`OutputError` for a parent that is
-    no directory of the sandbox's own and for files that cannot be stored, :class:`CastoreError` for the
+    no directory of the sandbox's own and for entries that cannot be stored, :class:`CastoreError` for the
     store's troubles.
     """
     missing = [path for path, scratch, below in places if not _exists(path, scratch, below)]
@@ -46,7 +46,11 @@ def ingest_outputs(
     outputs = []
     for path, scratch, below in places:
         with _parent(path, scratch, below) as (fd, name):
-            ingested = ingest_path(castore, name, needles=encoded, dir_fd=fd)
+            try:
+                ingested = ingest_path(castore, name, needles=encoded, dir_fd=fd)
+            except IngestError as error:
+                place = PurePosixPath(path).parent / (error.path or "")
+                raise OutputError(error.message, path=str(place), stage="ingest", hint=error.hint) from error
         outputs.append(BuildOutput(path=path, node=ingested.node, needles=tuple(sorted(ingested.needles))))
     return tuple(outputs)
 

@@ -220,7 +220,7 @@ class EventReader:
         for record in records:
             yield from self._stages_up_to(record.offset)
             data = self._log.read(record.offset, record.length)
-            yield LogEvent(time=record.time, stream=STREAMS[record.stream], offset=record.offset, data=data)  # type: ignore[arg-type]
+            yield LogEvent(time=record.time, stream=STREAMS[record.stream], offset=record.offset, data=data)
             self._end = record.offset + record.length
         yield from self._stages_up_to(self._end)
 

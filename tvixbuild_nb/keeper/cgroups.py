@@ -95,7 +95,8 @@ class BuildCgroup:
 
     def usage(self) -> dict[str, Any]:
         """peak_memory in bytes, cpu in seconds, oom_kills; a key is absent where the kernel has no such file."""
-        where, found = self._where, {}
+        where = self._where
+        found: dict[str, Any] = {}
         if where.pure_v2:
             assert where.v2 is not None
             base = os.path.join(where.v2, self.name)
@@ -140,7 +141,7 @@ def why_not() -> str | None:
     try:
         cgroup.create()
     except OSError as error:
-        return f"{error.strerror}: {error.filename}"
+        return f"{error.strerror}: {os.path.dirname(str(error.filename))}"
     finally:
         cgroup.remove()
     return None

@@ -162,9 +162,11 @@ class Keeper:
             process.wait()
             if not namespaces:
                 raise KeeperError(f"the keeper process could not start: {answer['refused']}")
-            self.degraded = f"no namespaces for the keeper: {answer['refused']}"
+            self.degraded = f"namespaces for the keeper: {answer['refused']}"
             return self._start(False)
         self.namespaces = answer["namespaces"]
+        if not namespaces and self.degraded is None:
+            self.degraded = "namespaces for the keeper: not asked for"
         self.cgroups_refused = answer["cgroups"]
         return process, ours
 

@@ -6,10 +6,10 @@ from typing import NamedTuple
 
 
 class SubordinateRange(NamedTuple):
-    """``count`` ids from ``start`` that belong to somebody besides their own."""
+    """``size`` ids from ``start`` that belong to somebody besides their own."""
 
     start: int
-    count: int
+    size: int
 
 
 def subordinate_range(path: str, name: str, number: int, minimum: int = 2) -> SubordinateRange | None:

@@ -10,9 +10,10 @@ import struct
 from collections.abc import Iterator
 from pathlib import Path
 from types import TracebackType
-from typing import NamedTuple, Self
+from typing import Literal, NamedTuple, Self, TypeAlias
 
-STREAMS = ("stdout", "stderr", "terminal")
+StreamName: TypeAlias = Literal["stdout", "stderr", "terminal"]
+STREAMS: tuple[StreamName, ...] = ("stdout", "stderr", "terminal")
 
 _RECORD = struct.Struct("<dBxxxIQ")
 

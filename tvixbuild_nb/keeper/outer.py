@@ -99,7 +99,7 @@ def _enter_user_namespace(uids: SubordinateRange, gids: SubordinateRange) -> Non
 
 def _write_maps(pid: int, uid: int, gid: int, uids: SubordinateRange, gids: SubordinateRange, text: int) -> int:
     for tool, own, extra in (("newuidmap", uid, uids), ("newgidmap", gid, gids)):
-        arguments = [tool, str(pid), "0", str(own), "1", "1", str(extra.start), str(extra.count)]
+        arguments = [tool, str(pid), "0", str(own), "1", "1", str(extra.start), str(extra.size)]
         try:
             done = subprocess.run(arguments, stdin=subprocess.DEVNULL, stdout=text, stderr=text, check=False)
         except FileNotFoundError:

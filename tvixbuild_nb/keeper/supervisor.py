@@ -87,8 +87,11 @@ class Supervisor:
 
     def _mount_inputs(self) -> None:
         wanted = self.plan["view"]
-        if wanted is None:
-            return
+        if wanted is not None:
+            self._mount_view(wanted)
+        self._tell({"event": "mounted"})
+
+    def _mount_view(self, wanted: Message) -> None:
         if self.file_systems is None:
             raise SetupProblem("the file system process could not be started", stage="mount")
         mountpoint = os.path.join(self.bundle, "inputs")
@@ -101,16 +104,15 @@ class Supervisor:
                 self.view = mount_view(self.file_systems, request, mountpoint)
         except ViewFailed as failed:
             raise SetupProblem(f"inputs could not be mounted: {failed}", failed.hint, "mount") from failed
-        self._tell({"event": "mounted"})
 
     def _hand_over_scratch(self) -> None:
-        for relative, uid, gid in self.plan["own"]:
-            try:
+        try:
+            for relative, uid, gid in self.plan["own"]:
                 os.chown(os.path.join(self.bundle, relative), uid, gid, follow_symlinks=False)
-            except PermissionError:
-                # Without a user namespace of its own the keeper may not; the build's capabilities
-                # let it write there all the same.
-                self.problems.append(f"{relative}: belongs to the sandbox's root, not to its user")
+        except PermissionError:
+            # Without a user namespace of its own the keeper may not; the build's capabilities let it
+            # write there all the same.
+            self.problems.append("ownership: scratch directories belong to the sandbox's root, not to its user")
 
     def _make_cgroup(self) -> None:
         if self.cgroup is None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import builtins
 import codecs
 import re
 from collections import deque
@@ -50,7 +51,7 @@ class RunLog:
         with self._record.log() as log:
             return log.size()
 
-    def bytes(self) -> bytes:
+    def bytes(self) -> builtins.bytes:
         """All of it, raw; as large as the log is."""
         with self._record.log() as log:
             return log.read(0, log.size())
@@ -65,7 +66,7 @@ class RunLog:
 
     def lines(self, stream: Stream | None = None) -> Iterator[LogLine]:
         """Line by line, in bounded memory; lines of the two streams never mix within a line."""
-        pending: dict[str, tuple[float, bytes]] = {}
+        pending: dict[Stream, tuple[float, builtins.bytes]] = {}
         number = 0
         for time, which, data in self._chunks():
             if stream is not None and which != stream:
@@ -85,7 +86,7 @@ class RunLog:
                 del pending[which]
         for which, (began, rest) in pending.items():
             number += 1
-            yield LogLine(number, began, which, _decode(rest))  # type: ignore[arg-type]
+            yield LogLine(number, began, which, _decode(rest))
 
     def tail(self, count: int = 20) -> list[LogLine]:
         """The last ``count`` lines."""
@@ -97,12 +98,12 @@ class RunLog:
             pattern = re.compile(re.escape(pattern), re.IGNORECASE if ignore_case else 0)
         return [line for line in self.lines() if pattern.search(line.text)]
 
-    def _chunks(self) -> Iterator[tuple[float, Stream, bytes]]:
+    def _chunks(self) -> Iterator[tuple[float, Stream, builtins.bytes]]:
         with self._record.log() as log:
             while True:
                 records = list(log.records(_BATCH))
                 for time, stream, offset, length in records:
-                    yield time, STREAMS[stream], log.read(offset, length)  # type: ignore[misc]
+                    yield time, STREAMS[stream], log.read(offset, length)
                 if len(records) < _BATCH:
                     return
 

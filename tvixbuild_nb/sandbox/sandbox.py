@@ -181,7 +181,7 @@ class Sandbox:
             scratch_paths=request.scratch_paths,
             inputs_dir=request.inputs_dir,
             refscan_needles=request.refscan_needles,
-            **({} if constraints is None else constraints.to_fields()),
+            **({} if constraints is None else dict(constraints)),
             **surroundings,
         )
         sandbox._has_constraints = constraints is not None
