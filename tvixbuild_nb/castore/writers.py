@@ -139,3 +139,11 @@ class ServiceBatch(AbortingBatch):
 
     def abort(self) -> None:
         self._pending.clear()
+
+
+_ZEROS = bytes(1 << 20)
+
+
+def is_hole(data: bytes | memoryview) -> bool:
+    """Whether ``data`` is so long a run of zeros that it need not be written."""
+    return len(data) >= 4096 and data[0] == 0 and (data == _ZEROS if len(data) == len(_ZEROS) else not any(data))

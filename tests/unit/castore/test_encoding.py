@@ -122,7 +122,7 @@ FILE_A = encode_directory(Directory({b"a": FileNode(D, 1)}))
 FILE_B = encode_directory(Directory({b"b": FileNode(D, 1)}))
 LINK_A = encode_directory(Directory({b"a": SymlinkNode(b"t")}))
 BODY_A = FILE_A[2:]
-HUGE = encode_directory(Directory({b"a": DirectoryNode(D, 2**64 - 2)}))
+HUGE = encode_directory(Directory({b"a": DirectoryNode(D, 2**64 - 3)})) + FILE_B
 
 
 @pytest.mark.parametrize(

@@ -16,7 +16,7 @@ from tvixbuild_nb.castore.local.index import OWN_FILE
 from tvixbuild_nb.castore.local.layout import LARGE, store_error, system_errors
 from tvixbuild_nb.castore.local.locks import FileLock
 from tvixbuild_nb.castore.nodes import Directory, Node
-from tvixbuild_nb.castore.writers import AbortingBatch, ClosingWriter
+from tvixbuild_nb.castore.writers import AbortingBatch, ClosingWriter, is_hole
 
 if TYPE_CHECKING:
     from tvixbuild_nb.castore.local.store import LocalStore
@@ -267,11 +267,3 @@ class LocalWriter(ClosingWriter):
         fd, self._fd = self._fd, -1
         if fd >= 0:
             os.close(fd)
-
-
-_ZEROS = bytes(1 << 20)
-
-
-def is_hole(data: bytes | memoryview) -> bool:
-    """Whether ``data`` is so long a run of zeros that it need not be written."""
-    return len(data) >= 4096 and data[0] == 0 and (data == _ZEROS if len(data) == len(_ZEROS) else not any(data))

@@ -11,6 +11,7 @@ from tvixbuild_nb.castore.digest import Digest
 from tvixbuild_nb.castore.local.index import OWN_FILE
 from tvixbuild_nb.castore.local.layout import PACK_LIMIT, fsync_path, system_errors
 from tvixbuild_nb.castore.local.locks import FileLock
+from tvixbuild_nb.castore.local.packs import write_all
 from tvixbuild_nb.castore.nodes import Node
 from tvixbuild_nb.castore.services import GcReport
 from tvixbuild_nb.errors import StoreError
@@ -110,7 +111,10 @@ def _move_blobs(store: LocalStore, old: list[int]) -> None:
                     _finish_pack(store, target, position, fd)
                     target, position = _new_pack(store), 0
                     fd = os.open(store.layout.pack(target), os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o644)
-                os.write(fd, store.packs.pread(number, offset, size))
+                data = store.packs.pread(number, offset, size)
+                if len(data) != size:
+                    continue  # cut off by damage: its row keeps the old place, and reading it tells
+                write_all(fd, [data], position)
                 moved.append((target, position, Digest(digest)))
                 position += size
     except BaseException:

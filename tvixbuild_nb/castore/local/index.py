@@ -129,7 +129,7 @@ class Index:
         while part := list(islice(asked, _ASK_AT_ONCE)):
             marks = ",".join("?" * len(part))
             rows = self.query(f"SELECT digest FROM blobs WHERE digest IN ({marks})", part)
-            absent.difference_update(row[0] for row in rows)  # type: ignore[misc]
+            absent.difference_update(row[0] for row in rows)
         return absent
 
     def has_large(self, size: int) -> bool:

@@ -46,24 +46,28 @@ class Layout:
     def prepare(self, *, create: bool) -> None:
         """Check the version, and with ``create`` make a store where there is none; :class:`StoreError` otherwise."""
         with system_errors(self.root):
-            if self._check_version() or not create:
-                if not self.version.exists():
+            if not self._check_version():
+                if not create:
                     raise StoreError("there is no store here", path=self.root)
-                return
-            self.root.mkdir(parents=True, exist_ok=True)
-            strangers = [name for name in os.listdir(self.root) if not name.startswith("version.")]
-            if strangers and not self._check_version():
-                raise StoreError(
-                    f"this directory is no store and not empty: it holds {sorted(strangers)[0]!r}",
-                    path=self.root,
-                    hint="name another directory, or an empty one",
-                )
-            draft = self.root / f"version.{os.getpid()}.{os.urandom(4).hex()}"
-            draft.write_text(f"{_TITLE} {VERSION}\n")
-            os.replace(draft, self.version)
-            for directory in (self.packs, self.blobs, self.tmp, self.live):
-                directory.mkdir(exist_ok=True)
-            self.gc_lock.touch()
+                self._claim()
+            if create:
+                for directory in (self.packs, self.blobs, self.tmp, self.live):
+                    directory.mkdir(exist_ok=True)
+                self.gc_lock.touch()
+
+    def _claim(self) -> None:
+        self.root.mkdir(parents=True, exist_ok=True)
+        # Somebody else may be making the same store: then its version file is here by now, or a draft of it.
+        strangers = [name for name in sorted(os.listdir(self.root)) if not name.startswith("version.")]
+        if strangers and not self._check_version():
+            raise StoreError(
+                f"this directory is no store and not empty: it holds {strangers[0]!r}",
+                path=self.root,
+                hint="name another directory, or an empty one",
+            )
+        draft = self.root / f"version.{os.getpid()}.{os.urandom(4).hex()}"
+        draft.write_text(f"{_TITLE} {VERSION}\n")
+        os.replace(draft, self.version)
 
     def _check_version(self) -> bool:
         try:

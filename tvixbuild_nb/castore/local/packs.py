@@ -31,7 +31,7 @@ class PackAppender:
         self._uncommitted: dict[object, int] = {}  # batch -> end of what it appended to the open pack
 
     def append(self, batch: object, blobs: Sequence[bytes]) -> tuple[int, list[int]]:
-        """Write ``blobs`` one after another: (pack number, their offsets). :class:`StoreError` when the disk is full."""
+        """Write ``blobs`` on end: (pack number, their offsets); :class:`StoreError` when the disk is full."""
         with self._mutex:
             fd = self._open()
             offsets: list[int] = []
@@ -40,7 +40,7 @@ class PackAppender:
                 offsets.append(position)
                 position += len(blob)
             try:
-                _write_all(fd, blobs, start)
+                write_all(fd, blobs, start)
             except OSError as error:
                 os.ftruncate(fd, start)
                 raise store_error(error, self._layout.pack(self._number)) from error
@@ -117,7 +117,8 @@ class PackAppender:
         return length
 
 
-def _write_all(fd: int, blobs: Sequence[bytes], position: int) -> None:
+def write_all(fd: int, blobs: Sequence[bytes], position: int) -> None:
+    """Write all of ``blobs`` from ``position`` on, however little the system takes at a time."""
     for first in range(0, len(blobs), _BUFFERS_AT_ONCE):
         part: list[bytes] = list(blobs[first : first + _BUFFERS_AT_ONCE])
         while part:

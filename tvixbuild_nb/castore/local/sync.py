@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import threading
 from typing import TYPE_CHECKING
 
@@ -84,10 +85,9 @@ class Flusher:
                     self._condition.wait(QUIET_SECONDS)
                 if self._stopped:
                     return
-            try:
+            # When it fails, the digests are checked after the next boot, as if nobody had tried.
+            with contextlib.suppress(StoreError):
                 sync(self._store)
-            except StoreError:
-                pass  # the digests are checked after the next boot, as if nobody had tried
             with self._condition:
                 if not self._poked:
                     self._thread = None
@@ -134,14 +134,10 @@ def _check_pack(store: LocalStore, number: int, synced: int) -> None:
             data = b""
         if len(data) != size or blake3(data).digest() != digest:
             lost.append((digest,))
-    survived = fsync_path(store.layout.pack(number))
+    fsync_path(store.layout.pack(number))
     with store.index.transaction() as db:
         db.executemany("DELETE FROM blobs WHERE digest = ?", lost)
-        if survived and not lost:
-            db.execute("UPDATE packs SET synced = length, boot = ? WHERE number = ?", (store.boot, number))
-        else:
-            # Never appended to again: the file may be shorter than what the index promised.
-            db.execute("UPDATE packs SET synced = length, boot = '', length = length WHERE number = ?", (number,))
+        db.execute("UPDATE packs SET synced = length, boot = ? WHERE number = ?", (store.boot, number))
 
 
 def _check_file(store: LocalStore, digest: Digest) -> None:
@@ -159,6 +155,3 @@ def _check_file(store: LocalStore, digest: Digest) -> None:
             db.execute("DELETE FROM blobs WHERE digest = ? AND pack = ?", (digest, OWN_FILE))
             path.unlink(missing_ok=True)
         db.execute("DELETE FROM unsynced WHERE digest = ?", (digest,))
-
-
-__all__ = ["QUIET_SECONDS", "Flusher", "forget_lost", "sync"]

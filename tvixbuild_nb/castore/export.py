@@ -1,0 +1,148 @@
+"""Export: a node becomes a path again, complete or not at all."""
+
+from __future__ import annotations
+
+import errno
+import os
+import shutil
+from contextlib import AbstractContextManager, nullcontext
+from typing import TYPE_CHECKING
+
+from tvixbuild_nb.castore.digest import Digest
+from tvixbuild_nb.castore.nodes import DirectoryNode, FileNode, Node, SymlinkNode
+from tvixbuild_nb.castore.progress import Progress, Shown
+from tvixbuild_nb.castore.writers import is_hole
+from tvixbuild_nb.errors import ExportError, NotFound
+
+if TYPE_CHECKING:
+    from tvixbuild_nb.castore.castore import Castore
+
+_CHUNK = 1 << 20
+_NEW = os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC | getattr(os, "O_NOFOLLOW", 0)
+_DIRECTORY = os.O_RDONLY | os.O_CLOEXEC | getattr(os, "O_DIRECTORY", 0) | getattr(os, "O_NOFOLLOW", 0)
+
+
+def export(
+    castore: Castore,
+    node: Node,
+    dest: str | bytes | os.PathLike[str] | os.PathLike[bytes],
+    *,
+    progress: Progress | None = None,
+) -> None:
+    """Write ``node`` to ``dest``, whose parent exists and which itself does not; contents are checked on the way.
+
+    Modes are 0666 for files and 0777 for executables and directories, less the umask; times and owners are those of
+    now.  It is made beside ``dest`` under another name and renamed.  :class:`ExportError` when the
+    system refuses, :class:`NotFound` for what the store lacks, :class:`DigestMismatch` for damage.
+    """
+    target = os.fsencode(dest).rstrip(b"/")
+    parent, name = os.path.split(target)
+    draft = os.path.join(parent, b".%s.%s" % (name[:200], os.urandom(6).hex().encode()))
+    shown: AbstractContextManager[Progress] = Shown("export") if progress is None else nullcontext(progress)
+    try:
+        if not name or os.path.lexists(target):
+            raise FileExistsError(errno.EEXIST, "there is something already", os.fsdecode(target))
+        with shown as progress:
+            _Export(castore, progress).put(node, draft, None)
+        _publish(node, draft, target)
+    except OSError as error:
+        _remove(draft)
+        full = error.errno in (errno.ENOSPC, errno.EDQUOT)
+        hint = "free some space, or export to another disk" if full else None
+        if error.errno == errno.EEXIST:
+            hint = "export to a name that does not exist yet"
+        raise ExportError(error.strerror or str(error), path=target, hint=hint) from error
+    except BaseException:
+        _remove(draft)
+        raise
+
+
+def _publish(node: Node, draft: bytes, target: bytes) -> None:
+    """Give ``draft`` its name without replacing anything that appeared meanwhile."""
+    if isinstance(node, DirectoryNode):
+        os.mkdir(target)
+        os.rename(draft, target)  # onto the directory just made, which must still be empty
+        return
+    os.link(draft, target, follow_symlinks=False)
+    os.unlink(draft)
+
+
+def _remove(draft: bytes) -> None:
+    if os.path.isdir(draft) and not os.path.islink(draft):
+        shutil.rmtree(draft, ignore_errors=True)
+    elif os.path.lexists(draft):
+        os.unlink(draft)
+
+
+class _Export:
+    def __init__(self, castore: Castore, progress: Progress) -> None:
+        self._castore = castore
+        self._progress = progress
+
+    def put(self, node: Node, name: bytes, parent: int | None) -> None:
+        """Make ``node`` as ``name`` in the open directory ``parent`` (None: a path)."""
+        if isinstance(node, FileNode):
+            self._file(node, name, parent)
+        elif isinstance(node, SymlinkNode):
+            os.symlink(node.target, name, dir_fd=parent)
+        else:
+            self._directory(node, name, parent)
+
+    def _directory(self, node: DirectoryNode, name: bytes, parent: int | None) -> None:
+        stack = [self._enter(node, name, parent)]
+        try:
+            while stack:
+                fd, todo = stack[-1]
+                if todo:
+                    child, child_node = todo.pop()
+                    stack.append(self._enter(child_node, child, fd))
+                else:
+                    os.close(stack.pop()[0])
+        finally:
+            for fd, _ in stack:
+                os.close(fd)
+
+    def _enter(
+        self, node: DirectoryNode, name: bytes, parent: int | None
+    ) -> tuple[int, list[tuple[bytes, DirectoryNode]]]:
+        """Make a directory with its files and symlinks: (its descriptor, the directories still to be made)."""
+        directory = self._castore.directories.get(node.digest)
+        if directory is None:
+            raise NotFound("the store does not hold this directory", path=str(node.digest))
+        os.mkdir(name, 0o777, dir_fd=parent)
+        fd = os.open(name, _DIRECTORY, dir_fd=parent)
+        try:
+            for child, child_node in directory:
+                if not isinstance(child_node, DirectoryNode):
+                    self.put(child_node, child, fd)
+        except BaseException:
+            os.close(fd)
+            raise
+        return fd, [(child, sub) for child, sub in directory if isinstance(sub, DirectoryNode)]
+
+    def _file(self, node: FileNode, name: bytes, parent: int | None) -> None:
+        stream = self._castore.blobs.open_read(Digest(node.digest))
+        if stream is None:
+            raise NotFound("the store does not hold this blob", path=str(node.digest))
+        with stream:
+            fd = os.open(name, _NEW, 0o777 if node.executable else 0o666, dir_fd=parent)
+            try:
+                position, stretched = 0, False
+                while chunk := stream.read(_CHUNK):
+                    stretched = is_hole(chunk)
+                    if not stretched:
+                        os.lseek(fd, position, os.SEEK_SET)
+                        _write(fd, chunk)
+                    position += len(chunk)
+                    self._progress.advance(0, len(chunk))
+                if stretched:
+                    os.ftruncate(fd, position)
+            finally:
+                os.close(fd)
+        self._progress.advance(1, 0)
+
+
+def _write(fd: int, data: bytes) -> None:
+    view = memoryview(data)
+    while view:
+        view = view[os.write(fd, view) :]
