@@ -82,20 +82,20 @@ def check_host(request: BuildRequest, options: SpecOptions) -> SpecOptions:
             where = "constraints.provide_bin_sh" if problem.kind == "sandbox-shell" else problem.kind
             raise HostRefused(problem.message, path=where, hint=problem.hint)
     _refuse_host_root(options)
+    changes: dict[str, Any] = {}
     found: list[HostPath] = []
     if constraints is not None:
         field = "constraints.available_ro_paths"
         found += [_resolve(path, field, index) for index, path in enumerate(constraints.available_ro_paths)]
-        if wants_shell:
-            options = options.replace(sandbox_shell=_shell(options.sandbox_shell or facts.SANDBOX_SHELL))
+        if wants_shell and (shell := _shell(options.sandbox_shell or facts.SANDBOX_SHELL)) != options.sandbox_shell:
+            changes["sandbox_shell"] = shell
         if constraints.network_access:
             known = {host.path for host in found}
-            found += [
-                _resolve(path, "constraints.network_access", None)
-                for path in options.network_files
-                if path not in known
-            ]
-    return options.replace(host_paths=tuple(found)) if found else options
+            wanted = [path for path in options.network_files if path not in known]
+            found += [_resolve(path, "constraints.network_access", None) for path in wanted]
+    if found:
+        changes["host_paths"] = tuple(found)
+    return options.replace(**changes) if changes else options
 
 
 def plan_on_host(
@@ -145,7 +145,7 @@ def is_static(path: str) -> bool:
             kinds = [struct.unpack_from(order + "I", headers, size * number)[0] for number in range(count)]
     except (OSError, ValueError, struct.error):
         return False
-    return bool(kinds) and PT_INTERP not in kinds
+    return len(headers) == size * count and bool(kinds) and PT_INTERP not in kinds
 
 
 def cgroup_layout(root: str = "/sys/fs/cgroup") -> Literal["v2", "hybrid", "v1", "none"]:
@@ -160,9 +160,9 @@ def cgroup_layout(root: str = "/sys/fs/cgroup") -> Literal["v2", "hybrid", "v1",
 def _identities(fields: dict[str, Any], who: User, namespaces: bool) -> Iterator[Problem]:
     caller, groups = os.geteuid(), os.getegid()
     for kind, caller_id, inside in (("uid", caller, who.uid), ("gid", groups, who.gid)):
-        listed = _listed(f"/etc/sub{kind}", caller)
+        listed = listed_ranges(f"/etc/sub{kind}", caller)
         if caller == 0:
-            start = _two_ids(f"/etc/sub{kind}", f"/proc/self/{kind}_map", listed)
+            start = two_ids(f"/etc/sub{kind}", f"/proc/self/{kind}_map", listed)
             maps = None if start is None else (start, start + 1)
         elif namespaces:
             # In the keeper's user namespace the caller is 0 and the subordinate range starts at 1.
@@ -188,7 +188,7 @@ def _search_path() -> str:
     return os.pathsep.join((os.environ.get("PATH", ""), "/usr/bin", "/bin", "/usr/sbin", "/sbin"))
 
 
-def _listed(path: str, uid: int) -> list[Range]:
+def listed_ranges(path: str, uid: int) -> list[Range]:
     """The (start, count) ranges of a user in /etc/subuid or /etc/subgid, both of which name users."""
     names = {str(uid)}
     try:
@@ -211,7 +211,7 @@ def _entries(path: str) -> Iterator[tuple[str, int, int]]:
             yield parts[0], int(parts[1]), int(parts[2])
 
 
-def _two_ids(path: str, map_path: str, listed: list[Range]) -> int | None:
+def two_ids(path: str, map_path: str, listed: list[Range]) -> int | None:
     """The first of two neighbouring ids that nobody has: root's own range, else an unlisted high one."""
     mapped = list(_extents(map_path))
     taken = [(start, start + count) for _, start, count in _entries(path)]

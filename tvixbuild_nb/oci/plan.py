@@ -217,6 +217,8 @@ class _Planner:
     def working_dir(self) -> None:
         path = f"/{self.layout.request.working_dir}"
         place = self.layout.locate(path, "the working directory")
+        if place.mount is not None and place.mount.point == "file":
+            raise InvalidSpec(f"{path} is at or below a file ({place.mount.asked_for_by})", path="working_dir")
         if (kept := bundle_path(place)) is not None:
             if (known := self.made.get(kept)) is not None and known.kind == "file":
                 raise InvalidSpec(f"{path} is a file ({known.why})", path="working_dir")
