@@ -55,7 +55,7 @@ def _reason(report: pytest.TestReport | pytest.CollectReport) -> str:
 @pytest.fixture(autouse=True)
 def own_places(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """Nobody's real store, runs or settings are touched."""
-    for variable in ("TVIXBUILD_NB_STORE", "TVIXBUILD_NB_BUILDER"):
+    for variable in ("TVIXBUILD_NB_STORE", "TVIXBUILD_NB_STATE", "TVIXBUILD_NB_BUILDER", "TVIXBUILD_NB_SANDBOX_SHELL"):
         monkeypatch.delenv(variable, raising=False)
     for kind in ("DATA", "STATE", "CACHE", "CONFIG"):
         monkeypatch.setenv(f"XDG_{kind}_HOME", str(tmp_path / f"xdg-{kind.lower()}"))

@@ -21,10 +21,12 @@ class Leftovers:
 
     mark: str
     places: list[Path] = field(default_factory=list)
+    known: set[str] = field(default_factory=set)
 
     def watch(self, *places: Path) -> None:
-        """Also look below these directories."""
+        """Also look below these directories, for what is not there now."""
         self.places.extend(places)
+        self.known.update(_bundles(list(places)))
 
     def find(self) -> list[str]:
         """One line for each leftover, empty when there is none."""
@@ -34,7 +36,7 @@ class Leftovers:
         for pid in _pids():
             found.extend(self._process(pid))
             found.extend(_mounts(pid, places, seen))
-        found.extend(_bundles(self.places))
+        found.extend(bundle for bundle in _bundles(self.places) if bundle not in self.known)
         return found
 
     def wait(self, seconds: float = 5.0) -> list[str]:

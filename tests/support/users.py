@@ -21,6 +21,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import IO, Any
 
+import pytest
+
 NAME = "tvixbuild-nb-test"
 REPO = Path(__file__).resolve().parents[2]
 LOCKS = Path("/var/tmp")
@@ -101,8 +103,10 @@ class AsUser:
     """Runs commands as ``user`` in a private mount namespace where /dev/fuse is open to all, without a terminal.
 
     ``as_user(argv)`` or ``as_user(code)`` (a string is Python code) waits and returns the CompletedProcess with text;
-    ``as_user.popen(...)`` starts it. The process has the user's HOME and XDG directories and can import the package
-    even when the checkout lies in a closed directory. When the tests do not run as root, ``user`` is whoever runs them.
+    ``as_user.popen(...)`` starts it. ``before`` is a shell script that root runs in the private mount namespace first,
+    to take something away; ``wrap`` goes before the command, such as ``["setpriv", "--no-new-privs"]``. The process
+    has the user's HOME and XDG directories and can import the package even when the checkout lies in a closed
+    directory. When the tests do not run as root, ``user`` is whoever runs them.
     """
 
     def __init__(self, user: OrdinaryUser, work: Path) -> None:
@@ -137,11 +141,17 @@ class AsUser:
         return done
 
     def popen(
-        self, command: Sequence[str] | str, *, env: Mapping[str, str] | None = None, cwd: Path | None = None
+        self,
+        command: Sequence[str] | str,
+        *,
+        env: Mapping[str, str] | None = None,
+        cwd: Path | None = None,
+        before: str = "",
+        wrap: Sequence[str] = (),
     ) -> subprocess.Popen[str]:
         argv = [self.python, "-c", command] if isinstance(command, str) else list(command)
         return subprocess.Popen(
-            [*self._entry(), *argv],
+            [*self._entry(before), *wrap, *argv],
             env=self._environment(env or {}),
             cwd=cwd or self.home,
             stdin=subprocess.DEVNULL,
@@ -151,13 +161,15 @@ class AsUser:
             start_new_session=True,
         )
 
-    def _entry(self) -> list[str]:
+    def _entry(self, before: str) -> list[str]:
         if os.geteuid() != 0:
+            if before:
+                pytest.skip("needs root: simulates a host by mounting over parts of it")
             return []
         user = self.user
         script = "".join(f"mount --bind '{source}' '{target}'\n" for source, target in self._mounts)
         become = f'exec setpriv --reuid={user.uid} --regid={user.gid} --init-groups -- "$@"'
-        return ["unshare", "--mount", "--propagation", "private", "sh", "-e", "-c", script + become, "sh"]
+        return ["unshare", "--mount", "--propagation", "private", "sh", "-e", "-c", f"{script}{before}\n{become}", "sh"]
 
     def _environment(self, extra: Mapping[str, str]) -> dict[str, str]:
         home = str(self.home)
