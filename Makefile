@@ -46,7 +46,7 @@ lint-imports:
 	$(BIN)/lint-imports
 
 lint-proto:
-	$(BIN)/python -m tvixbuild_nb.proto.generate --check
+	$(BIN)/python -m pytest -q -n0 tests/unit/proto/test_generated.py
 
 clean:           ## remove .venv, caches and results; never stores, runs or bundles
 	rm -rf .venv build-out bench-results dist .mypy_cache .ruff_cache .pytest_cache .hypothesis .import_linter_cache *.egg-info

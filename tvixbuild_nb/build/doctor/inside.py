@@ -70,7 +70,7 @@ def cgroups() -> Outcome:
             base = where.v2 if where.pure_v2 else where.v1.get(controller)
             _step(outcome["limits"], controller, lambda: _write(base, cgroup.name, file, values[controller]))  # noqa: B023
     except OSError as error:
-        outcome["refused"] = f"{error.filename}: {error.strerror}"
+        outcome["refused"] = f"{os.path.dirname(error.filename)}: {error.strerror}"
     finally:
         cgroup.remove()
     return outcome
