@@ -11,6 +11,11 @@ _CHECKOUT = "or use inputs='checkout'"
 # Pattern in libfuse's, fusermount's or the system's text -> message, hint. The first that fits counts.
 _TEXTS: tuple[tuple[str, str, str], ...] = (
     (
+        r"Transport endpoint is not connected",
+        "an earlier FUSE process died and left its mount behind",
+        "fusermount -u MOUNTPOINT (as root: umount MOUNTPOINT)",
+    ),
+    (
         r"user_allow_other",
         "an ordinary user may not let other users into a FUSE mount here (allow_other)",
         f"uncomment user_allow_other in /etc/fuse.conf, {_CHECKOUT}",
@@ -44,11 +49,6 @@ _TEXTS: tuple[tuple[str, str, str], ...] = (
         r"(bad mount ?point|failed to access mountpoint)",
         "the mount point cannot be used",
         "give an empty directory that this user may write to",
-    ),
-    (
-        r"Transport endpoint is not connected",
-        "an earlier FUSE process died and left its mount behind",
-        "fusermount -u MOUNTPOINT (as root: umount MOUNTPOINT)",
     ),
     (
         r"mount failed: Operation not permitted|fusermount.*Operation not permitted|mount.*Operation not permitted",

@@ -15,6 +15,7 @@ import base64
 import contextlib
 import errno
 import gc
+import importlib
 import json
 import os
 import select
@@ -45,6 +46,7 @@ def main(descriptor: int) -> None:
         binding: Binding | FuseError = load()
     except FuseError as error:
         binding = error  # said to whoever asks for a view
+    importlib.import_module("tvixbuild_nb.castore.local")  # or every child would load it anew
     # What is loaded now is shared with the children; their collector must not touch it.
     gc.freeze()
     Server(socket.socket(fileno=descriptor), binding).run()
@@ -78,22 +80,31 @@ class Server:
                     data, sockets, _, _ = socket.recv_fds(self._control, MAX_REQUEST, 1, socket.MSG_CMSG_CLOEXEC)
                     if not data:
                         return
-                    poll.register(self._fork(data, sockets), select.POLLIN)
+                    pidfd = self._accept(data, sockets)
+                    if pidfd is not None:
+                        poll.register(pidfd, select.POLLIN)
         finally:
             self._end_children()
 
-    def _fork(self, data: bytes, sockets: list[int]) -> int:
-        request: dict[str, Any] = json.loads(data)
-        pid = os.fork()
-        if pid == 0:
-            self._child(request, sockets[0])
-        for descriptor in sockets:
-            os.close(descriptor)
+    def _accept(self, data: bytes, sockets: list[int]) -> int | None:
+        """Fork a child for the request; its pidfd, or None when it was no request."""
+        if not sockets:
+            return None  # nobody to tell
+        with socket.socket(fileno=sockets[0]) as reports:
+            try:
+                request: dict[str, Any] = json.loads(data)
+                mountpoint = str(request["mountpoint"])
+            except (ValueError, TypeError, KeyError) as error:
+                _report(reports, error=f"not a request: {error!r}", hint=None)
+                return None
+            pid = os.fork()
+            if pid == 0:
+                self._child(request, reports)
         pidfd = os.pidfd_open(pid)
-        self._children[pidfd] = (pid, request["mountpoint"])
+        self._children[pidfd] = (pid, mountpoint)
         return pidfd
 
-    def _child(self, request: dict[str, Any], descriptor: int) -> NoReturn:
+    def _child(self, request: dict[str, Any], reports: socket.socket) -> NoReturn:
         status = 1
         try:
             die_with_parent()
@@ -102,7 +113,7 @@ class Server:
                 self._control.close()
                 for pidfd in self._children:
                     os.close(pidfd)
-                serve_view(self._binding, request, socket.socket(fileno=descriptor))
+                serve_view(self._binding, request, reports)
                 status = 0
         finally:
             os._exit(status)
@@ -137,7 +148,7 @@ def serve_view(binding: Binding | FuseError, request: dict[str, Any], reports: s
         with open(request["view"], "rb") as file:
             description = json.load(file)
         trace_path: str | None = request["trace"]
-        with open_castore(description["store"]) as castore:
+        with open_castore(description["store"], read_only=True) as castore:
             view = View(_entries(description["entries"]), castore)
             recorder = Recorder(view)
             transport = Transport(view, recorder)
@@ -156,13 +167,17 @@ def serve_view(binding: Binding | FuseError, request: dict[str, Any], reports: s
         _report(reports, error=failure.message, hint=failure.hint)
 
 
-def _failure(error: Exception, said: bytes, mountpoint: str) -> TvixBuildError:
-    if isinstance(error, TvixBuildError):
+def _failure(error: Exception, said: bytes, mountpoint: str) -> FuseError:
+    """What to tell the requester: libfuse's own words where it said some, else the exception's."""
+    if isinstance(error, FuseError):
         return error
+    if isinstance(error, TvixBuildError):  # the store's
+        where = f"{error.where}: " if error.where else ""
+        return FuseError(f"{where}{error.message}", path=mountpoint, hint=error.hint)
     text = said.decode("utf-8", "replace").strip()
     if isinstance(error, RuntimeError) and text:  # the binding raises a bare number
         return fuse_error(text, path=mountpoint)
-    return fuse_error(f"{text} {error!r}", path=mountpoint)
+    return fuse_error(f"{text} {error}" if isinstance(error, OSError) else f"{text} {error!r}", path=mountpoint)
 
 
 def _entries(pairs: list[tuple[str, str]]) -> dict[bytes, Node]:
