@@ -37,9 +37,8 @@ def test_import_brings_nothing_along() -> None:
     assert brought <= {"tvixbuild_nb"} | set(sys.stdlib_module_names)
 
 
-@pytest.mark.parametrize("name", sorted(set(tvixbuild_nb.__all__) - {"__version__"}))
-def test_every_public_name_arrives_without_jupyter(name: str) -> None:
-    assert not modules_after(f"from tvixbuild_nb import {name}") & JUPYTER
+def test_every_public_name_arrives_without_jupyter() -> None:
+    assert not modules_after("from tvixbuild_nb import *") & JUPYTER
 
 
 def test_unknown_names_are_attribute_errors() -> None:
