@@ -24,7 +24,8 @@ unit:            ## the quick tests alone: no root, no runtime, no FUSE
 
 bench:           ## measure beside the machine's peers; the table lands in bench-results/
 	@.ci/setup bench
-	@$(BIN)/python -m benchmarks $(BENCH_ARGS)
+	@mkdir -p bench-results
+	@set -o pipefail; for bench in bench/*_bench.py; do $(BIN)/python $$bench || exit 1; done | tee bench-results/latest.txt
 
 lint:            ## style, types, imports between rooms, generated files
 	@.ci/setup lint
