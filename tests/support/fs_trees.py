@@ -32,7 +32,7 @@ def names() -> st.SearchStrategy[bytes]:
 
     def clean(data: bytes, length: int) -> bytes:
         name = data.replace(b"\0", b"\1").replace(b"/", b"\\").ljust(length, b"~")
-        return name + b"." if name in (b".", b"..") else name
+        return name + b"_" if name in (b".", b"..") else name
 
     return st.builds(clean, st.binary(min_size=1, max_size=8), st.sampled_from([0, 0, 0, 255]))
 
