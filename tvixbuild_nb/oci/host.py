@@ -241,10 +241,13 @@ def _no_range(kind: str, uid: int) -> Problem:
         name = pwd.getpwuid(uid).pw_name
     except (ImportError, KeyError):
         name = str(uid)
+    taken = [(start, start + count) for file in ("subuid", "subgid") for _, start, count in _entries(f"/etc/{file}")]
+    start = max([100_000, *(end for _, end in taken)])
+    free = f"{start}-{start + 65535}"
     return Problem(
         kind="uid-range" if kind == "uid" else "gid-range",
         message=f"{name} has no range of subordinate ids in /etc/sub{kind}",
-        hint=f"sudo usermod --add-subuids 100000-165535 --add-subgids 100000-165535 {name}",
+        hint=f"sudo usermod --add-subuids {free} --add-subgids {free} {name}",
     )
 
 

@@ -59,11 +59,11 @@ class Layout:
         self.links: Mapping[str, SymlinkNode] = symlink_inputs(request, options)
         self._lookup = lookup
         # Where each mount really ends up, known for those before the one that is looked at.
-        self._destinations: list[str] = []
+        self._at: dict[str, list[int]] = {}
         self.points: list[Place] = []
         for position, mount in enumerate(self.mounts):
             place = self.locate(mount.destination, f"the mount point {mount.destination}", position)
-            self._destinations.append(place.path)
+            self._at.setdefault(place.path, []).append(position)
             self.points.append(place)
 
     def locate(self, path: str, purpose: str, before: int | None = None) -> Place:
@@ -94,13 +94,15 @@ class Layout:
 
     def _place(self, parts: Sequence[str], before: int | None) -> Place:
         path = "/" + "/".join(parts)
-        end = len(self._destinations) if before is None else before
-        for position in range(end - 1, -1, -1):
-            destination = self._destinations[position]
-            if covers(destination, path):
-                rest = tuple(_parts(path)[len(_parts(destination)) :])
-                mount = self.mounts[position]
-                return Place(_where(mount), path, rest, mount)
+        end = len(self.mounts) if before is None else before
+        # The last mount made at the path or above it is the one that is seen.
+        seen = [
+            (position, above) for above in ancestors(path) for position in self._at.get(above, ()) if position < end
+        ]
+        if seen:
+            position, destination = max(seen)
+            mount = self.mounts[position]
+            return Place(_where(mount), path, tuple(_parts(path)[len(_parts(destination)) :]), mount)
         return Place("root", path, tuple(parts))
 
     def _link(self, parts: Sequence[str], before: int | None, purpose: str, *, last: bool) -> str | None:
@@ -158,6 +160,14 @@ def missing(place: Place, purpose: str) -> InvalidSpec:
 def covers(destination: str, path: str) -> bool:
     """Whether a mount at ``destination`` holds or hides ``path``; both absolute."""
     return destination in ("/", path) or path.startswith(destination + "/")
+
+
+def ancestors(path: str) -> list[str]:
+    """``/``, every directory on the way, and the absolute ``path`` itself."""
+    found = ["/"]
+    for part in _parts(path):
+        found.append(f"{found[-1].rstrip('/')}/{part}")
+    return found
 
 
 def _parts(path: str) -> list[str]:

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any, overload
 
 from tvixbuild_nb.castore.nodes import DirectoryNode, FileNode, Node
 from tvixbuild_nb.display import mimebundle
-from tvixbuild_nb.oci.layout import covers
+from tvixbuild_nb.oci.layout import ancestors
 from tvixbuild_nb.oci.mounts import PlannedMount, planned_mounts, symlink_inputs
 from tvixbuild_nb.oci.options import SpecOptions
 from tvixbuild_nb.request import BuildRequest
@@ -95,7 +95,11 @@ class MountTable(Sequence[MountRow]):
 def mount_table(request: BuildRequest, options: SpecOptions, bundle: str | Path | None = None) -> MountTable:
     """The mounts of ``request``, purely; with ``bundle`` the sources below it are shown as host paths."""
     planned = planned_mounts(request, options)
-    rows = [_row(planned, position, bundle) for position in range(len(planned))]
+    shadows, shadowed_by = _shadows(planned)
+    rows = [
+        _row(mount, bundle, tuple(shadows.get(position, ())), shadowed_by.get(position))
+        for position, mount in enumerate(planned)
+    ]
     for path, node in symlink_inputs(request, options).items():
         name = path.rpartition("/")[2]
         target = node.target.decode("utf-8", "backslashreplace")
@@ -103,24 +107,39 @@ def mount_table(request: BuildRequest, options: SpecOptions, bundle: str | Path 
     return MountTable(tuple(rows))
 
 
-def _row(planned: Sequence[PlannedMount], position: int, bundle: str | Path | None) -> MountRow:
-    mount = planned[position].mount
-    path = mount.destination
-    later = [other.destination for other in planned[position + 1 :] if covers(other.destination, path)]
-    digest, size = _content(planned[position].node)
-    options = mount.options or ()
+def _shadows(planned: Sequence[PlannedMount]) -> tuple[dict[int, list[str]], dict[int, str]]:
+    """By position: what a mount hides, and the first later one that hides it."""
+    at: dict[str, list[int]] = {}
+    for position, mount in enumerate(planned):
+        at.setdefault(mount.destination, []).append(position)
+    shadows: dict[int, list[str]] = {}
+    shadowed_by: dict[int, str] = {}
+    for position, mount in enumerate(planned):
+        above = sorted(later for path in ancestors(mount.destination) for later in at.get(path, ()) if later > position)
+        for later in above:
+            shadows.setdefault(later, []).append(mount.destination)
+        if above:
+            shadowed_by[position] = planned[above[0]].destination
+    return shadows, shadowed_by
+
+
+def _row(
+    planned: PlannedMount, bundle: str | Path | None, shadows: tuple[str, ...], shadowed_by: str | None
+) -> MountRow:
+    mount, options = planned.mount, planned.mount.options or ()
+    digest, size = _content(planned.node)
     return MountRow(
-        destination=path,
+        destination=mount.destination,
         type=mount.type,
         source=mount.source,
         host_source=_host_source(mount.type, mount.source, bundle),
         options=options,
-        asked_for_by=planned[position].asked_for_by,
+        asked_for_by=planned.asked_for_by,
         writable=mount.type in ("none", "tmpfs", "mqueue", "devpts") and not {"ro", "rro"} & set(options),
         digest=digest,
         size=size,
-        shadows=tuple(earlier.destination for earlier in planned[:position] if covers(path, earlier.destination)),
-        shadowed_by=later[0] if later else None,
+        shadows=shadows,
+        shadowed_by=shadowed_by,
     )
 
 

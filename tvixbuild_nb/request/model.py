@@ -36,6 +36,14 @@ class Value(BaseModel):
         except ValidationError as error:
             raise translated(error, cls) from None
 
+    @classmethod
+    def model_validate_json(cls, json_data: str | bytes | bytearray, **options: Any) -> Self:
+        """The value of its JSON; raises ``error_type``."""
+        try:
+            return super().model_validate_json(json_data, **options)
+        except ValidationError as error:
+            raise translated(error, cls) from None
+
     def replace(self, **changes: Any) -> Self:
         """A copy with some fields changed, validated like a new one."""
         fields = {name: getattr(self, name) for name in type(self).model_fields}
