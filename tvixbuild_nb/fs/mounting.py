@@ -5,7 +5,7 @@ from __future__ import annotations
 import contextlib
 import os
 import tempfile
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from types import TracebackType
 from typing import Self
@@ -32,10 +32,12 @@ class Mount:
         """After the unmount: what could not be answered though it should, one text each."""
         return self._view.faults
 
-    def wait(self) -> None:
+    def wait(self, on_ready: Callable[[Mount], None] | None = None) -> None:
         """Wait until somebody unmounts it; interrupted (Ctrl-C), unmount it and return."""
         try:
             with contextlib.suppress(KeyboardInterrupt):
+                if on_ready is not None:
+                    on_ready(self)
                 self._view.wait()
         finally:
             self.unmount()
@@ -61,11 +63,13 @@ def mount(
     foreground: bool = True,
     allow_other: bool = False,
     xattrs: bool = True,
+    on_ready: Callable[[Mount], None] | None = None,
 ) -> Mount:
     """Mount ``entries`` (names to nodes, or a directory, whose entries they are) at an empty directory.
 
     With ``foreground`` it returns when somebody has unmounted it or after Ctrl-C, which unmounts
-    it; without, at once, and the Mount unmounts. ``xattrs`` shows digests as extended attributes,
+    it; without, at once, and the Mount unmounts. ``on_ready`` is called in the foreground as soon as
+    it can be used. ``xattrs`` shows digests as extended attributes,
     ``allow_other`` lets other users in. :class:`FuseError` says why not and what to do,
     :class:`NotFound` that the store does not hold the directory.
     """
@@ -92,5 +96,5 @@ def mount(
         mounted = stack.enter_context(server.mount(view, mountpoint, allow_other=allow_other))
         result = Mount(mounted, stack.pop_all())
     if foreground:
-        result.wait()
+        result.wait(on_ready)
     return result

@@ -23,8 +23,7 @@ from tvixbuild_nb.castore import open_castore
 from tvixbuild_nb.fs import mount
 castore = open_castore(sys.argv[1])
 node = castore.ingest(sys.argv[2])
-print("mounting", flush=True)
-mount(castore, node, sys.argv[3])
+mount(castore, node, sys.argv[3], on_ready=lambda _: print("mounted", flush=True))
 print("unmounted", flush=True)
 """
 
@@ -42,9 +41,7 @@ def start(tmp_path: Path) -> tuple[subprocess.Popen[str], Path]:
         env={**os.environ, "PYTHONPATH": str(package)},
     )
     assert process.stdout is not None
-    assert process.stdout.readline() == "mounting\n"
-    while not os.path.ismount(mountpoint):
-        assert process.poll() is None
+    assert process.stdout.readline() == "mounted\n"
     return process, mountpoint
 
 
