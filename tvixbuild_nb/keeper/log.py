@@ -5,6 +5,7 @@ The keeper writes, everybody else reads; a reader that stands still costs the bu
 
 from __future__ import annotations
 
+import contextlib
 import os
 import struct
 from collections.abc import Iterator
@@ -32,11 +33,15 @@ class LogWriter:
 
     def __init__(self, log: str, index: str) -> None:
         flags = os.O_WRONLY | os.O_CREAT | os.O_APPEND | os.O_CLOEXEC
-        self._log = os.open(log, flags, 0o644)
-        self._index = os.open(index, flags, 0o644)
+        self._log = self._index = -1
         self.size = 0
         self.lost = 0
         self.error: str | None = None
+        try:
+            self._log = os.open(log, flags, 0o644)
+            self._index = os.open(index, flags, 0o644)
+        except OSError as error:
+            self.error = os.strerror(error.errno or 0)
 
     def write(self, stream: int, data: bytes, time: float) -> None:
         """Append ``data``; the index names it only after the bytes are there."""
@@ -50,10 +55,14 @@ class LogWriter:
         except OSError as error:
             self.error = os.strerror(error.errno or 0)
             self.lost += len(data)
+            with contextlib.suppress(OSError):
+                # What the index does not name is no part of the log; and the verdict needs room, too.
+                os.ftruncate(self._log, self.size)
 
     def close(self) -> None:
-        os.close(self._log)
-        os.close(self._index)
+        for fd in (self._log, self._index):
+            if fd >= 0:
+                os.close(fd)
 
 
 def _write_all(fd: int, data: bytes) -> None:

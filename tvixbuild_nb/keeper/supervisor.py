@@ -33,10 +33,13 @@ DRAIN_PATIENCE = 2.0
 class SetupProblem(Exception):
     """The sandbox could not be set up; becomes the ``exited`` message's ``setup_error``."""
 
-    def __init__(self, message: str, hint: str | None = None, stage: str = "run") -> None:
+    def __init__(
+        self, message: str, hint: str | None = None, stage: str = "run", *, view_died: bool = False
+    ) -> None:
         super().__init__(message)
         self.hint = hint
         self.stage = stage
+        self.view_died = view_died
 
 
 class Supervisor:
@@ -69,7 +72,12 @@ class Supervisor:
                 self._make_cgroup()
                 ended = self._run(log)
             except SetupProblem as problem:
-                ended = {"setup_error": str(problem), "hint": problem.hint, "stage": problem.stage}
+                ended = {
+                    "setup_error": str(problem),
+                    "hint": problem.hint,
+                    "stage": problem.stage,
+                    "view_died": problem.view_died,
+                }
             except OSError as error:
                 ended = {"setup_error": f"{error.filename or 'keeper'}: {error.strerror}", "hint": None}
             if log.error is not None:
@@ -79,7 +87,8 @@ class Supervisor:
         self._tell({"event": "exited", "stopped": self.stopped, "usage": self.usage, "log_size": log.size, **ended})
         self._unmount_inputs()
         self._adopt_outputs()
-        self._tell({"event": "settled", "problems": self.problems})
+        faults = [] if self.view is None else self.view.faults
+        self._tell({"event": "settled", "problems": self.problems, "faults": faults})
         left = self._delete_container()
         self._tell({"event": "gone", "left": left})
 
@@ -93,7 +102,7 @@ class Supervisor:
 
     def _mount_view(self, wanted: Message) -> None:
         if self.file_systems is None:
-            raise SetupProblem("the file system process could not be started", stage="mount")
+            raise SetupProblem("the file system process could not be started", stage="mount", view_died=True)
         mountpoint = os.path.join(self.bundle, "inputs")
         request = {"view": wanted["spec"], "trace": wanted["trace"], "allow_other": wanted["allow_other"]}
         try:
@@ -103,7 +112,8 @@ class Supervisor:
             else:
                 self.view = mount_view(self.file_systems, request, mountpoint)
         except ViewFailed as failed:
-            raise SetupProblem(f"inputs could not be mounted: {failed}", failed.hint, "mount") from failed
+            text = f"inputs could not be mounted: {failed}"
+            raise SetupProblem(text, failed.hint, "mount", view_died=failed.died) from failed
 
     def _hand_over_scratch(self) -> None:
         try:
@@ -303,7 +313,10 @@ class Supervisor:
     def _adopt_outputs(self) -> None:
         ids = self.plan["adopt"]
         if ids is not None:
-            adopt(os.path.join(self.bundle, "scratch"), ids[0], ids[1])
+            try:
+                adopt(os.path.join(self.bundle, "scratch"), ids[0], ids[1])
+            except OSError as error:
+                self.problems.append(f"outputs may be unreadable: {error.filename}: {error.strerror}")
         janitor = self.plan["janitor"]
         if janitor is not None:
             arguments = self.runtime.command(self.runtime_log, "run", "--bundle", janitor, f"{self.container}-janitor")

@@ -6,17 +6,47 @@ path of more than one component.
 
 from __future__ import annotations
 
+import contextlib
+import errno
 import os
 import stat
-from collections.abc import Iterator
 
 _DIRECTORY = os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW | os.O_CLOEXEC
 
 
-def _entries(fd: int) -> Iterator[tuple[str, bool]]:
-    with os.scandir(fd) as scan:
-        for entry in scan:
-            yield entry.name, entry.is_dir(follow_symlinks=False)
+class _Cursor:
+    """Where a walk stands: one open directory, however deep or wide the tree.
+
+    Up goes by ``..``, and only if that is the directory the walk came from.
+    """
+
+    def __init__(self, path: str) -> None:
+        self.fd = os.open(path, _DIRECTORY)
+        self._above: list[tuple[int, int]] = []
+
+    def down(self, name: str) -> None:
+        self._above.append(self._identity())
+        self._move(name)
+
+    def up(self) -> None:
+        self._move("..")
+        if self._identity() != self._above.pop():
+            raise OSError(errno.ESTALE, "the tree was moved while it was walked", "..")
+
+    def names(self) -> list[str]:
+        return os.listdir(self.fd)
+
+    def close(self) -> None:
+        os.close(self.fd)
+
+    def _move(self, name: str) -> None:
+        fd = os.open(name, _DIRECTORY, dir_fd=self.fd)
+        os.close(self.fd)
+        self.fd = fd
+
+    def _identity(self) -> tuple[int, int]:
+        status = os.fstat(self.fd)
+        return status.st_dev, status.st_ino
 
 
 def adopt(path: str, uid: int, gid: int) -> None:
@@ -25,85 +55,84 @@ def adopt(path: str, uid: int, gid: int) -> None:
     Directories get u+rwx, files u+r; the x bits of files stay as they were, since they are part of
     the output. Links are handed over and never followed.
     """
-    parent = os.open(os.path.dirname(path), _DIRECTORY)
+    at = _Cursor(os.path.dirname(path))
+    todo = [[os.path.basename(path)]]
     try:
-        _adopt_entry(parent, os.path.basename(path), uid, gid)
+        while todo:
+            if not todo[-1]:
+                todo.pop()
+                if todo:
+                    at.up()
+                continue
+            name = todo[-1].pop()
+            if _adopt_entry(name, at.fd, uid, gid):
+                at.down(name)
+                todo.append(at.names())
     finally:
-        os.close(parent)
+        at.close()
 
 
-def _adopt_entry(parent: int, name: str, uid: int, gid: int) -> None:
-    pending = [(os.dup(parent), [name])]
-    while pending:
-        directory, names = pending.pop()
-        try:
-            for child in names:
-                status = os.stat(child, dir_fd=directory, follow_symlinks=False)
-                if (status.st_uid, status.st_gid) != (uid, gid):
-                    os.chown(child, uid, gid, dir_fd=directory, follow_symlinks=False)
-                mode = stat.S_IMODE(status.st_mode)
-                if stat.S_ISDIR(status.st_mode):
-                    if mode & 0o700 != 0o700:
-                        os.chmod(child, mode | 0o700, dir_fd=directory)
-                    fd = os.open(child, _DIRECTORY, dir_fd=directory)
-                    pending.append((fd, [entry for entry, _ in _entries(fd)]))
-                elif stat.S_ISREG(status.st_mode) and not mode & 0o400:
-                    os.chmod(child, mode | 0o400, dir_fd=directory)
-        finally:
-            os.close(directory)
+def _adopt_entry(name: str, parent: int, uid: int, gid: int) -> bool:
+    """Hand over one entry; whether it is a directory."""
+    status = os.stat(name, dir_fd=parent, follow_symlinks=False)
+    if (status.st_uid, status.st_gid) != (uid, gid):
+        os.chown(name, uid, gid, dir_fd=parent, follow_symlinks=False)
+    mode = stat.S_IMODE(status.st_mode)
+    is_directory = stat.S_ISDIR(status.st_mode)
+    wanted = 0o700 if is_directory else 0o400 if stat.S_ISREG(status.st_mode) else 0
+    if mode & wanted != wanted:
+        os.chmod(name, mode | wanted, dir_fd=parent)
+    return is_directory
 
 
 def remove(path: str) -> None:
-    """Remove the tree at ``path``, whatever its modes; absent is fine, OSError names what resisted."""
+    """Remove the tree at ``path``, whatever its modes; absent is fine, OSError names what resisted.
+
+    Somebody else may be removing the same tree.
+    """
     try:
-        parent = os.open(os.path.dirname(path), _DIRECTORY)
+        at = _Cursor(os.path.dirname(path))
     except FileNotFoundError:
         return
+    todo = [[os.path.basename(path)]]
+    inside: list[str] = []
     try:
-        _remove_entry(parent, os.path.basename(path))
+        while todo:
+            if not todo[-1]:
+                todo.pop()
+                if inside:
+                    at.up()
+                    with contextlib.suppress(FileNotFoundError):
+                        os.rmdir(inside.pop(), dir_fd=at.fd)
+                continue
+            name = todo[-1].pop()
+            try:
+                if _unlink(name, at.fd):
+                    continue
+                _open_up(name, at.fd)
+                at.down(name)
+            except FileNotFoundError:
+                continue
+            inside.append(name)
+            todo.append(at.names())
     finally:
-        os.close(parent)
+        at.close()
 
 
-def _remove_entry(parent: int, name: str) -> None:
+def _unlink(name: str, parent: int) -> bool:
+    """Remove one entry; False when it is a directory."""
     try:
         os.unlink(name, dir_fd=parent)
-        return
-    except FileNotFoundError:
-        return
     except (IsADirectoryError, PermissionError):
-        # Linux says EISDIR for a directory, POSIX would say EPERM; anything else fails again below.
-        pass
-    # An explicit stack: a build may nest directories deeper than Python recurses.
-    stack = [_open_for_removal(name, parent)]
-    names = [name]
-    listings = [list(_entries(stack[0]))]
-    try:
-        while stack:
-            if listings[-1]:
-                child, is_directory = listings[-1].pop()
-                if not is_directory:
-                    os.unlink(child, dir_fd=stack[-1])
-                    continue
-                fd = _open_for_removal(child, stack[-1])
-                stack.append(fd)
-                names.append(child)
-                listings.append(list(_entries(fd)))
-                continue
-            os.close(stack.pop())
-            listings.pop()
-            os.rmdir(names.pop(), dir_fd=stack[-1] if stack else parent)
-    finally:
-        for fd in stack:
-            os.close(fd)
+        # Linux says EISDIR for a directory, POSIX would say EPERM; anything else fails again later.
+        return False
+    return True
 
 
-def _open_for_removal(name: str, parent: int) -> int:
-    try:
-        fd = os.open(name, _DIRECTORY, dir_fd=parent)
-    except PermissionError:
+def _open_up(name: str, parent: int) -> None:
+    """Let the owner of the directory ``name`` list and empty it."""
+    status = os.stat(name, dir_fd=parent, follow_symlinks=False)
+    if not stat.S_ISDIR(status.st_mode):
+        raise PermissionError(errno.EPERM, "cannot be removed", name)
+    if status.st_mode & 0o700 != 0o700:
         os.chmod(name, 0o700, dir_fd=parent)
-        fd = os.open(name, _DIRECTORY, dir_fd=parent)
-    if os.fstat(fd).st_mode & 0o300 != 0o300:
-        os.fchmod(fd, 0o700)
-    return fd

@@ -6,6 +6,7 @@ import contextlib
 import fcntl
 import os
 import select
+import signal
 import socket
 from collections.abc import Iterator
 from typing import Any
@@ -19,11 +20,12 @@ MAX_SHARED = 4
 
 
 class ViewFailed(Exception):
-    """The view could not be had; ``hint`` is the server's advice."""
+    """The view could not be had; ``hint`` is the server's advice, ``died`` that nobody was left to say why."""
 
-    def __init__(self, message: str, hint: str | None = None) -> None:
+    def __init__(self, message: str, hint: str | None = None, *, died: bool = False) -> None:
         super().__init__(message)
         self.hint = hint
+        self.died = died
 
 
 class View:
@@ -32,19 +34,29 @@ class View:
     def __init__(self, mountpoint: str, sock: socket.socket, pid: int) -> None:
         self.mountpoint = mountpoint
         self.pid = pid
+        self.faults: list[str] = []
         self._sock = sock
 
     def fileno(self) -> int:
         return self._sock.fileno()
 
     def unmount(self) -> str | None:
-        """Unmount and wait until the trace is written; None, or what went wrong."""
-        with contextlib.suppress(FileNotFoundError, OSError):
+        """Unmount and wait until the trace is written; None, or what went wrong.
+
+        ``faults`` then holds what the view could not answer though it should, one text each.
+        """
+        with contextlib.suppress(OSError):
             linux.umount(self.mountpoint)
-        answer = _answer(self._sock, DONE_TIMEOUT)
-        self._sock.close()
+        with self._sock:
+            answer = _answer(self._sock, DONE_TIMEOUT)
+            if answer is None and not _hung_up(self._sock):
+                with contextlib.suppress(ProcessLookupError):
+                    os.kill(self.pid, signal.SIGKILL)
         if answer is None:
             return "the file system process did not end as it should; its access trace is lost"
+        self.faults = answer.get("faults", [])
+        if "error" in answer:
+            return f"the access trace is lost: {answer['error']}"
         return None
 
 
@@ -54,6 +66,8 @@ class BoundView:
     def __init__(self, mountpoint: str, pid: int) -> None:
         self.mountpoint = mountpoint
         self.pid = pid
+        # What a shared view could not answer is only told at its own end.
+        self.faults: list[str] = []
         self._pidfd = os.pidfd_open(pid)
 
     def fileno(self) -> int:
@@ -72,13 +86,13 @@ def mount_view(server: socket.socket, plan: Message, mountpoint: str) -> View:
         send(server, {**plan, "mountpoint": mountpoint}, [theirs.fileno()])
     except OSError as error:
         ours.close()
-        raise ViewFailed(f"the file system process is gone: {error.strerror}") from error
+        raise ViewFailed(f"the file system process is gone: {error.strerror}", died=True) from error
     finally:
         theirs.close()
     answer = _answer(ours, READY_TIMEOUT)
     if answer is None:
         ours.close()
-        raise ViewFailed("the file system process ended, or hung, before its view was ready")
+        raise ViewFailed("the file system process ended, or hung, before its view was ready", died=True)
     if "error" in answer:
         ours.close()
         raise ViewFailed(answer["error"], answer.get("hint"))
@@ -137,6 +151,12 @@ def _locked(path: str) -> Iterator[None]:
         yield
     finally:
         os.close(fd)
+
+
+def _hung_up(sock: socket.socket) -> bool:
+    poll = select.poll()
+    poll.register(sock, 0)
+    return bool(poll.poll(0))
 
 
 def _answer(sock: socket.socket, timeout: float) -> dict[str, Any] | None:
