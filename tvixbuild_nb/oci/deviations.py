@@ -6,8 +6,10 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any, Literal
 
+from tvixbuild_nb.castore.nodes import SymlinkNode
 from tvixbuild_nb.oci.options import IdMapping, Limits, SpecOptions
 from tvixbuild_nb.oci.spec import Rlimit, User
+from tvixbuild_nb.request import BuildRequest
 
 
 @dataclass(frozen=True, slots=True)
@@ -85,12 +87,35 @@ TABLE = (
     ),
 )  # fmt: skip
 
+ADDITIONAL_FILES = Deviation(
+    "additional files",
+    "dropped silently",
+    "there when the build starts",
+    "the request asks for them",
+    "package",
+)
+
 # Fields that are no difference in the configuration, or are told by a rule of another field.
 _SILENT = frozenset({"gid_mappings", "problems", "sandbox_shell", "cgroups_path"})
 
 
-def deviations(options: SpecOptions) -> tuple[Deviation, ...]:
-    """Every difference between ``options`` and what Tvix prints, ours with the reason, the user's as such."""
+def deviations(options: SpecOptions, request: BuildRequest | None = None) -> tuple[Deviation, ...]:
+    """Every difference between ``options`` and what Tvix prints, ours with the reason, the user's as such.
+
+    With a ``request`` only those that it meets, and its additional files, which Tvix drops.
+    """
+    found = _differences(options)
+    if request is None:
+        return found
+    met = {
+        "symlink inputs": any(isinstance(node, SymlinkNode) for node in request.inputs.values()),
+        "network files": request.constraints is not None and request.constraints.network_access,
+    }
+    files = (ADDITIONAL_FILES,) if request.additional_files else ()
+    return tuple(deviation for deviation in found if met.get(deviation.name, True)) + files
+
+
+def _differences(options: SpecOptions) -> tuple[Deviation, ...]:
     plain = SpecOptions.tvix(rootless=options.rootless)
     ours = SpecOptions(rootless=options.rootless)
     found = []

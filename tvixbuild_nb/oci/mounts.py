@@ -80,7 +80,12 @@ def symlink_inputs(request: BuildRequest, options: SpecOptions) -> dict[str, Sym
 
 
 def _sandbox(options: SpecOptions) -> Iterator[Mount]:
-    yield Mount(destination="/proc", type="proc", source="proc")
+    # In a user namespace the kernel mounts proc and mqueue only for whoever has a pid and an ipc namespace too.
+    shared = options.rootless and options.namespaces is not None
+    if shared and "pid" not in (options.namespaces or ()):
+        yield _mount("/proc", "none", "/proc", "nosuid", "noexec", "nodev", "rbind")
+    else:
+        yield Mount(destination="/proc", type="proc", source="proc")
     yield _mount("/dev", "tmpfs", "tmpfs", "nosuid", "strictatime", "mode=755", "size=65536k")
     # The group tty is not mapped in a user namespace: runc would refuse gid=5.
     pts_group = () if options.rootless else ("gid=5",)
@@ -88,7 +93,8 @@ def _sandbox(options: SpecOptions) -> Iterator[Mount]:
         "/dev/pts", "devpts", "devpts", "nosuid", "noexec", "newinstance", "ptmxmode=0666", "mode=0620", *pts_group
     )
     yield _mount("/dev/shm", "tmpfs", "shm", "nosuid", "noexec", "nodev", "mode=1777", "size=65536k")
-    yield _mount("/dev/mqueue", "mqueue", "mqueue", "nosuid", "noexec", "nodev")
+    if not shared or "ipc" in (options.namespaces or ()):
+        yield _mount("/dev/mqueue", "mqueue", "mqueue", "nosuid", "noexec", "nodev")
     if options.rootless:
         recursive = ("rro",) if options.sys_recursively_readonly else ()
         yield _mount("/sys", "none", "/sys", "nosuid", "noexec", "nodev", "ro", "rbind", *recursive)

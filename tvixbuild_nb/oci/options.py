@@ -158,6 +158,12 @@ class SpecOptions(Option):
         """
         from tvixbuild_nb.oci import host
 
+        if not isinstance(namespaces, bool):
+            raise InvalidSpec(
+                "here it is True or False: whether the keeper has namespaces of its own",
+                path="namespaces",
+                hint=f"for the container's: SpecOptions.for_host().replace(namespaces={namespaces!r})",
+            )
         return cls(**{**host.probe(namespaces=namespaces, user=changes.get("user")), **changes})
 
     def replace(self, **changes: Any) -> Self:
@@ -223,6 +229,8 @@ class SpecOptions(Option):
             raise InvalidSpec(message, path="hostname", hint="1 to 64 bytes, one line")
         if self.sandbox_shell is not None and not self.sandbox_shell.startswith("/"):
             raise InvalidSpec(f"{self.sandbox_shell!r} is not an absolute path", path="sandbox_shell")
+        if self.namespaces is not None and "mount" not in self.namespaces:
+            raise InvalidSpec("mounts need a mount namespace", path="namespaces", hint="add 'mount' to the namespaces")
         if self.namespaces is not None and self.rootless != ("user" in self.namespaces):
             raise InvalidSpec(
                 "a user namespace belongs to the rootless form, and only to it",

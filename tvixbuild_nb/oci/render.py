@@ -33,6 +33,7 @@ def render_spec(request: BuildRequest, options: SpecOptions) -> Spec:
     run it is for :func:`plan_bundle` and :func:`check_host` to say.
     """
     capabilities = effective_capabilities(options)
+    namespaces = effective_namespaces(request, options)
     return Spec(
         oci_version=OCI_VERSION,
         root=Root(path="root", readonly=True),
@@ -53,11 +54,12 @@ def render_spec(request: BuildRequest, options: SpecOptions) -> Spec:
             rlimits=options.rlimits,
             no_new_privileges=options.no_new_privileges,
         ),
-        hostname=options.hostname,
+        # Without a uts namespace of its own the container has the host's name, and runc refuses to set one.
+        hostname=options.hostname if "uts" in namespaces else None,
         annotations={},
         linux=Linux(
             resources=_resources(options.limits),
-            namespaces=tuple(Namespace(type=name) for name in effective_namespaces(request, options)),
+            namespaces=tuple(Namespace(type=name) for name in namespaces),
             masked_paths=options.masked_paths,
             readonly_paths=options.readonly_paths,
             uid_mappings=_mappings(options, options.uid_mappings),

@@ -147,7 +147,7 @@ class Spec(Part):
     root: Root
     mounts: tuple[Mount, ...]
     process: Process
-    hostname: str
+    hostname: str | None = None
     annotations: Mapping[str, str]
     linux: Linux
 

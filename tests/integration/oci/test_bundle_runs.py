@@ -188,6 +188,11 @@ def test_options_take_effect(sandbox: Sandbox) -> None:
     assert int(lines[4], 16) == 1 << 5 and lines[-1] == "0"
 
 
+def test_with_few_namespaces(sandbox: Sandbox) -> None:
+    out = sandbox.run("hostname; echo $$", options=SpecOptions.for_host().replace(namespaces=["mount", "user"]))
+    assert out.split()[0] == os.uname().nodename and out.split()[1] != "1"
+
+
 def test_with_the_network(sandbox: Sandbox) -> None:
     out = sandbox.run("cat /etc/hosts; ls /sys/class/net", network=True)
     assert Path("/etc/hosts").read_text().strip() in out

@@ -11,7 +11,7 @@ from typing import Any
 
 import pytest
 
-from tvixbuild_nb.errors import HostRefused
+from tvixbuild_nb.errors import HostRefused, InvalidSpec
 from tvixbuild_nb.oci import (
     HostPath,
     IdMapping,
@@ -100,6 +100,12 @@ def test_for_host_is_quick_and_never_fails() -> None:
     if options.uid_mappings:
         assert changed.host_id("uid", 5) == options.host_id("uid", 1000)
     assert SpecOptions.for_host(user={"uid": 0, "gid": 0}).user.uid == 0
+
+
+def test_for_host_asks_about_the_keepers_namespaces() -> None:
+    with pytest.raises(InvalidSpec) as caught:
+        SpecOptions.for_host(namespaces=["pid"])  # type: ignore[arg-type]
+    assert "replace" in str(caught.value)
 
 
 @linux

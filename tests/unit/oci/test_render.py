@@ -154,7 +154,7 @@ def test_options_of_the_user() -> None:
         rlimits={"nofile": 64, "RLIMIT_CORE": (0, 10)},
         masked_paths=["/proc/x"],
         readonly_paths=[],
-        namespaces=["pid", "mount", "user"],
+        namespaces=["pid", "mount", "uts", "user"],
         hostname="box",
         no_new_privileges=False,
         user=User(uid=0, gid=0),
@@ -170,7 +170,7 @@ def test_options_of_the_user() -> None:
         {"type": "RLIMIT_CORE", "hard": 10, "soft": 0},
     ]
     assert (process["user"], process["noNewPrivileges"], process["terminal"]) == ({"uid": 0, "gid": 0}, False, True)
-    assert [namespace["type"] for namespace in linux["namespaces"]] == ["pid", "mount", "user"]
+    assert [namespace["type"] for namespace in linux["namespaces"]] == ["pid", "mount", "uts", "user"]
     assert (linux["maskedPaths"], linux["readonlyPaths"], config["hostname"]) == (["/proc/x"], [], "box")
     assert linux["resources"] == {
         "devices": [],
@@ -186,6 +186,27 @@ def test_options_of_the_user() -> None:
     }  # fmt: skip
     assert by_name["limits"].ours == "memory 1073741824, pids 50, cpu 1.5"
     assert "terminal" not in by_name
+
+
+def test_deviations_that_a_request_meets() -> None:
+    options = SpecOptions(network_files=())
+    assert {d.name for d in deviations(options)} - {d.name for d in deviations(options, plain())} == {
+        "symlink inputs", "network files",
+    }  # fmt: skip
+    linked = plain(inputs={"a": SymlinkNode(b"b")}, additional_files={"x": b""})
+    assert {"symlink inputs", "additional files"} <= {d.name for d in deviations(options, linked)}
+
+
+def test_without_a_pid_or_ipc_namespace_the_kernel_mounts_neither_proc_nor_mqueue() -> None:
+    options = SpecOptions(namespaces=["mount", "user"])
+    mounts = {mount.destination: mount for mount in render_spec(plain(), options).mounts}
+    assert (mounts["/proc"].type, mounts["/proc"].source) == ("none", "/proc")
+    assert "/dev/mqueue" not in mounts
+
+
+def test_without_a_uts_namespace_there_is_no_hostname() -> None:
+    config = render_spec(plain(), SpecOptions(namespaces=["mount", "user"])).to_dict()
+    assert "hostname" not in config
 
 
 def test_deviations_are_told_with_their_reasons() -> None:
@@ -208,8 +229,9 @@ def test_deviations_are_told_with_their_reasons() -> None:
         ("rlimits", 0, {"rlimits": {"NOFILES": 1}}),
         ("rlimits", 0, {"rlimits": {"NOFILE": (2, 1)}}),
         ("namespaces", 0, {"namespaces": ["pids"]}),
-        ("namespaces", None, {"namespaces": ["pid"]}),
-        ("namespaces", None, {"rootless": False, "namespaces": ["user"]}),
+        ("namespaces", None, {"namespaces": ["pid", "mount"]}),
+        ("namespaces", None, {"namespaces": ["pid", "user"]}),
+        ("namespaces", None, {"rootless": False, "namespaces": ["mount", "user"]}),
         ("hostname", None, {"hostname": ""}),
         ("hostname", None, {"hostname": "x" * 65}),
         ("sandbox_shell", None, {"sandbox_shell": "busybox"}),
