@@ -7,8 +7,9 @@ why, is told by :func:`deviations`.
 """
 
 from tvixbuild_nb.oci.bundle import Bundle
+from tvixbuild_nb.oci.check import check_host, plan_on_host
 from tvixbuild_nb.oci.deviations import Deviation, deviations
-from tvixbuild_nb.oci.host import cgroup_layout, check_host, find_shell, is_static, plan_on_host
+from tvixbuild_nb.oci.host import cgroup_layout, find_shell, is_static
 from tvixbuild_nb.oci.layout import Lookup, Need
 from tvixbuild_nb.oci.mounts import host_output_paths, scratch_name, scratch_of
 from tvixbuild_nb.oci.options import HostPath, IdMapping, Limits, Problem, SpecOptions

@@ -7,9 +7,9 @@ from pathlib import Path
 from typing import Literal
 
 from tvixbuild_nb.errors import InvalidSpec
-from tvixbuild_nb.oci import etc
-from tvixbuild_nb.oci.layout import Layout, Lookup, Need, Place, covers
-from tvixbuild_nb.oci.mounts import PlannedMount, host_output_paths, scratch_name, scratch_of
+from tvixbuild_nb.oci import etc, refusals
+from tvixbuild_nb.oci.layout import Layout, Lookup, Need, Place
+from tvixbuild_nb.oci.mounts import PlannedMount, host_output_paths, scratch_name
 from tvixbuild_nb.oci.options import SpecOptions
 from tvixbuild_nb.oci.render import render_spec
 from tvixbuild_nb.oci.spec import Spec
@@ -18,7 +18,6 @@ from tvixbuild_nb.request import BuildRequest
 MAX_NAME = 255
 # Passable and nothing more: with a name nobody can guess, only the mapped root finds its way in.
 BUNDLE_MODE = 0o711
-OWN = ("/proc", "/dev", "/sys", "/tmp")
 Kind = Literal["directory", "file", "symlink"]
 Why = Literal["bundle", "mount point", "parent", "symlink input", "additional file", "etc", "working_dir"]
 
@@ -88,7 +87,7 @@ def plan_bundle(
     a mount point inside a read-only input exists: without it the plan's ``needs`` say so.
     """
     layout = Layout(request, options, lookup)
-    _refuse_hidden(request, layout)
+    refusals.refuse_hidden(request, layout)
     plan = _Planner(layout)
     for name, mode in (("inputs", 0o755), ("root", 0o755), ("scratch", 0o711)):
         plan.directory(name, "bundle", mode)
@@ -103,7 +102,7 @@ def plan_bundle(
     plan.working_dir()
     if options.etc_files:
         plan.etc_files(options)
-    _refuse_hidden_outputs(request, layout)
+    refusals.refuse_hidden_outputs(request, layout)
     inside = [made for made in plan.made.values() if made.path.startswith("scratch/")]
     premade = [made for made in inside if made.why != "bundle"]
     return BundlePlan(
@@ -177,7 +176,7 @@ class _Planner:
             assert place.mount is not None
             raise InvalidSpec(
                 f"{mount.destination} lies in the kernel's own {place.mount.destination}, where nothing can be mounted",
-                path=_field(mount),
+                path=refusals.field_of(mount),
                 index=mount.index,
             )
 
@@ -191,7 +190,7 @@ class _Planner:
             kept = bundle_path(place)
             if kept is None:
                 raise InvalidSpec(
-                    f"the symlink {path} cannot be made beforehand: {_holder(place)} hides it",
+                    f"the symlink {path} cannot be made beforehand: {refusals.holder(place)} hides it",
                     path="inputs",
                     index=index,
                     hint="set another inputs_dir",
@@ -202,12 +201,12 @@ class _Planner:
     def additional_files(self) -> None:
         request = self.layout.request
         for index, (path, contents) in enumerate(request.additional_files.items()):
-            _refuse_below_inputs(request, path, index)
+            refusals.refuse_below_inputs(request, path, index)
             place = self.layout.locate("/" + path, f"the additional file {path}")
             kept = bundle_path(place)
             if kept is None:
                 raise InvalidSpec(
-                    f"{path!r} would not be seen: the mount at {_holder(place)} hides it",
+                    f"{path!r} would not be seen: the mount at {refusals.holder(place)} hides it",
                     path="additional_files",
                     index=index,
                     hint="put it below a scratch path, or anywhere outside of the mounts",
@@ -252,80 +251,6 @@ def bundle_path(place: Place) -> str | None:
         assert place.mount is not None
         return "/".join((place.mount.mount.source, *place.rest))
     return None
-
-
-def _refuse_hidden(request: BuildRequest, layout: Layout) -> None:
-    for mount in layout.mounts:
-        if mount.kind == "sandbox":
-            continue
-        path = mount.destination
-        if path == "/":
-            raise InvalidSpec("a mount at / would hide the whole sandbox", path=_field(mount), index=mount.index)
-        if covers("/proc", path) or path == "/sys" or (mount.kind == "input" and path in OWN) or path == "/dev":
-            raise InvalidSpec(
-                f"{path} is the sandbox's own, nothing else can be mounted there",
-                path=_field(mount),
-                index=mount.index,
-                hint="leave it out: every sandbox has its own /proc, /dev, /sys and /tmp",
-            )
-    taken = {"/" + request.input_path(name): name for name in request.inputs}
-    for index, scratch in enumerate(request.scratch_paths):
-        for path, name in taken.items():
-            if covers(path, f"/{scratch}"):
-                raise InvalidSpec(
-                    f"{scratch!r} would be hidden by the input {name!r} at {path}",
-                    path="scratch_paths",
-                    index=index,
-                    hint="set another inputs_dir, or another scratch path",
-                )
-    hosts = [mount for mount in layout.mounts if mount.kind in ("ro_path", "shell", "network")]
-    for mount in hosts:
-        for other in layout.mounts:
-            if other.kind in ("scratch", "input") and covers(mount.destination, other.destination):
-                raise InvalidSpec(
-                    f"{mount.destination} would hide {other.destination} ({other.asked_for_by})",
-                    path=_field(mount),
-                    index=mount.index,
-                )
-
-
-def _refuse_hidden_outputs(request: BuildRequest, layout: Layout) -> None:
-    for index, output in enumerate(request.outputs):
-        place = layout.locate(f"/{output}", f"the output {output}")
-        held = scratch_of(output, request.scratch_paths)
-        if place.where != "scratch" or held is None or place.path != f"/{output}":
-            raise InvalidSpec(
-                f"{output!r} cannot be written: {_holder(place)} is mounted over it", path="outputs", index=index
-            )
-
-
-def _refuse_below_inputs(request: BuildRequest, path: str, index: int) -> None:
-    if request.inputs_dir:
-        if covers(request.inputs_dir, path):
-            raise InvalidSpec(
-                f"{path!r} lies below inputs_dir ({request.inputs_dir!r})",
-                path="additional_files",
-                index=index,
-                hint="give it as an input, or put it elsewhere",
-            )
-        return
-    for name in request.inputs:
-        if covers(name, path):
-            raise InvalidSpec(
-                f"{path!r} lies at or below the input {name!r}",
-                path="additional_files",
-                index=index,
-                hint="put it into that input, or set another inputs_dir",
-            )
-
-
-def _field(mount: PlannedMount) -> str:
-    fields = {"scratch": "scratch_paths", "input": "inputs", "ro_path": "constraints.available_ro_paths"}
-    return fields.get(mount.kind, mount.asked_for_by)
-
-
-def _holder(place: Place) -> str:
-    return place.path if place.mount is None else f"{place.mount.destination} ({place.mount.asked_for_by})"
 
 
 def _inside(path: str) -> str:
