@@ -9,8 +9,9 @@ from pathlib import Path
 
 from tvixbuild_nb.build.host import find_runtime
 from tvixbuild_nb.build.ocibuild import OCIBuild
-from tvixbuild_nb.build.places import BundleRoot, default_bundle_root
+from tvixbuild_nb.build.places import RECORD_LINK, BundleRoot, default_bundle_root
 from tvixbuild_nb.build.plan import HostFacts, PlannedBuild, plan_build
+from tvixbuild_nb.build.record import RunRecord
 from tvixbuild_nb.build.result import BuildResult
 from tvixbuild_nb.build.service import BuildContext, BuildPolicy
 from tvixbuild_nb.castore import Castore, open_castore
@@ -125,17 +126,21 @@ class OCIBuildService:
         """Where materialised inputs are kept, beside the bundles so that the sandbox can reach them."""
         return self._root_path / "checkouts"
 
-    def keep_bundle(self, bundle: Path, run: str) -> Path:
+    def keep_bundle(self, bundle: Path, record: RunRecord) -> Path:
         """Move a bundle to where it is kept, closed to others; its new path."""
-        kept = self._bundles().kept_path(run)
+        kept = self._bundles().kept_path(record.id)
         os.chmod(bundle, 0o700)
+        # Whoever collects garbage sees by it whether the run is still recorded.
+        (bundle / RECORD_LINK).symlink_to(record.path.absolute())
         bundle.rename(kept)
         return kept
 
     def keeper_died(self) -> None:
-        """A build's keeper is gone: forget it, so that the next one is started."""
+        """A build's keeper is gone: wait until it has tidied up, and forget it, so that the next one is started."""
         with self._lock:
-            self._keeper = None
+            keeper, self._keeper = self._keeper, None
+        if keeper is not None and not keeper.alive:
+            keeper.await_end()
 
     def note_fuse_refused(self, reason: str) -> None:
         """FUSE does not work here: later runs need not try again."""

@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+import errno
 import os
 import re
 import time
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -41,7 +42,10 @@ _EXEC_TEXTS = re.compile(r'exec: "|executable file|open executable|exec user pro
 
 @dataclass(frozen=True, slots=True)
 class Verdict:
-    """How the build ended, before anything about its surroundings."""
+    """How the build ended, before anything about its surroundings.
+
+    ``killed``: something that serves the build was killed, which is no failure in the sense of ``keep``.
+    """
 
     status: Status
     failed_at: FailedAt | None = None
@@ -50,6 +54,7 @@ class Verdict:
     message: str | None = None
     hint: str | None = None
     written: tuple[str, ...] | None = None
+    killed: bool = False
 
 
 class Ended(Exception):
@@ -79,6 +84,7 @@ class OCIBuild:
         self._channel: RunChannel | None = None
         self._exit: dict[str, Any] | None = None
         self._keeper_died = False
+        self._faults: list[str] = []
         self._early: list[dict[str, Any]] = []
 
     def live(self) -> BuildResult:
@@ -111,7 +117,10 @@ class OCIBuild:
         except Cancelled as cancelled:
             verdict = Verdict("cancelled", message=cancelled.message)
         except TvixBuildError as error:
-            verdict = Verdict("failed", "setup", message=error.message, hint=error.hint)
+            verdict = Verdict("failed", "setup", message=error.message, hint=error.hint, killed=self._keeper_died)
+        except OSError as error:
+            verdict = Verdict("failed", "setup", message=_system_words(error), hint=_HINTS.get(error.errno or 0))
+        verdict = self._blame_inputs(verdict)
         with context.stage("clean"):
             self._clean(plan, verdict)
         with context.stage("result"):
@@ -146,7 +155,17 @@ class OCIBuild:
         """Hand the build to the keeper and wait until the inputs are there."""
         by = self._choose_inputs()
         message = self._submit(plan, by)
-        while message["event"] == "exited" and message.get("stage") == "mount" and self.policy.inputs == "auto":
+        if message["event"] == "exited" and message.get("view_died"):
+            # Somebody killed the file-system server; the keeper starts another one.
+            self._await_gone()
+            message = self._submit(plan, by)
+        refused = not message.get("view_died")
+        while (
+            message["event"] == "exited"
+            and message.get("stage") == "mount"
+            and refused
+            and self.policy.inputs == "auto"
+        ):
             reason = message["setup_error"]
             if self.policy.strict:
                 raise HostRefused(f"strict: FUSE cannot be had: {reason}", stage="mount", hint=message["hint"])
@@ -266,11 +285,13 @@ class OCIBuild:
             return Verdict("cancelled", message="the build was cancelled")
         if stopped == "view-died":
             text = "the file system process that served the inputs died during the build"
-            return Verdict("failed", "setup", message=text, hint="run it again; inputs='checkout' does without it")
+            hint = "run it again; inputs='checkout' does without it"
+            return Verdict("failed", "setup", message=text, hint=hint, killed=True)
         error = ended.get("setup_error")
         if error is not None:
             failed_at: FailedAt = "exec" if _EXEC_TEXTS.search(error) else "setup"
-            return Verdict("failed", failed_at, message=error, hint=ended["hint"])
+            killed = bool(ended.get("runtime_killed"))
+            return Verdict("failed", failed_at, message=error, hint=ended["hint"], killed=killed)
         code, number = ended["exit_code"], ended["signal"]
         if not ended["executed"]:
             text = self._last_line() or "the command could not be started"
@@ -290,8 +311,7 @@ class OCIBuild:
     # -- after ------------------------------------------------------------------------------------
 
     def _ingest(self, plan: PlannedBuild) -> Verdict:
-        settled = self._await("settled")
-        self.degraded.extend(settled["problems"])
+        self._await("settled")
         written = written_paths(plan.scratch_places, plan.premade)
         try:
             self.outputs = ingest_outputs(
@@ -316,6 +336,10 @@ class OCIBuild:
             heard = self._channel.next(3600.0)
             if heard is None:
                 continue
+            if heard["event"] == "settled":
+                self._faults = heard["faults"]
+                self.degraded.extend(heard["problems"])
+                self.degraded.extend(f"inputs: {fault}" for fault in heard["faults"])
             if heard["event"] in events:
                 return heard
             self._early.append(heard)
@@ -324,12 +348,15 @@ class OCIBuild:
         """Until the container, its mounts and its cgroup are no more."""
         if self._channel is None:
             return
+        if self._exit is None:
+            # Nobody waits for its end any more, so it need not go on.
+            self._channel.cancel()
         try:
             gone = self._await("gone")
             if gone["left"] is not None:
                 self.degraded.append(f"clean-up: {gone['left']}")
         except KeeperError:
-            # What it held died with it; what it could not delete is deleted by clean.
+            # What it held died with it; what it cannot delete is deleted by clean.
             self._keeper_died = True
             self.service.keeper_died()
         finally:
@@ -343,14 +370,29 @@ class OCIBuild:
         if self.bundle is None:
             return
         bundle = self.bundle.path
-        keep = self.policy.keep == "always" or (self.policy.keep == "failure" and verdict.status != "succeeded")
+        failed = verdict.status != "succeeded" and not verdict.killed
+        keep = self.policy.keep == "always" or (self.policy.keep == "failure" and failed)
         if keep and bundle.exists():
-            self.kept = self.service.keep_bundle(bundle, self.record.id)
+            self.kept = self.service.keep_bundle(bundle, self.record)
             return
         try:
             remove(str(bundle))
         except PermissionError:
-            self.degraded.extend(f"clean-up: {text}" for text in self.service.keeper().remove([bundle]))
+            try:
+                problems = self.service.keeper().remove([bundle])
+            except KeeperError as error:
+                problems = [f"{bundle}: {error.message}"]
+            self.degraded.extend(f"clean-up: {text}" for text in problems)
+        except OSError as error:
+            self.degraded.append(f"clean-up: {_system_words(error)}")
+
+    def _blame_inputs(self, verdict: Verdict) -> Verdict:
+        """The verdict, with what the build was not given of its inputs when that may be why it failed."""
+        if verdict.status != "failed" or not self._faults:
+            return verdict
+        text = f"{verdict.message}; an input could not be read: {self._faults[0]}"
+        hint = verdict.hint or "ingest that input again: the store has lost part of it"
+        return replace(verdict, message=text, hint=hint)
 
     def _result(self, plan: PlannedBuild, verdict: Verdict, started: float) -> BuildResult:
         return BuildResult(
@@ -376,6 +418,16 @@ class OCIBuild:
             log_size=self.context.log_size,
             bundle=self.kept,
         )
+
+
+def _system_words(error: OSError) -> str:
+    return f"{os.fsdecode(error.filename)}: {error.strerror}" if error.filename else str(error.strerror or error)
+
+
+_HINTS = {
+    errno.ENOSPC: "free some space, or choose another bundle root (oci:/path)",
+    errno.EACCES: "choose a bundle root that is yours (oci:/path)",
+}
 
 
 def _with_place(error: TvixBuildError) -> str:

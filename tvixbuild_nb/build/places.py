@@ -13,6 +13,9 @@ from tvixbuild_nb.errors import HostRefused
 from tvixbuild_nb.keeper import Keeper
 
 
+RECORD_LINK = "record"
+
+
 def default_bundle_root() -> Path:
     """/var/lib/tvixbuild-nb/bundles for root, a directory below the user's state for anybody else."""
     if os.geteuid() == 0:
@@ -86,6 +89,12 @@ class BundleRoot:
         """Give the lock back; bundles of this process are to be gone by now."""
         (self.path / f"{self._token}.lock").unlink(missing_ok=True)
         os.close(self._lock)
+
+
+def stale_bundles(root: Path) -> list[Path]:
+    """The kept bundles below ``root`` whose run is recorded no more, sorted."""
+    links = [bundle / RECORD_LINK for bundle in root.glob("kept-*")]
+    return sorted(link.parent for link in links if link.is_symlink() and not link.exists())
 
 
 def _lock_file(path: Path) -> int:

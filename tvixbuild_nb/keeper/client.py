@@ -20,6 +20,7 @@ from tvixbuild_nb.keeper.ids import SubordinateRange, subordinate_range
 from tvixbuild_nb.keeper.messages import Message, channel, receive, send
 
 START_TIMEOUT = 30.0
+END_TIMEOUT = 10.0
 _BOOT = "import sys; sys.path.insert(0, sys.argv.pop(1)); from tvixbuild_nb.keeper.outer import main; main()"
 
 
@@ -172,7 +173,16 @@ class Keeper:
 
     @property
     def alive(self) -> bool:
-        return self._process.poll() is None
+        """Whether it takes builds: its outer process may outlive that by the time it needs to tidy up."""
+        return self._process.poll() is None and not _hung_up(self._sock)
+
+    def await_end(self, timeout: float = END_TIMEOUT) -> bool:
+        """Wait until a keeper that is no longer alive has tidied up; whether it has within ``timeout`` seconds."""
+        try:
+            self._process.wait(timeout)
+        except subprocess.TimeoutExpired:
+            return False
+        return True
 
     @property
     def pid(self) -> int:
@@ -221,6 +231,12 @@ class Keeper:
         self._sock.close()
         self._process.wait()
         self._stderr.close()
+
+
+def _hung_up(sock: socket.socket) -> bool:
+    poll = select.poll()
+    poll.register(sock, 0)
+    return bool(poll.poll(0))
 
 
 def _own_ranges() -> dict[str, SubordinateRange]:

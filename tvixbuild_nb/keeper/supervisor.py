@@ -23,7 +23,7 @@ from tvixbuild_nb.keeper.log import LogWriter
 from tvixbuild_nb.keeper.messages import Message, receive, send
 from tvixbuild_nb.keeper.output import Output
 from tvixbuild_nb.keeper.runtime import Runtime, last_error
-from tvixbuild_nb.keeper.trees import adopt
+from tvixbuild_nb.keeper.trees import adopt, remove
 from tvixbuild_nb.keeper.views import BoundView, View, ViewFailed, bind_shared_view, mount_view
 
 KILL_PATIENCE = 5.0
@@ -33,9 +33,7 @@ DRAIN_PATIENCE = 2.0
 class SetupProblem(Exception):
     """The sandbox could not be set up; becomes the ``exited`` message's ``setup_error``."""
 
-    def __init__(
-        self, message: str, hint: str | None = None, stage: str = "run", *, view_died: bool = False
-    ) -> None:
+    def __init__(self, message: str, hint: str | None = None, stage: str = "run", *, view_died: bool = False) -> None:
         super().__init__(message)
         self.hint = hint
         self.stage = stage
@@ -57,7 +55,9 @@ class Supervisor:
         self.view: View | BoundView | None = None
         self.output: Output | None = None
         self.init: int | None = None
+        self.reaped = False
         self.stopped: str | None = None
+        self.runtime_killed = False
         self.problems: list[str] = []
         self.usage: dict[str, Any] = {}
 
@@ -144,7 +144,11 @@ class Supervisor:
             error = self._launch(deadline)
             if self.init is None:
                 self.output.drain(time.monotonic() + DRAIN_PATIENCE)
-                return {"setup_error": error or "the runtime ended before the container was there", "hint": None}
+                return {
+                    "setup_error": error or "the runtime ended before the container was there",
+                    "hint": None,
+                    "runtime_killed": self.runtime_killed,
+                }
             self._tell({"event": "started", "time": started})
             self._watch(deadline)
             ended = self._reap()
@@ -204,6 +208,7 @@ class Supervisor:
         if process.returncode == 0:
             return None
         if process.returncode < 0:
+            self.runtime_killed = True
             return f"{self.runtime.kind} was killed by {signal.Signals(-process.returncode).name}"
         return last_error(self.runtime_log) or f"{self.runtime.kind} ended with status {process.returncode}"
 
@@ -290,6 +295,7 @@ class Supervisor:
             pid, status, resources = os.wait4(self.init, os.WNOHANG)
         if pid == 0:
             raise SetupProblem("the container's first process cannot be killed")
+        self.reaped = True
         self.usage.update(
             cpu_user=resources.ru_utime, cpu_system=resources.ru_stime, peak_memory_process=resources.ru_maxrss * 1024
         )
@@ -325,8 +331,18 @@ class Supervisor:
                 self.problems.append(f"outputs may be unreadable: {last_error(self.runtime_log)}")
 
     def _delete_container(self) -> str | None:
+        """Undo what the runtime made; None, or what is left in words.
+
+        Once the container's first process was reaped, its processes, mounts and namespaces are gone by
+        the kernel's hand, and what a `delete` would still remove is ours: the state directory and the
+        cgroup. That spares a process per build. A container that never came so far is the runtime's.
+        """
+        left = None
         try:
-            left = self.runtime.delete(self.container, self.runtime_log)
+            if self.reaped:
+                remove(self.runtime.state)
+            else:
+                left = self.runtime.delete(self.container, self.runtime_log)
         except (OSError, subprocess.TimeoutExpired) as error:
             left = str(error)
         if self.cgroup is not None:
