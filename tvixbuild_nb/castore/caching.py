@@ -117,8 +117,8 @@ class CachingStore:
     def pins(self) -> Mapping[str, Node]:
         return self._near.pins()
 
-    def gc(self, roots: Iterable[Node]) -> GcReport:
-        return self._near.gc(roots)
+    def gc(self, roots: Iterable[Node], *, dry_run: bool = False) -> GcReport:
+        return self._near.gc(roots, dry_run=dry_run)
 
     def sync(self) -> None:
         self._near.sync()

@@ -125,9 +125,9 @@ class Castore:
         """The pinned roots by name."""
         return self._backend.pins()
 
-    def gc(self, roots: Iterable[Node] = ()) -> GcReport:
-        """Delete what neither ``roots``, nor pins, nor what living processes hold reach."""
-        return self._backend.gc(roots)
+    def gc(self, roots: Iterable[Node] = (), *, dry_run: bool = False) -> GcReport:
+        """Delete what neither ``roots``, nor pins, nor what living processes hold reach; ``dry_run`` only tells."""
+        return self._backend.gc(roots, dry_run=dry_run)
 
     def sync(self) -> None:
         """Return when everything stored so far survives a power cut."""

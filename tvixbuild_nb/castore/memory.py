@@ -48,14 +48,14 @@ class MemoryBlobs:
         self._blobs.setdefault(digest, data)
         return digest
 
-    def retain(self, live: set[Digest]) -> list[int]:
-        """Forget all but ``live``; the sizes of what was forgotten."""
-        dead = [digest for digest in list(self._blobs) if digest not in live]
-        return [len(self._blobs.pop(digest)) for digest in dead]
-
-    def sizes(self) -> list[int]:
+    def sizes(self) -> dict[Digest, int]:
         """The sizes of all blobs held."""
-        return [len(data) for data in list(self._blobs.values())]
+        return {digest: len(data) for digest, data in list(self._blobs.items())}
+
+    def forget(self, digests: Iterable[Digest]) -> None:
+        """Hold these no more."""
+        for digest in digests:
+            del self._blobs[digest]
 
 
 class MemoryDirectories:
@@ -80,15 +80,14 @@ class MemoryDirectories:
     def get_closure(self, digest: Digest) -> Iterator[Directory]:
         return walk_closure(digest, self.get)
 
-    def retain(self, live: set[Digest]) -> int:
-        """Forget all but ``live``; how many were forgotten."""
-        dead = [digest for digest in list(self._directories) if digest not in live]
-        for digest in dead:
-            del self._directories[digest]
-        return len(dead)
+    def digests(self) -> set[Digest]:
+        """The digests of all directories held."""
+        return set(self._directories)
 
-    def __len__(self) -> int:
-        return len(self._directories)
+    def forget(self, digests: Iterable[Digest]) -> None:
+        """Hold these no more."""
+        for digest in digests:
+            del self._directories[digest]
 
 
 class MemoryStore:
@@ -123,13 +122,19 @@ class MemoryStore:
     def pins(self) -> Mapping[str, Node]:
         return dict(self._pins)
 
-    def gc(self, roots: Iterable[Node]) -> GcReport:
+    def gc(self, roots: Iterable[Node], *, dry_run: bool = False) -> GcReport:
         with self._lock:
             directories, blobs = reachable([*roots, *self._pins.values(), *self._held], self.directories.get)
-            deleted = self.blobs.retain(blobs)
-            directories_deleted = self.directories.retain(directories)
-        kept = self.blobs.sizes()
-        return GcReport(len(deleted), directories_deleted, sum(deleted), len(kept), len(self.directories), sum(kept))
+            sizes, known = self.blobs.sizes(), self.directories.digests()
+            dead, dead_directories = sizes.keys() - blobs, known - directories
+            if not dry_run:
+                self.blobs.forget(dead)
+                self.directories.forget(dead_directories)
+        deleted = sum(sizes[digest] for digest in dead)
+        return GcReport(
+            len(dead), len(dead_directories), deleted,
+            len(sizes) - len(dead), len(known) - len(dead_directories), sum(sizes.values()) - deleted,
+        )  # fmt: skip
 
     def sync(self) -> None:
         """Nothing to do: memory never survives."""

@@ -162,8 +162,8 @@ class Backend(Protocol):
 
     def unpin(self, name: str) -> bool: ...
     def pins(self) -> Mapping[str, Node]: ...
-    def gc(self, roots: Iterable[Node]) -> GcReport:
-        """Delete what neither ``roots``, pins nor held nodes reach."""
+    def gc(self, roots: Iterable[Node], *, dry_run: bool = False) -> GcReport:
+        """Delete what neither ``roots``, pins nor held nodes reach; ``dry_run`` only tells what that would be."""
         ...
 
     def sync(self) -> None:

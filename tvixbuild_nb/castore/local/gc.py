@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from typing import TYPE_CHECKING
 
 from tvixbuild_nb.castore.closure import reachable
@@ -23,10 +23,11 @@ if TYPE_CHECKING:
 _GARBAGE_SHARE = 0.25
 
 
-def collect(store: LocalStore, roots: Iterable[Node]) -> GcReport:
+def collect(store: LocalStore, roots: Iterable[Node], dry_run: bool = False) -> GcReport:
     """Delete what neither ``roots``, pins nor held nodes reach; waits for open batches of all processes to end.
 
-    A directory that is missing below a root is passed over.  :class:`StoreError` for a store opened read-only.
+    ``roots`` is read when nobody writes any more.  A directory that is missing below a root is passed over.
+    ``dry_run`` only tells what would go.  :class:`StoreError` for a store opened read-only.
     """
     if store.read_only:
         raise StoreError("the store was opened read-only", path=store.layout.root)
@@ -34,17 +35,32 @@ def collect(store: LocalStore, roots: Iterable[Node]) -> GcReport:
         lock = FileLock(store.layout.gc_lock)
         try:
             store.reap()
-            return _collect(store, roots)
+            return _collect(store, roots, dry_run)
         finally:
             lock.release()
 
 
-def _collect(store: LocalStore, roots: Iterable[Node]) -> GcReport:
+def _collect(store: LocalStore, roots: Iterable[Node], dry_run: bool) -> GcReport:
     index = store.index
     directories, blobs = reachable([*roots, *store.pins().values(), *store.held()], store.directories.get)
     all_blobs = index.query("SELECT digest, pack, size FROM blobs")
     dead = [(digest, pack, size) for digest, pack, size in all_blobs if digest not in blobs]
-    dead_directories = [row for row in index.query("SELECT digest FROM directories") if row[0] not in directories]
+    all_directories = index.query("SELECT digest FROM directories")
+    dead_directories = [row for row in all_directories if row[0] not in directories]
+    if not dry_run:
+        _delete(store, dead, dead_directories)
+    deleted_bytes = sum(size for _, _, size in dead if isinstance(size, int))
+    total_bytes = sum(size for _, _, size in all_blobs if isinstance(size, int))
+    return GcReport(
+        len(dead), len(dead_directories), deleted_bytes,
+        len(all_blobs) - len(dead), len(all_directories) - len(dead_directories), total_bytes - deleted_bytes,
+    )  # fmt: skip
+
+
+def _delete(
+    store: LocalStore, dead: Sequence[tuple[object, object, object]], dead_directories: Sequence[tuple[object, ...]]
+) -> None:
+    index = store.index
     with index.transaction() as db:
         db.executemany("DELETE FROM directories WHERE digest = ?", dead_directories)
         db.executemany("DELETE FROM blobs WHERE digest = ?", [(digest,) for digest, _, _ in dead])
@@ -54,14 +70,6 @@ def _collect(store: LocalStore, roots: Iterable[Node]) -> GcReport:
     _delete_files(store)
     _rewrite_packs(store)
     index.checkpoint("TRUNCATE")
-    deleted_bytes = sum(size for _, _, size in dead if isinstance(size, int))
-    total_bytes = sum(size for _, _, size in all_blobs if isinstance(size, int))
-    kept_directories = index.query("SELECT count(*) FROM directories")[0][0]
-    assert isinstance(kept_directories, int)
-    return GcReport(
-        len(dead), len(dead_directories), deleted_bytes,
-        len(all_blobs) - len(dead), kept_directories, total_bytes - deleted_bytes,
-    )  # fmt: skip
 
 
 def _delete_files(store: LocalStore) -> None:

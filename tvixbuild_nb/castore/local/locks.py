@@ -51,10 +51,8 @@ class Lease:
             self._lock.release()
 
     def release(self) -> None:
-        """Say that nothing is held any more, and remove the sign."""
-        if self._lock.fd >= 0:
-            self._lock.path.unlink(missing_ok=True)
-            self._lock.release()
+        """Say that nothing is held any more; whoever reaps next removes the sign and what it held, as after a death."""
+        self._lock.release()
 
 
 def reap(directory: Path) -> list[str]:

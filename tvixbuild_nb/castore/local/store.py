@@ -118,10 +118,10 @@ class LocalStore:
             with self.index.transaction() as db:
                 db.execute("DELETE FROM blobs WHERE digest = ?", (digest,))
 
-    def gc(self, roots: Iterable[Node]) -> GcReport:
+    def gc(self, roots: Iterable[Node], *, dry_run: bool = False) -> GcReport:
         from tvixbuild_nb.castore.local.gc import collect
 
-        return collect(self, roots)
+        return collect(self, roots, dry_run)
 
     def sync(self) -> None:
         sync(self)
