@@ -1,0 +1,81 @@
+"""The command gc: what recorded runs and pins do not need goes, and kept bundles without a record."""
+
+from __future__ import annotations
+
+import os
+from argparse import Namespace
+from collections.abc import Iterator
+from dataclasses import asdict
+from pathlib import Path
+
+from rich.text import Text
+
+from tvixbuild_nb.build import RunRecord
+from tvixbuild_nb.build.places import default_bundle_root, stale_bundles
+from tvixbuild_nb.castore import Node, open_castore
+from tvixbuild_nb.cli.screen import amount, complain, safe, write_json, write_lines
+from tvixbuild_nb.errors import StoreError
+from tvixbuild_nb.keeper.trees import remove
+from tvixbuild_nb.sandbox.services import BUILDER_VARIABLE
+
+
+def gc(args: Namespace) -> int:
+    """Delete from the store what nothing needs, and kept bundles of deleted runs; or only tell."""
+    with open_castore(args.store) as castore:
+        report = castore.gc(needed_by_runs(), dry_run=args.dry_run)
+    bundles = stale_bundles(_bundle_root(args.builder))
+    left = [] if args.dry_run else [bundle for bundle in bundles if not _removed(bundle)]
+    if args.json:
+        paths = [str(bundle) for bundle in bundles if bundle not in left]
+        write_json({"dry_run": args.dry_run, **asdict(report), "bundles_deleted": paths})
+    else:
+        would = "would delete" if args.dry_run else "deleted"
+        lines = [
+            f"{would} {report.blobs_deleted} blobs ({amount(report.bytes_deleted)}) and "
+            f"{report.directories_deleted} directories",
+            f"kept {report.blobs_kept} blobs ({amount(report.bytes_kept)}) and {report.directories_kept} directories",
+            *(f"{would} the bundle {safe(str(bundle))}" for bundle in bundles if bundle not in left),
+        ]
+        write_lines(map(Text, lines))
+    return 1 if left else 0
+
+
+def needed_by_runs() -> Iterator[Node]:
+    """Inputs and outputs of every recorded run; :class:`StoreError` when a record cannot be read.
+
+    A record without a request belongs to a run that is only beginning: its process holds its inputs.
+    """
+    for record in RunRecord.all():
+        try:
+            request = record.read_request()
+        except FileNotFoundError:
+            continue
+        except ValueError as error:
+            raise _damaged(record, error) from error
+        yield from request.inputs.values()
+        try:
+            result = record.read_result()
+        except ValueError as error:
+            raise _damaged(record, error) from error
+        if result is not None:
+            yield from (output.node for output in result.outputs)
+
+
+def _damaged(record: RunRecord, error: ValueError) -> StoreError:
+    return StoreError(
+        f"what this run needs cannot be told: {error}", path=record.path, hint="delete the directory to give it up"
+    )
+
+
+def _bundle_root(builder: str | None) -> Path:
+    scheme, _, path = (builder or os.environ.get(BUILDER_VARIABLE) or "").partition(":")
+    return Path(path) if scheme == "oci" and path else default_bundle_root()
+
+
+def _removed(bundle: Path) -> bool:
+    try:
+        remove(str(bundle))
+    except OSError as error:
+        complain(error)
+        return False
+    return True

@@ -1,0 +1,160 @@
+"""The commands about runs: run, runs, log."""
+
+from __future__ import annotations
+
+import codecs
+import sys
+import time
+from argparse import Namespace
+from collections.abc import Callable
+from contextlib import closing
+from datetime import datetime
+from typing import Any
+
+from rich.table import Table
+from rich.text import Text
+
+from tvixbuild_nb.build import BuildResult, RunRecord
+from tvixbuild_nb.castore import open_castore
+from tvixbuild_nb.cli.entry import FAILED, INTERRUPTED, REFUSED
+from tvixbuild_nb.cli.places import read_request
+from tvixbuild_nb.cli.screen import complain, console, safe, write_json
+from tvixbuild_nb.cli.summary import result_summary, show_result
+from tvixbuild_nb.errors import InvalidValue, TvixBuildError
+from tvixbuild_nb.keeper import STREAMS
+from tvixbuild_nb.sandbox import Run, Sandbox
+from tvixbuild_nb.sandbox.printer import harmless
+
+_POLL = 0.1
+
+
+def run(args: Namespace) -> int:
+    """Build a request, with the live log on standard error; Ctrl-C cancels it."""
+    try:
+        request = read_request(args.request)
+        with open_castore(args.store) as castore:
+            sandbox = Sandbox.from_request(request, store=castore, builder=args.builder, runtime=args.runtime)
+            with closing(_builder(sandbox, args)):
+                build = sandbox.start(
+                    timeout=args.timeout, keep=args.keep, inputs=args.inputs, strict=args.strict,
+                    observe=args.observe, trace=args.trace,
+                )  # fmt: skip
+                return _watch(build, args)
+    except TvixBuildError as error:
+        # What a started build meets is its result: whatever is raised refused it.
+        complain(error)
+        return REFUSED
+
+
+def _builder(sandbox: Sandbox, args: Namespace) -> Any:
+    try:
+        return sandbox.builder
+    except TypeError:
+        raise InvalidValue("this build service has no choice of runtimes", path="--runtime", hint="oci: has") from None
+
+
+def _watch(build: Run, args: Namespace) -> int:
+    status = None
+    try:
+        build.follow(sys.stderr)
+    except KeyboardInterrupt:
+        status = INTERRUPTED
+        build.cancel()
+        build.follow(None)
+    result = build.result
+    assert result is not None
+    if args.json:
+        write_json(result_summary(result, build.record))
+    else:
+        show_result(console(), result, build.record.log_path)
+    return status or (0 if result.ok else FAILED)
+
+
+def runs(args: Namespace) -> int:
+    """List the recorded runs, the newest first."""
+    found = [_recorded(record) for record in reversed(RunRecord.all())]
+    if args.json:
+        write_json(found)
+        return 0
+    table = Table()
+    for name in ("run", "status", "started", "seconds", "command"):
+        table.add_column(name, overflow="fold", justify="right" if name == "seconds" else "left")
+    for each in found:
+        began, ended = each["started"], each["finished"]
+        table.add_row(
+            Text(each["id"]),
+            Text(each["status"] + (f" at {each['failed_at']}" if each["failed_at"] else "")),
+            Text("" if began is None else datetime.fromtimestamp(began).strftime("%Y-%m-%d %H:%M:%S")),
+            Text("" if began is None or ended is None else f"{ended - began:.2f}"),
+            Text(_shortened(" ".join(each["command"]))),
+        )
+    console().print(table if found else Text("no runs are recorded"))
+    return 0
+
+
+def _recorded(record: RunRecord) -> dict[str, Any]:
+    """One run as plain data; a record that cannot be read is listed as damaged."""
+    request, damaged = _reading(record.read_request)
+    result: BuildResult | None = None
+    if request is not None:
+        result, damaged = _reading(record.verdict)
+    status = "damaged" if damaged else "running" if result is None else result.status
+    return {
+        "id": record.id,
+        "status": status,
+        "failed_at": None if result is None else result.failed_at,
+        "exit_code": None if result is None else result.exit_code,
+        "started": None if result is None else result.started,
+        "finished": None if result is None else result.finished,
+        "command": [] if request is None else list(request.command_args),
+        "outputs": [] if request is None else list(request.outputs),
+        "bundle": None if result is None or result.bundle is None else str(result.bundle),
+        "path": str(record.path),
+    }
+
+
+def _reading(read: Callable[[], Any]) -> tuple[Any, bool]:
+    try:
+        return read(), False
+    except (OSError, ValueError):
+        return None, True
+
+
+def _shortened(command: str) -> str:
+    line = safe(command)
+    return line if len(line) <= 80 else f"{line[:79]}…"
+
+
+def log(args: Namespace) -> int:
+    """Copy a run's log to standard output: the bytes as they are, on a terminal without what could do harm."""
+    record = RunRecord.open(args.run)
+    write = _terminal_writer() if sys.stdout.isatty() else _raw_writer()
+    with record.log() as reader:
+        while True:
+            # Asked first: what comes between the last look and the end must not be missed.
+            more = args.follow and record.verdict() is None
+            while chunks := list(reader.records()):
+                for chunk in chunks:
+                    if args.stream in (None, STREAMS[chunk.stream]):
+                        write(reader.read(chunk.offset, chunk.length))
+            if not more:
+                return 0
+            time.sleep(_POLL)
+
+
+def _raw_writer() -> Callable[[bytes], None]:
+    def write(data: bytes) -> None:
+        sys.stdout.buffer.write(data)
+        sys.stdout.buffer.flush()
+
+    return write
+
+
+def _terminal_writer() -> Callable[[bytes], None]:
+    decoder = codecs.getincrementaldecoder("utf-8")("replace")
+
+    def write(data: bytes) -> None:
+        sys.stdout.write(harmless(decoder.decode(data)))
+        sys.stdout.flush()
+
+    return write
