@@ -13,14 +13,27 @@ import socket
 import subprocess
 import traceback
 from collections.abc import Callable
+from dataclasses import dataclass
 
 from tvixbuild_nb.keeper import linux
-from tvixbuild_nb.keeper.cgroups import hierarchies, why_not
+from tvixbuild_nb.keeper.cgroups import BuildCgroup, hierarchies, why_not
+from tvixbuild_nb.keeper.inspect import children_of
 from tvixbuild_nb.keeper.messages import Message, channel, receive, send
 from tvixbuild_nb.keeper.supervisor import Supervisor
 from tvixbuild_nb.keeper.trees import adopt, remove
 
 _REAP_INTERVAL = 1000
+
+
+@dataclass(frozen=True, slots=True)
+class Child:
+    """A forked supervisor or worker: ``run`` is its run's socket, held so that the owner sees the end only after us."""
+
+    pid: int
+    pidfd: int
+    run: socket.socket
+    bundle: str | None
+    cgroup: str | None
 
 
 class Inner:
@@ -32,49 +45,61 @@ class Inner:
         self._fs_command = fs_command
         self._fs: socket.socket | None = None
         self._fs_process: subprocess.Popen[bytes] | None = None
+        self._children: dict[int, Child] = {}
 
     def serve(self) -> None:
         """Take requests and reap children; returns when the owner closed its end and all builds ended."""
         self._start_file_systems()
-        children: set[int] = set()
         while True:
             poll = select.poll()
             poll.register(self._owner, select.POLLIN)
             if self._fs is not None:
                 poll.register(self._fs, 0)
+            for pidfd in self._children:
+                poll.register(pidfd, select.POLLIN)
             ready = dict(poll.poll(_REAP_INTERVAL))
             if self._fs is not None and self._fs.fileno() in ready:
                 self._stop_file_systems()
+            for pidfd in self._children.keys() & ready.keys():
+                self._bury(self._children.pop(pidfd))
             if self._owner.fileno() in ready:
                 received = receive(self._owner)
                 if received is None:
                     break
-                children.add(self._take(*received))
-            children -= set(_reap(os.WNOHANG))
+                self._take(*received)
+            self._reap_strangers()
         self._stop_file_systems()
-        while children:
-            children -= set(_reap(0))
+        while self._children:
+            _, child = self._children.popitem()
+            self._bury(child)
 
-    def _take(self, message: Message, fds: list[int]) -> int:
+    def _take(self, message: Message, fds: list[int]) -> None:
         run = socket.socket(fileno=fds[0])
-        with run:
-            if message["op"] == "build":
-                if self._fs is None and message["view"] is not None:
-                    self._start_file_systems()
-                lease = {"bundle": message["bundle"], "cgroup": message["cgroup"]}
-                os.write(self._leases, f"{lease['bundle']}\0{lease['cgroup'] or ''}\n".encode())
-                return self._fork(Supervisor(message, run, self._fs).live)
-            work = {"remove": _remove_all, "adopt": _adopt_all}[message["op"]]
-            return self._fork(lambda: work(message, run))
+        if message["op"] == "build":
+            if self._fs is None and message["view"] is not None:
+                self._start_file_systems()
+            bundle, cgroup = message["bundle"], message["cgroup"]
+            os.write(self._leases, f"{bundle}\0{cgroup or ''}\n".encode())
+            self._fork(Supervisor(message, run, self._fs).live, run, bundle, cgroup)
+            return
+        work = {"remove": _remove_all, "adopt": _adopt_all}[message["op"]]
+        self._fork(lambda: work(message, run), run)
 
-    def _fork(self, work: Callable[[], None]) -> int:
+    def _fork(
+        self, work: Callable[[], None], run: socket.socket, bundle: str | None = None, cgroup: str | None = None
+    ) -> None:
         pid = os.fork()
         if pid:
-            return pid
+            child = Child(pid, os.pidfd_open(pid), run, bundle, cgroup)
+            self._children[child.pidfd] = child
+            return
         status = 1
         try:
             linux.set_parent_death_signal(signal.SIGKILL)
             self._owner.close()
+            for other in self._children.values():
+                # Or another run's owner would not see its end while this one lives.
+                other.run.close()
             work()
             status = 0
         except BaseException:
@@ -82,6 +107,37 @@ class Inner:
             traceback.print_exc()
         finally:
             os._exit(status)
+
+    def _bury(self, child: Child) -> None:
+        """Wait for a child; when it did not end by itself, undo what it can no longer undo."""
+        _, status = os.waitpid(child.pid, 0)
+        os.close(child.pidfd)
+        with child.run:
+            if status != 0 and child.bundle is not None:
+                self._kill_strangers()
+                with contextlib.suppress(OSError):
+                    linux.umount(os.path.join(child.bundle, "inputs"))
+                if child.cgroup is not None:
+                    BuildCgroup(child.cgroup).remove()
+
+    def _known(self) -> set[int]:
+        known = {child.pid for child in self._children.values()}
+        return known if self._fs_process is None else known | {self._fs_process.pid}
+
+    def _strangers(self) -> list[int]:
+        """Orphans that became ours: what a dead supervisor left."""
+        return [pid for pid in children_of(os.getpid()) if pid not in self._known()]
+
+    def _kill_strangers(self) -> None:
+        # Killing one makes its children ours, too.
+        while strangers := self._strangers():
+            for pid in strangers:
+                os.kill(pid, signal.SIGKILL)
+                os.waitpid(pid, 0)
+
+    def _reap_strangers(self) -> None:
+        for pid in self._strangers():
+            os.waitpid(pid, os.WNOHANG)
 
     def _start_file_systems(self) -> None:
         if self._fs_command is None:
@@ -103,20 +159,6 @@ class Inner:
         if self._fs_process is not None:
             self._fs_process.wait()
             self._fs_process = None
-
-
-def _reap(options: int) -> list[int]:
-    found: list[int] = []
-    while True:
-        try:
-            pid, _ = os.waitpid(-1, options)
-        except ChildProcessError:
-            return found
-        if pid == 0:
-            return found
-        found.append(pid)
-        if not options:
-            return found
 
 
 def _remove_all(message: Message, run: socket.socket) -> None:
