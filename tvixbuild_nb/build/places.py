@@ -11,7 +11,7 @@ from pathlib import Path
 from tvixbuild_nb.build.record import state_directory
 from tvixbuild_nb.errors import HostRefused
 from tvixbuild_nb.keeper import Keeper
-
+from tvixbuild_nb.keeper.cgroups import BuildCgroup
 
 RECORD_LINK = "record"
 
@@ -80,6 +80,8 @@ class BundleRoot:
                 left.remove(lock)
                 if left:
                     problems += keeper.remove(left)
+                for bundle in left:
+                    BuildCgroup(cgroup_name(bundle)).remove()
                 lock.unlink(missing_ok=True)
             finally:
                 os.close(fd)
@@ -89,6 +91,11 @@ class BundleRoot:
         """Give the lock back; bundles of this process are to be gone by now."""
         (self.path / f"{self._token}.lock").unlink(missing_ok=True)
         os.close(self._lock)
+
+
+def cgroup_name(bundle: Path) -> str:
+    """The name of a bundle's cgroup, to be found again by whoever sweeps."""
+    return f"tvixbuild-nb-{bundle.name.rpartition('.')[2]}"
 
 
 def stale_bundles(root: Path) -> list[Path]:

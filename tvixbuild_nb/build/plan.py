@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from tvixbuild_nb.build.host import RuntimeProgram, host_memory, host_system, runnable_systems
+from tvixbuild_nb.build.places import cgroup_name
 from tvixbuild_nb.build.service import BuildPolicy
 from tvixbuild_nb.castore import Node, SymlinkNode
 from tvixbuild_nb.errors import HostRefused
@@ -105,7 +106,7 @@ def plan_build(
     options = _options_to_run(policy.options, host)
     cgroup = None
     if host.cgroups_refused is None and options.cgroups_path is None:
-        cgroup = f"tvixbuild-nb-{bundle_path.name.rpartition('.')[2]}"
+        cgroup = cgroup_name(bundle_path)
         options = options.replace(cgroups_path=f"/{cgroup}/c")
     elif options.limits and host.cgroups_refused is not None:
         raise HostRefused(
