@@ -24,6 +24,8 @@ def test_as_user_is_somebody_else_with_a_home(as_user: AsUser) -> None:
 
 
 def test_as_user_can_import_the_package_and_open_fuse(as_user: AsUser) -> None:
+    if os.geteuid() != 0 and not os.access("/dev/fuse", os.R_OK | os.W_OK):
+        pytest.skip("/dev/fuse is closed to this user")
     as_user("import tvixbuild_nb, os; os.close(os.open('/dev/fuse', os.O_RDWR))", check=True)
 
 

@@ -15,13 +15,16 @@ class Leftovers:
     """What still bears the marks of one test.
 
     ``mark`` is in the environment of every process the test starts; ``places`` are directories only this test uses:
-    a mount at or from below one of them, in whichever mount namespace, is its own. The keeper a test process keeps for
-    its next build is no leftover while that process lives; a mount in it is.
+    a mount at or from below one of them, in whichever mount namespace, is its own; so is every new descendant of the
+    test process. The keeper which that process keeps for its next build (outer, inner and the file system server) is no
+    leftover; a supervisor, a view or a mount in it is, but for the views of a test that says ``warm``.
     """
 
     mark: str
     places: list[Path] = field(default_factory=list)
     known: set[str] = field(default_factory=set)
+    warm: bool = False
+    _before: set[int] = field(default_factory=lambda: set(_descendants(os.getpid())))
 
     def watch(self, *places: Path) -> None:
         """Also look below these directories, for what is not there now."""
@@ -33,9 +36,11 @@ class Leftovers:
         found: list[str] = []
         places = [str(place) for place in self.places]
         seen: set[str] = set()
+        below = _descendants(os.getpid())
         for pid in _pids():
-            found.extend(self._process(pid))
-            found.extend(_mounts(pid, places, seen))
+            found.extend(self._process(pid, pid in below and pid not in self._before))
+            mounts = _mounts(pid, places, seen)
+            found.extend(line for line in mounts if not (self.warm and ".views/" in line))
         found.extend(bundle for bundle in _bundles(self.places) if bundle not in self.known)
         return found
 
@@ -46,13 +51,11 @@ class Leftovers:
             time.sleep(0.05)
         return found
 
-    def _process(self, pid: int) -> list[str]:
-        if pid == os.getpid():
+    def _process(self, pid: int, new: bool) -> list[str]:
+        marked = f"{VARIABLE}={self.mark}".encode() in _read(pid, "environ").split(b"\0")
+        if pid == os.getpid() or not (marked or new):
             return []
-        environment = _read(pid, "environ")
-        if f"{VARIABLE}={self.mark}".encode() not in environment.split(b"\0"):
-            return []
-        if _state(pid) in ("Z", "X", "") or _serves(pid, os.getpid()):
+        if _state(pid) in ("Z", "X", "") or _resident(pid, os.getpid(), self.warm):
             return []
         command = _read(pid, "cmdline").replace(b"\0", b" ").decode(errors="replace")[:200]
         return [f"process {pid}: {command}"]
@@ -78,15 +81,32 @@ def _parent(pid: int) -> int:
     return int(fields[1]) if len(fields) > 1 else 0
 
 
-def _serves(pid: int, owner: int) -> bool:
-    """Whether ``pid`` is the living ``owner``'s keeper, or the file system process beside it."""
-    if b"tvixbuild_nb" not in _read(pid, "cmdline"):
-        return False
-    while pid > 1:
+def _descendants(pid: int) -> set[int]:
+    children: dict[int, list[int]] = {}
+    for other in _pids():
+        children.setdefault(_parent(other), []).append(other)
+    found: set[int] = set()
+    waiting = [pid]
+    while waiting:
+        below = children.get(waiting.pop(), [])
+        found.update(below)
+        waiting.extend(below)
+    return found
+
+
+def _resident(pid: int, owner: int, warm: bool) -> bool:
+    """Whether ``pid`` belongs to what the living ``owner``'s keeper consists of between builds."""
+    line = []
+    while pid > 1 and pid != owner:
+        line.append("server" if b"tvixbuild_nb.fs.server" in (command := _read(pid, "cmdline")) else "")
+        line[-1] = line[-1] or ("keeper" if b"tvixbuild_nb.keeper.outer" in command else "other")
         pid = _parent(pid)
-        if pid == owner:
-            return True
-    return False
+    kinds = line[::-1]
+    resident = [["keeper"], ["keeper", "keeper"], ["keeper", "keeper", "server"]]
+    # Outer and inner come first; whatever else inner forks is a build's supervisor.
+    if kinds == ["keeper", "keeper", "server", "server"]:
+        return warm
+    return pid == owner and kinds in resident
 
 
 def _mounts(pid: int, places: list[str], seen: set[str]) -> list[str]:
