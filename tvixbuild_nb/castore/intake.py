@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 from collections import deque
+from collections.abc import Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
 from threading import BoundedSemaphore
 from types import TracebackType
@@ -61,7 +62,7 @@ class Intake:
 
     def small(self, data: bytes, executable: bool) -> FileNode:
         """A whole file of few bytes."""
-        digest = Digest(blake3(data).digest())
+        digest = Digest.of(data)
         self._scanner.scan(data)
         self._small.append((digest, data))
         self._small_bytes += len(data)
@@ -83,11 +84,13 @@ class Intake:
         os.close(fd)
 
     def _read_large(self, fd: int, size: int, executable: bool) -> FileNode:
+        buffer = bytearray(CHUNK)  # one for all chunks: fresh memory for each costs more than the copying
+        chunks = _chunks(fd, buffer)
         if self._batch.may_hold(size):
             # Perhaps it is there already: find out before a copy is written.
             hasher = blake3(max_threads=blake3.AUTO)
             stream, total = self._scanner.stream(), 0
-            while chunk := os.read(fd, CHUNK):
+            for chunk in chunks:
                 hasher.update(chunk)
                 stream.feed(chunk)
                 total += len(chunk)
@@ -96,10 +99,11 @@ class Intake:
                 self._progress.advance(1, total)
                 return FileNode(digest, total, executable)
             os.lseek(fd, 0, os.SEEK_SET)
+            chunks = _chunks(fd, buffer)
         # The digest is of the very bytes that are written, so a file that changes meanwhile does no harm.
         stream, total = self._scanner.stream(), 0
         with self._batch.open_write() as writer:
-            while chunk := os.read(fd, CHUNK):
+            for chunk in chunks:
                 writer.write(chunk)
                 stream.feed(chunk)
                 total += len(chunk)
@@ -128,3 +132,10 @@ class Intake:
             self._small, self._small_bytes = [], 0
         while self._waiting:
             self._waiting.popleft().result()
+
+
+def _chunks(fd: int, buffer: bytearray) -> Iterator[memoryview]:
+    """The rest of a file, a piece at a time, each in ``buffer`` and valid until the next."""
+    view = memoryview(buffer)
+    while count := os.readv(fd, [buffer]):
+        yield view[:count]

@@ -80,15 +80,14 @@ class Stream:
         self._overlap = overlap
         self._tail = b""
 
-    def feed(self, chunk: bytes) -> None:
+    def feed(self, chunk: bytes | memoryview) -> None:
         """The next chunk, of any length."""
         if self._scanner._automaton is None:
             return
         if self._tail:
             # The border: the end of what came before and as much of this as a needle can reach into.
-            self._scanner.scan(self._tail + chunk[: self._overlap])
+            self._scanner.scan(self._tail + bytes(chunk[: self._overlap]))
         self._scanner.scan(chunk)
         if self._overlap:
-            self._tail = (
-                (self._tail + chunk)[-self._overlap :] if len(chunk) < self._overlap else chunk[-self._overlap :]
-            )
+            kept = self._tail if len(chunk) < self._overlap else b""
+            self._tail = (kept + bytes(chunk[-self._overlap :]))[-self._overlap :]

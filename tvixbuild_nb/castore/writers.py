@@ -141,9 +141,13 @@ class ServiceBatch(AbortingBatch):
         self._pending.clear()
 
 
+_BLOCK = 4096
 _ZEROS = bytes(1 << 20)
 
 
 def is_hole(data: bytes | memoryview) -> bool:
     """Whether ``data`` is so long a run of zeros that it need not be written."""
-    return len(data) >= 4096 and data[0] == 0 and (data == _ZEROS if len(data) == len(_ZEROS) else not any(data))
+    size = len(data)
+    if size < _BLOCK or data[0] != 0 or bytes(data[:_BLOCK]) != _ZEROS[:_BLOCK]:
+        return False
+    return bytes(data) == (_ZEROS if size == len(_ZEROS) else bytes(size))

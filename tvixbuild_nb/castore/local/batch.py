@@ -190,7 +190,7 @@ class LocalWriter(ClosingWriter):
         self._store = store
         self._keep_large = keep_large
         self._keep_small = keep_small
-        self._hasher = blake3()
+        self._hasher = blake3(max_threads=blake3.AUTO)
         self._buffer = bytearray()
         self._fd = -1
         self._path: Path | None = None
