@@ -87,7 +87,7 @@ class Layout:
             if target is not None:
                 followed += 1
                 if followed > MAX_LINKS:
-                    raise InvalidSpec(f"{purpose}: too many symlinks", path=path)
+                    raise InvalidSpec(f"{purpose} ({path}): too many symlinks on the way", path="inputs")
                 done = [] if target.startswith("/") else done[:-1]
                 parts = [*target.split("/"), *parts]
         return self._place(done, before)

@@ -91,7 +91,7 @@ def plan_bundle(
     plan = _Planner(layout)
     for name, mode in (("inputs", 0o755), ("root", 0o755), ("scratch", 0o711)):
         plan.directory(name, "bundle", mode)
-    if "/etc" not in layout.links:
+    if not _etc_is_given(request):
         plan.directory("root/etc", "bundle")
     for scratch in request.scratch_paths:
         plan.directory(f"scratch/{scratch_name(scratch)}", "bundle")
@@ -129,13 +129,19 @@ class _Planner:
         self.made: dict[str, Made] = {}
         self.needs: list[Need] = []
 
-    def directory(self, path: str, why: Why, mode: int = 0o755) -> None:
+    def directory(
+        self, path: str, why: Why, mode: int = 0o755, field_name: str = "bundle", index: int | None = None
+    ) -> None:
         known = self.made.get(path)
         if known is None:
-            self._parents(path)
+            self._parents(path, field_name, index)
             self.made[path] = Made(path, "directory", mode, why)
         elif known.kind != "directory":
-            raise InvalidSpec(f"{_inside(path)} would have to be a {known.kind} and a directory", path=_inside(path))
+            raise InvalidSpec(
+                f"{_inside(path)} would have to be a directory, and is a {known.kind} ({known.why})",
+                path=field_name,
+                index=index,
+            )
 
     def leaf(self, made: Made, field_name: str, index: int | None) -> None:
         if made.path in self.made:
@@ -146,30 +152,30 @@ class _Planner:
         self._parents(made.path, field_name, index)
         self.made[made.path] = made
 
-    def _parents(self, path: str, field_name: str | None = None, index: int | None = None) -> None:
+    def _parents(self, path: str, field_name: str, index: int | None) -> None:
         parts = path.split("/")
         for part in parts:
             if len(part.encode("utf-8", "surrogateescape")) > MAX_NAME:
-                raise InvalidSpec(
-                    f"a name has at most {MAX_NAME} bytes: {part!r}", path=field_name or _inside(path), index=index
-                )
+                raise InvalidSpec(f"a name has at most {MAX_NAME} bytes: {part!r}", path=field_name, index=index)
         for end in range(1, len(parts)):
             parent = "/".join(parts[:end])
             known = self.made.setdefault(parent, Made(parent, "directory", 0o755, "parent"))
             if known.kind != "directory":
                 raise InvalidSpec(
                     f"{_inside(parent)} is a {known.kind} ({known.why}), nothing can be below it",
-                    path=field_name or _inside(path),
+                    path=field_name,
                     index=index,
                 )
 
     def mount_point(self, mount: PlannedMount, place: Place) -> None:
         purpose = f"the mount point {mount.destination} ({mount.asked_for_by})"
         if (path := bundle_path(place)) is not None:
+            known = self.made.get(path)
             if mount.point == "directory":
-                self.directory(path, "mount point", self.tmp_mode if mount.destination == "/tmp" else 0o755)
-            elif self.made.get(path) is None:
-                self.leaf(Made(path, "file", 0o644, "mount point"), mount.asked_for_by, None)
+                mode = self.tmp_mode if mount.destination == "/tmp" else 0o755
+                self.directory(path, "mount point", mode, refusals.field_of(mount), mount.index)
+            elif known is None or known.kind != "file":
+                self.leaf(Made(path, "file", 0o644, "mount point"), refusals.field_of(mount), mount.index)
         elif place.where in ("input", "host"):
             self._need(place, mount.point, purpose)
         elif place.where == "kernel" and mount.kind != "sandbox":
@@ -221,26 +227,37 @@ class _Planner:
         if (kept := bundle_path(place)) is not None:
             if (known := self.made.get(kept)) is not None and known.kind == "file":
                 raise InvalidSpec(f"{path} is a file ({known.why})", path="working_dir")
-            self.directory(kept, "working_dir")
+            self.directory(kept, "working_dir", field_name="working_dir")
+        elif place.where == "kernel" and place.rest:
+            assert place.mount is not None
+            raise InvalidSpec(
+                f"{path} cannot be made in the kernel's own {place.mount.destination}",
+                path="working_dir",
+                hint="a scratch path is where a build can work",
+            )
         elif place.where in ("input", "host"):
             self._need(place, "directory", "the working directory")
 
     def etc_files(self, options: SpecOptions) -> None:
+        if _etc_is_given(self.layout.request):
+            return
         for path, contents in etc.files(options, self.layout.request.working_dir).items():
             place = self.layout.locate(path, path)
             kept = "root" + path
-            if "/etc" in self.layout.links or place.path != path:
-                continue
             known = self.made.get(kept)
             # Hidden below an input or a scratch directory it would do nothing; an additional file is the user's own.
             if place.where != "root" or (known is not None and known.why != "mount point"):
                 continue
-            self._parents(kept)
             self.made[kept] = Made(kept, "file", 0o644, "etc", contents)
 
     def _need(self, place: Place, kind: Literal["directory", "file"], purpose: str) -> None:
         if (need := self.layout.need(place, kind, purpose)) is not None:
             self.needs.append(need)
+
+
+def _etc_is_given(request: BuildRequest) -> bool:
+    # An input at /etc, whatever it is, stands for the whole of it.
+    return request.inputs_dir == "" and "etc" in request.inputs
 
 
 def bundle_path(place: Place) -> str | None:

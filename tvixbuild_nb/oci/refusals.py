@@ -25,6 +25,14 @@ def refuse_hidden(request: BuildRequest, layout: Layout) -> None:
                 index=mount.index,
                 hint="leave it out: every sandbox has its own /proc, /dev, /sys and /tmp",
             )
+    for path in OWN:
+        if path in layout.links:
+            raise InvalidSpec(
+                f"{path} is the sandbox's own, no symlink can be there",
+                path="inputs",
+                index=list(request.inputs).index(path[1:]),
+                hint="leave it out: every sandbox has its own /proc, /dev, /sys and /tmp",
+            )
     taken = {"/" + request.input_path(name): name for name in request.inputs}
     for index, scratch in enumerate(request.scratch_paths):
         for path, name in taken.items():

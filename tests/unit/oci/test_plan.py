@@ -193,6 +193,15 @@ def test_a_file_cannot_hold_another() -> None:
         ("inputs", 0, {"inputs_dir": "sys/fs", "inputs": {"x": EMPTY}}),
         ("inputs", 0, {"inputs_dir": "", "inputs": {"tmp": EMPTY}}),
         ("inputs", 0, {"inputs_dir": "", "inputs": {"dev": EMPTY}}),
+        ("inputs", 0, {"inputs_dir": "", "inputs": {"proc": SymlinkNode(b"a")}}),
+        ("inputs", 1, {"inputs_dir": "", "inputs": {"a": FILE, "tmp": SymlinkNode(b"a")}}),
+        ("working_dir", None, {"working_dir": "sys/a/b"}),
+        ("working_dir", None, {"working_dir": "proc/none"}),
+        (
+            "inputs",
+            0,
+            {"inputs_dir": "", "inputs": {"a": FILE}, "constraints": constraints(available_ro_paths=["/a/b"])},
+        ),
         ("inputs", 0, {"inputs_dir": "tmp", "inputs": {"link": SymlinkNode(b"x")}}),
         ("constraints.available_ro_paths", 0, {"constraints": constraints(available_ro_paths=["/"])}),
         ("constraints.available_ro_paths", 0, {"constraints": constraints(available_ro_paths=["/nix"])}),
@@ -260,6 +269,9 @@ def test_the_working_directory() -> None:
 def test_an_etc_of_ones_own() -> None:
     linked = kinds(plan(inputs_dir="", inputs={"etc": SymlinkNode(b"x")}))
     assert linked["root/etc"] == "symlink" and "root/x/passwd" not in linked
+    assert kinds(plan(inputs_dir="", inputs={"etc": FILE}))["root/etc"] == "file"
+    around = kinds(plan(inputs_dir="", inputs={"etc": SymlinkNode(b"etc")}))
+    assert around["root/etc"] == "symlink"
     covered = kinds(plan(inputs_dir="", inputs={"etc": EMPTY}))
     assert covered["root/etc"] == "directory" and "root/etc/passwd" not in covered
     assert "root/etc/passwd" not in kinds(plan(SpecOptions(etc_files=False)))
@@ -282,7 +294,7 @@ def test_a_plan_or_a_refusal_that_names_the_field(made: BuildRequest) -> None:
     try:
         planned = plan_bundle(made, SpecOptions(), "/bundle")
     except InvalidSpec as error:
-        assert error.path
+        assert error.path is not None and error.path.split(".")[0] in BuildRequest.model_fields
         return
     paths = [entry.path for entry in planned.made]
     assert len(set(paths)) == len(paths)
