@@ -13,8 +13,8 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
-from tvixbuild_nb.castore.digest import Digest
-from tvixbuild_nb.castore.nodes import Directory, DirectoryNode, FileNode, Node, SymlinkNode, check_name
+from tvixbuild_nb.castore.digest import DIGEST_SIZE, Digest
+from tvixbuild_nb.castore.nodes import MAX_SIZE, Directory, DirectoryNode, FileNode, Node, SymlinkNode, check_name
 from tvixbuild_nb.errors import InvalidNode
 
 _VARINT, _BYTES = 0, 2
@@ -59,7 +59,11 @@ def decode_directory(data: bytes | memoryview) -> Directory:
         directory = object.__new__(Directory)
         object.__setattr__(directory, "entries", entries)
         return directory
-    # Something is wrong with it: the slow way knows what.
+    return _decode_explaining(data)
+
+
+def _decode_explaining(data: bytes) -> Directory:
+    """The slow way, which says what is wrong and where."""
     pairs: list[tuple[bytes, Node]] = []
     previous: dict[int, bytes] = {}
     counts = dict.fromkeys(_LISTS, 0)
@@ -112,7 +116,7 @@ def _canonical_entries(data: bytes) -> dict[bytes, Node] | None:
     only what it has checked entirely, so the values are made without checking them again.
     """
     entries: dict[bytes, Node] = {}
-    position, end, kind, previous, total = 0, len(data), 1, b"", 0
+    position, end, kind, previous, total, count = 0, len(data), 1, b"", 0, 0
     try:
         while position < end:
             tag = data[position]
@@ -154,6 +158,7 @@ def _canonical_entries(data: bytes) -> dict[bytes, Node] | None:
                     return None
                 entries[name] = SymlinkNode(target)
                 position = stop
+                count += 1
                 continue
             if length != DIGEST_SIZE or position + DIGEST_SIZE > stop:
                 return None
@@ -180,10 +185,15 @@ def _canonical_entries(data: bytes) -> dict[bytes, Node] | None:
                 position += 2
             if position != stop:
                 return None
-            entries[name] = _file_node(digest, size, executable) if kind == 2 else DirectoryNode(digest, size)
-            if kind == 1:
+            if kind == 2:
+                entries[name] = FileNode(digest, size, executable)
+            else:
+                entries[name] = DirectoryNode(digest, size)
                 total += size
-    except IndexError:
+            count += 1
+    except (IndexError, InvalidNode):
+        return None
+    if len(entries) != count or 2 * count + total > MAX_SIZE:
         return None
     names = list(entries)
     ordered = sorted(names)
