@@ -183,4 +183,5 @@ def test_a_hanging_runtime_does_not_hang_the_doctor(patient: Patient) -> None:
     done = patient.as_user(code, before=script.replace("{tmp}", str(patient.tmp)), timeout=60)
     report = json.loads(done.stdout)
     assert time.monotonic() - started < 30
+    assert not list(patient.as_user.home.glob("**/.tvixbuild-nb-doctor-*"))
     assert not report["ok"] and any("no answer within 2 s" in check["reason"] for check in report["checks"])

@@ -10,6 +10,7 @@ import pytest
 from rich.console import Console
 
 from tvixbuild_nb.build.doctor import Check, DoctorReport, checks, places
+from tvixbuild_nb.build.doctor.examine import examine
 from tvixbuild_nb.build.doctor.facts import Facts
 from tvixbuild_nb.build.doctor.host import Marks, classify
 from tvixbuild_nb.keeper.ids import SubordinateRange
@@ -140,6 +141,13 @@ def test_a_bundle_root_below_a_closed_directory_names_it(tmp_path: Path) -> None
     (tmp_path / "closed").mkdir(mode=0o700)
     check = places.bundle_root(facts(uid=0), tmp_path / "closed" / "bundles")
     assert check.status == "fail" and "closed" in check.reason and "chmod o+x" in (check.remedy or "")
+
+
+@pytest.mark.parametrize("system", ["Darwin", "Windows"])
+def test_elsewhere_than_on_linux_there_is_a_report_too(system: str, tmp_path: Path) -> None:
+    found = examine(Facts(Marks(system=system)), 5.0, tmp_path / "store")
+    assert not found.ok and found.host.kind == "not-linux"
+    assert "namespaces" in found["kernel"].reason and found["store"].status != "fail"
 
 
 @pytest.fixture(params=[True, False])

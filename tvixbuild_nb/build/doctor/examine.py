@@ -25,11 +25,15 @@ def doctor(*, store: str | os.PathLike[str] | None = None, limit: float = 10.0) 
     Nothing happens to the calling process, nothing stays behind, and it never raises. ``store`` is the
     store's directory when it is not the default one, ``limit`` the number of seconds each trial may take.
     """
+    return examine(gather(), limit, store)
+
+
+def examine(facts: Facts, limit: float, store: str | os.PathLike[str] | None) -> DoctorReport:
+    """The report on the host that shows ``facts``."""
     started = time.perf_counter()
-    facts = gather()
     found = [checks.kernel(facts)]
     if facts.marks.system == "Linux":
-        found += _on_linux(facts, Asker(limit))
+        found += _guarded("trials", lambda: _on_linux(facts, Asker(limit)))
     found += _guarded("store", lambda: [_store(store)])
     ok = any(check.status != "fail" for check in found if check.name.startswith("build with"))
     if ok:
@@ -87,7 +91,7 @@ def _trial_builds(asker: Asker, root: Path, runtimes: list[str]) -> list[Check]:
         return [Check(name, "fail", did, "neither runc nor crun is installed")]
     try:
         with places.trial_directory(root) as directory:
-            said = asker.trial(Path(directory), runtimes)
+            said = asker.trial(directory, runtimes)
     except OSError as error:
         return [Check(name, "fail", did, f"{error.filename}: {error.strerror}")]
     if said.outcome is None:

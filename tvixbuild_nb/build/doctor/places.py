@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
-import os
 import shutil
 import stat
 import tempfile
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 from tvixbuild_nb.build.doctor.facts import Facts
@@ -13,6 +15,8 @@ from tvixbuild_nb.build.doctor.report import Check
 
 # Bytes. A small build fits into the first; a compiler's closure does not fit into the second.
 TOO_LITTLE, LITTLE = 64 << 20, 1 << 30
+# Seconds.
+PATIENCE = 5.0
 
 
 def room(name: str, path: Path) -> Check:
@@ -61,13 +65,20 @@ def writable(directory: Path) -> str | None:
     return None
 
 
-def trial_directory(path: Path) -> tempfile.TemporaryDirectory[str]:
-    """A directory beside the bundles-to-be for the trial builds, passable as the bundles are."""
-    directory = tempfile.TemporaryDirectory(
-        prefix=".tvixbuild-nb-doctor-", dir=nearest(path), ignore_cleanup_errors=True
-    )
-    os.chmod(directory.name, 0o711)
-    return directory
+@contextmanager
+def trial_directory(path: Path) -> Iterator[Path]:
+    """A directory beside the bundles-to-be for the trial builds, passable as the bundles are; gone afterwards."""
+    directory = Path(tempfile.mkdtemp(prefix=".tvixbuild-nb-doctor-", dir=nearest(path)))
+    try:
+        directory.chmod(0o711)
+        yield directory
+    finally:
+        # The keeper of a trial that had to be ended may still be tidying up what only it may remove.
+        deadline = time.monotonic() + PATIENCE
+        shutil.rmtree(directory, ignore_errors=True)
+        while directory.exists() and time.monotonic() < deadline:
+            time.sleep(0.05)
+            shutil.rmtree(directory, ignore_errors=True)
 
 
 def _size(number: int) -> str:
