@@ -77,6 +77,11 @@ def _lines(text: str) -> str:
     return "\n".join(map(safe, text.split("\n")))
 
 
+def entries(count: int) -> str:
+    """``1 entry``, ``2 entries``."""
+    return f"{count} entr{'y' if count == 1 else 'ies'}"
+
+
 def amount(count: int) -> str:
     """Bytes for people, exact below 10 kB."""
     from tvixbuild_nb.castore.progress import human

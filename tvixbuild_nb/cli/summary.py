@@ -6,11 +6,10 @@ from pathlib import Path
 from typing import Any
 
 from rich.console import Console
-from rich.table import Table
 from rich.text import Text
 
-from tvixbuild_nb.build import BuildResult, RunRecord, output_summary
-from tvixbuild_nb.cli.screen import amount, safe
+from tvixbuild_nb.build import BuildOutput, BuildResult, RunRecord, output_summary
+from tvixbuild_nb.cli.screen import amount, entries, safe
 
 _STYLES = {"succeeded": "bold green", "failed": "bold red", "timed-out": "bold red", "cancelled": "yellow"}
 
@@ -40,8 +39,8 @@ def show_result(screen: Console, result: BuildResult, log: Path) -> None:
     screen.print(Text.assemble(f"run {result.id} ", (_lines(result.verdict()), _STYLES[result.status])), soft_wrap=True)
     if result.hint and not result.ok:
         screen.print(Text(f"  hint: {_lines(result.hint)}", style="bold"), soft_wrap=True)
-    if result.outputs:
-        screen.print(outputs_table(result))
+    for output in result.outputs:
+        screen.print(output_line(output), soft_wrap=True)
     for path in result.written or ():
         screen.print(Text(f"  written: {safe(path)}"), soft_wrap=True)
     screen.print(Text(f"  timings: {timings(result)}", style="dim"), soft_wrap=True)
@@ -51,18 +50,16 @@ def show_result(screen: Console, result: BuildResult, log: Path) -> None:
         screen.print(Text(f"  kept bundle: {safe(str(result.bundle))}", style="dim"), soft_wrap=True)
 
 
-def outputs_table(result: BuildResult) -> Table:
-    """A row for each output: path, kind, true size, digest, needles."""
-    table = Table()
-    for name in ("output", "kind", "size", "digest", "needles"):
-        table.add_column(name, overflow="fold", justify="right" if name == "size" else "left")
-    for output in result.outputs:
-        facts = output_summary(output)
-        size = f"{facts['entries']} entries" if "entries" in facts else amount(facts["size"])
-        digest = facts["digest"] or f"-> {safe(facts['target'])}"
-        needles = ", ".join(map(str, output.needles)) or "none"
-        table.add_row(*map(Text, (safe(output.path), output.kind, size, digest, needles)))
-    return table
+def output_line(output: BuildOutput) -> Text:
+    """Path, kind, true size, digest (whole, to be copied) and needles of one output."""
+    facts = output_summary(output)
+    if "target" in facts:
+        what = f"symlink to {safe(facts['target'])}"
+    else:
+        size = entries(facts["entries"]) if "entries" in facts else amount(facts["size"])
+        what = f"{output.kind} of {size}, {facts['digest']}"
+    needles = f", needles {', '.join(map(str, output.needles))}" if output.needles else ""
+    return Text.assemble("  ", (safe(output.path), "bold"), f": {what}{needles}")
 
 
 def timings(result: BuildResult) -> str:

@@ -12,7 +12,7 @@ from rich.text import Text
 
 from tvixbuild_nb.castore import DirectoryNode, FileNode, Node, SymlinkNode, Tree, open_castore
 from tvixbuild_nb.cli.places import find, node_summary
-from tvixbuild_nb.cli.screen import amount, safe, write_json, write_lines
+from tvixbuild_nb.cli.screen import amount, entries, safe, write_json, write_lines
 
 _CHUNK = 1 << 20
 
@@ -33,11 +33,11 @@ def ls(args: Namespace) -> int:
     """List a directory's entries, or the one entry that the path names."""
     with open_castore(args.store) as castore:
         place = find(castore, args.digest, follow=args.digest.endswith("/"))
-        entries = list(place.iterdir()) if place.is_dir() else [place]
+        found = list(place.iterdir()) if place.is_dir() else [place]
         if args.json:
-            write_json([{"name": entry.name} | node_summary(entry.node) for entry in entries])
+            write_json([{"name": entry.name} | node_summary(entry.node) for entry in found])
         else:
-            write_lines(_line(entry.node, entry.name, wide=True) for entry in entries)
+            write_lines(_line(entry.node, entry.name, wide=True) for entry in found)
     return 0
 
 
@@ -88,8 +88,8 @@ def _walk(top: Tree) -> Iterator[tuple[Tree, str]]:
         return
     stack = [(iter(_marked(top)), "")]
     while stack:
-        entries, before = stack[-1]
-        found = next(entries, None)
+        marked, before = stack[-1]
+        found = next(marked, None)
         if found is None:
             stack.pop()
             continue
@@ -100,8 +100,8 @@ def _walk(top: Tree) -> Iterator[tuple[Tree, str]]:
 
 
 def _marked(directory: Tree) -> list[tuple[Tree, bool]]:
-    entries = list(directory.iterdir())
-    return [(entry, index == len(entries)) for index, entry in enumerate(entries, 1)]
+    found = list(directory.iterdir())
+    return [(entry, index == len(found)) for index, entry in enumerate(found, 1)]
 
 
 def _below(entry: Tree, top: Tree) -> str:
@@ -111,7 +111,7 @@ def _below(entry: Tree, top: Tree) -> str:
 def _line(node: Node, name: str, *, wide: bool = False) -> Text:
     match node:
         case DirectoryNode():
-            kind, style, size, digest = "d", "bold blue", f"{node.entry_count} entries", str(node.digest)
+            kind, style, size, digest = "d", "bold blue", entries(node.entry_count), str(node.digest)
         case FileNode():
             kind, style = ("x", "bold green") if node.executable else ("-", "")
             size, digest = amount(node.size), str(node.digest)
