@@ -12,6 +12,7 @@ from tvixbuild_nb.build.events import EndEvent, Event, FailedAt, LogEvent, Stage
 from tvixbuild_nb.build.host import host_memory, host_system, runnable_systems
 from tvixbuild_nb.build.inside import IdRange, Inside, MountInfo
 from tvixbuild_nb.build.oci import OCIBuildService
+from tvixbuild_nb.build.places import default_bundle_root
 from tvixbuild_nb.build.record import EventReader, RunRecord, state_directory
 from tvixbuild_nb.build.result import BuildOutput, BuildResult, Usage, output_summary
 from tvixbuild_nb.build.service import BuildContext, BuildPolicy, BuildService, CancelToken, Inputs, Keep
@@ -43,6 +44,7 @@ __all__ = [
     "Stream",
     "Usage",
     "build_service_from_addr",
+    "default_bundle_root",
     "doctor",
     "host_memory",
     "host_system",

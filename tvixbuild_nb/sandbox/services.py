@@ -5,21 +5,20 @@ from __future__ import annotations
 import os
 import threading
 
-from tvixbuild_nb.build import BuildService, build_service_from_addr
+from tvixbuild_nb.build import BuildService, build_service_from_addr, default_bundle_root
 from tvixbuild_nb.castore import Castore, open_castore
+from tvixbuild_nb.castore.castore import STORE_VARIABLE, default_store_path
 
 BUILDER_VARIABLE = "TVIXBUILD_NB_BUILDER"
-DEFAULT_BUILDER = "oci:"
 
 _lock = threading.Lock()
-_stores: dict[tuple[int, str | None], Castore] = {}
+_stores: dict[tuple[int, str], Castore] = {}
 _builders: dict[tuple[int, str, str | None, str], BuildService] = {}
 
 
 def shared_store(address: str | None = None) -> Castore:
     """The store at ``address``; None is the default one. Opened once per process, since it is shared."""
-    if address is None:
-        address = os.environ.get("TVIXBUILD_NB_STORE") or None
+    address = address or os.environ.get(STORE_VARIABLE) or default_store_path()
     key = (os.getpid(), address)
     with _lock:
         if key not in _stores:
@@ -32,7 +31,7 @@ def shared_builder(address: str | None, castore: Castore, runtime: str | None) -
 
     Shared, so that its limit on concurrent builds holds for all sandboxes of the process.
     """
-    address = address or os.environ.get(BUILDER_VARIABLE) or DEFAULT_BUILDER
+    address = address or os.environ.get(BUILDER_VARIABLE) or f"oci:{default_bundle_root()}"
     key = (os.getpid(), address, runtime, f"{castore.address} {id(castore)}")
     with _lock:
         if key not in _builders:
