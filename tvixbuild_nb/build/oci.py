@@ -112,6 +112,7 @@ class OCIBuildService:
                 self._keeper, self._facts = keeper, None
                 if self._root is None:
                     self._root = BundleRoot(self._root_path)
+                self._root.entrust_to(keeper)
                 self._root.sweep(keeper)
             return keeper
 

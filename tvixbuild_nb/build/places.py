@@ -13,6 +13,7 @@ from tvixbuild_nb.errors import HostRefused
 from tvixbuild_nb.keeper import Keeper
 from tvixbuild_nb.keeper.cgroups import BuildCgroup
 
+CGROUP_PREFIX = "tvixbuild-nb-"
 RECORD_LINK = "record"
 
 
@@ -65,6 +66,10 @@ class BundleRoot:
         """Where the kept bundle of a run stands."""
         return self.path / f"kept-{run}"
 
+    def entrust_to(self, keeper: Keeper) -> None:
+        """Have the keeper delete this process's bundles when the process dies."""
+        keeper.look_after(f"{self.path}/{self._token}.", CGROUP_PREFIX)
+
     def sweep(self, keeper: Keeper) -> list[str]:
         """Remove what processes left that are dead now, keeper and all; what resisted, in words."""
         problems: list[str] = []
@@ -77,7 +82,7 @@ class BundleRoot:
                 continue
             try:
                 left = sorted(self.path.glob(f"{token}.*"))
-                left.remove(lock)
+                left = [path for path in left if path != lock]
                 if left:
                     problems += keeper.remove(left)
                 for bundle in left:
@@ -95,7 +100,7 @@ class BundleRoot:
 
 def cgroup_name(bundle: Path) -> str:
     """The name of a bundle's cgroup, to be found again by whoever sweeps."""
-    return f"tvixbuild-nb-{bundle.name.rpartition('.')[2]}"
+    return CGROUP_PREFIX + bundle.name.rpartition(".")[2]
 
 
 def stale_bundles(root: Path) -> list[Path]:

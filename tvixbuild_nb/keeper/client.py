@@ -206,6 +206,15 @@ class Keeper:
         """Give trees to the caller and make them readable to him; what resisted, in words."""
         return self._work("adopt", paths)
 
+    def look_after(self, prefix: str, cgroup_prefix: str) -> None:
+        """When this process dies, delete what begins with the path ``prefix``, and cgroups called accordingly."""
+        channel = self._submit({"op": "place", "prefix": prefix, "cgroup_prefix": cgroup_prefix})
+        try:
+            while channel.next(60) is None:
+                continue
+        finally:
+            channel.close()
+
     def _work(self, op: str, paths: Sequence[Path]) -> list[str]:
         channel = self._submit({"op": op, "paths": [str(path) for path in paths]})
         try:

@@ -79,11 +79,20 @@ class Inner:
             if self._fs is None and message["view"] is not None:
                 self._start_file_systems()
             bundle, cgroup = message["bundle"], message["cgroup"]
-            os.write(self._leases, f"{bundle}\0{cgroup or ''}\n".encode())
+            self._note("lease", bundle, cgroup or "")
             self._fork(Supervisor(message, run, self._fs).live, run, bundle, cgroup)
+            return
+        if message["op"] == "place":
+            with run:
+                self._note("place", message["prefix"], message["cgroup_prefix"])
+                send(run, {"problems": []})
             return
         work = {"remove": _remove_all, "adopt": _adopt_all}[message["op"]]
         self._fork(lambda: work(message, run), run)
+
+    def _note(self, *fields: str) -> None:
+        """Tell outer what to delete should this process not come to it."""
+        os.write(self._leases, ("\0".join(fields) + "\n").encode("utf-8", "surrogateescape"))
 
     def _fork(
         self, work: Callable[[], None], run: socket.socket, bundle: str | None = None, cgroup: str | None = None

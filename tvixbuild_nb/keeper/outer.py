@@ -51,8 +51,8 @@ def main() -> None:
         os._exit(0)
     os.close(leases_write)
     owner.close()
-    leases = _watch(parent, inner, leases_read, config["namespaces"])
-    _tidy(leases)
+    notes = _watch(parent, inner, leases_read, config["namespaces"])
+    _tidy(notes, owner_dead=_ended(parent))
 
 
 def _enter_namespaces(config: Message) -> None:
@@ -110,8 +110,8 @@ def _write_maps(pid: int, uid: int, gid: int, uids: SubordinateRange, gids: Subo
     return 0
 
 
-def _watch(parent: int, inner: int, leases_read: int, namespaces: bool) -> list[tuple[str, str]]:
-    """Until inner is gone, by itself or because the owner is; the (bundle, cgroup) pairs it took."""
+def _watch(parent: int, inner: int, leases_read: int, namespaces: bool) -> list[list[str]]:
+    """Until inner is gone, by itself or because the owner is; what inner noted, field by field."""
     inner_fd = os.pidfd_open(inner)
     poll = select.poll()
     for fd in (parent, inner_fd, leases_read):
@@ -142,16 +142,42 @@ def _watch(parent: int, inner: int, leases_read: int, namespaces: bool) -> list[
     with contextlib.suppress(BlockingIOError):
         while chunk := os.read(leases_read, 65536):
             buffer += chunk
-    lines = buffer.decode("utf-8", "surrogateescape").splitlines()
-    return [(bundle, cgroup) for bundle, _, cgroup in (line.partition("\0") for line in lines)]
+    return [line.split("\0") for line in buffer.decode("utf-8", "surrogateescape").split("\n") if line]
 
 
-def _tidy(leases: list[tuple[str, str]]) -> None:
+def _tidy(notes: list[list[str]], owner_dead: bool) -> None:
+    """Delete the bundles of inner's builds; of a dead owner also those that no build was asked for yet.
+
+    While the owner lives he may have started another keeper, whose bundles bear the same prefix.
+    """
     # In this process: once the namespace's first process is dead, no new one can be forked.
-    for bundle, cgroup in leases:
-        try:
-            remove(bundle)
-        except OSError as error:
-            sys.stderr.write(f"keeper: left behind: {error}\n")
-        if cgroup:
-            BuildCgroup(cgroup).remove()
+    for kind, path, cgroup in notes:
+        if kind == "lease":
+            _delete(path, cgroup)
+        elif owner_dead:
+            # The lock last: it is what says that there is something to be swept.
+            for name in sorted(_begin_with(path), key=lambda name: name.endswith(".lock")):
+                _delete(name, cgroup + name.removeprefix(path))
+
+
+def _begin_with(prefix: str) -> list[str]:
+    directory, start = os.path.split(prefix)
+    try:
+        return [os.path.join(directory, name) for name in os.listdir(directory) if name.startswith(start)]
+    except FileNotFoundError:
+        return []
+
+
+def _delete(path: str, cgroup: str) -> None:
+    try:
+        remove(path)
+    except OSError as error:
+        sys.stderr.write(f"keeper: left behind: {error}\n")
+    if cgroup:
+        BuildCgroup(cgroup).remove()
+
+
+def _ended(pidfd: int) -> bool:
+    poll = select.poll()
+    poll.register(pidfd, select.POLLIN)
+    return bool(poll.poll(0))
