@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
+from operator import itemgetter
 from typing import TypeAlias
 
 from tvixbuild_nb.castore.digest import Digest
@@ -101,13 +102,13 @@ class Directory:
     entries: Mapping[bytes, Node] = field(repr=False)
 
     def __init__(self, entries: Mapping[bytes, Node] | Iterable[tuple[bytes, Node]] = ()) -> None:
-        pairs = sorted(entries.items() if isinstance(entries, Mapping) else entries, key=lambda pair: pair[0])
-        table: dict[bytes, Node] = {}
-        for index, (name, node) in enumerate(pairs):
+        pairs = sorted(entries.items() if isinstance(entries, Mapping) else entries, key=itemgetter(0))
+        table = dict(pairs)
+        for name in table:
             check_name(name)
-            if name in table:
-                raise InvalidNode(f"the name {name!r} occurs twice", path="entries", index=index)
-            table[name] = node
+        if len(table) != len(pairs):
+            index = next(i for i in range(1, len(pairs)) if pairs[i - 1][0] == pairs[i][0])
+            raise InvalidNode(f"the name {pairs[index][0]!r} occurs twice", path="entries", index=index)
         if _size_of(table) > MAX_SIZE:
             raise InvalidNode("the directory's size passes 2^64-1", path="size")
         object.__setattr__(self, "entries", table)
