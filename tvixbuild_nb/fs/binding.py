@@ -123,28 +123,40 @@ def serve(
     belongs into a process of its own. Raises ``RuntimeError`` when the mount fails; the reason
     is on standard error.
     """
+    started = False
+
+    def init() -> None:
+        nonlocal started
+        started = True
+        ready()
+
     base: Any = binding.module.FUSE
-    fuse = type("CastoreFuse", (base,), _methods(binding, answers, options, ready))
+    fuse = type("CastoreFuse", (base,), _methods(binding, answers, options, init))
     names = ["init", "getattr", "readdir", "readlink", "open", "read"]
     if options.xattrs:
         names += ["getxattr", "listxattr"]
-    fuse(
-        _Operations(names, ready),
-        os.fsencode(mountpoint).decode(ENCODING),
-        encoding=ENCODING,
-        foreground=True,
-        nothreads=True,
-        ro=True,
-        default_permissions=True,
-        use_ino=True,
-        kernel_cache=True,
-        entry_timeout=FOREVER,
-        attr_timeout=FOREVER,
-        negative_timeout=FOREVER,
-        fsname="tvixbuild-nb",
-        subtype="castore",
-        **({"allow_other": True} if options.allow_other else {}),
-    )
+    try:
+        fuse(
+            _Operations(names, init),
+            os.fsencode(mountpoint).decode(ENCODING),
+            encoding=ENCODING,
+            foreground=True,
+            nothreads=True,
+            ro=True,
+            default_permissions=True,
+            use_ino=True,
+            kernel_cache=True,
+            entry_timeout=FOREVER,
+            attr_timeout=FOREVER,
+            negative_timeout=FOREVER,
+            fsname="tvixbuild-nb",
+            subtype="castore",
+            **({"allow_other": True} if options.allow_other else {}),
+        )
+    except RuntimeError:
+        # libfuse 3 reports the signal that ended it as a failure.
+        if not started:
+            raise
 
 
 class _Operations:

@@ -145,6 +145,7 @@ def serve_view(binding: Binding | FuseError, request: dict[str, Any], reports: s
     try:
         if isinstance(binding, FuseError):
             raise binding
+        _check_mountpoint(request["mountpoint"])
         with open(request["view"], "rb") as file:
             description = json.load(file)
         trace_path: str | None = request["trace"]
@@ -165,6 +166,17 @@ def serve_view(binding: Binding | FuseError, request: dict[str, Any], reports: s
     except Exception as error:
         failure = _failure(error, os.pread(stderr, MAX_REQUEST // 4, 0), request["mountpoint"])
         _report(reports, error=failure.message, hint=failure.hint)
+
+
+def _check_mountpoint(mountpoint: str) -> None:
+    """Refuse what one libfuse refuses and the other covers up: a mount point that is missing or not empty."""
+    try:
+        if os.listdir(mountpoint):
+            raise FuseError("the mount point is not empty", path=mountpoint, hint="give an empty directory")
+    except (FileNotFoundError, NotADirectoryError) as error:
+        raise FuseError(
+            "the mount point does not exist or is not a directory", path=mountpoint, hint="make an empty directory"
+        ) from error
 
 
 def _failure(error: Exception, said: bytes, mountpoint: str) -> FuseError:

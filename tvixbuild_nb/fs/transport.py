@@ -44,10 +44,12 @@ class Transport:
         return self._view.readlink(self._inode(path))
 
     def open(self, path: bytes) -> None:
-        ino = self._inode(path)
-        self._recorder.opened.add(ino)
+        ino, opened = self._inode(path), self._recorder.opened
+        if ino in opened:
+            return  # the store had it
         if ino not in self._readers:
             self._open(ino)
+        opened.add(ino)
 
     def read(self, path: bytes, size: int, offset: int) -> bytes:
         ino = self._inode(path)

@@ -104,3 +104,27 @@ def test_the_probe_mounts() -> None:
     probe = probe_fuse()
     assert probe.works, probe.error
     assert probe.binding is not None
+
+
+IN_NAMESPACES = """
+import os, sys
+from tvixbuild_nb.castore import open_castore
+from tvixbuild_nb.fs import mount
+castore = open_castore(sys.argv[1])
+with mount(castore, {b"f": castore.ingest_bytes(b"inside")}, sys.argv[2], foreground=False, allow_other=True):
+    print(open(sys.argv[2] + "/f").read(), os.stat(sys.argv[2] + "/f").st_uid)
+"""
+
+
+def test_in_a_user_and_mount_namespace_of_its_own(tmp_path: Path, root: None) -> None:
+    (tmp_path / "mnt").mkdir()
+    command = ["unshare", "--user", "--map-root-user", "--mount", "--propagation", "private"]
+    result = subprocess.run(
+        [*command, sys.executable, "-c", IN_NAMESPACES, f"file:{tmp_path}/store", str(tmp_path / "mnt")],
+        stdout=subprocess.PIPE,
+        text=True,
+        env={**os.environ, "PYTHONPATH": str(Path(__file__).parents[3])},
+        timeout=60,
+    )
+    assert (result.returncode, result.stdout) == (0, "inside 0\n")
+    assert os.listdir(tmp_path / "mnt") == []

@@ -207,9 +207,9 @@ def test_a_mount_that_fails_says_why(server: ViewServer, view: Path, mountpoint:
     (mountpoint / "full").touch()
     with pytest.raises(FuseError, match="not empty"):
         server.mount(view, mountpoint)
-    with pytest.raises(FuseError, match="no-such-view"):
-        server.mount(tmp_path / "no-such-view", tmp_path)
     (mountpoint / "full").unlink()
+    with pytest.raises(FuseError, match="no-such-view"):
+        server.mount(tmp_path / "no-such-view", mountpoint)
     with server.mount(view, mountpoint):
         assert (mountpoint / "src").is_dir()
 
