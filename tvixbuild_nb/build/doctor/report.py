@@ -36,7 +36,7 @@ class Check:
     need: str | None = None
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, repr=False)
 class DoctorReport:
     """What works on this host and what does not; ``ok`` says whether builds can run here."""
 
@@ -94,6 +94,9 @@ class DoctorReport:
             lines.append(f"start this container with: {self.start_with}")
         lines.append(self.verdict())
         return "\n".join(lines)
+
+    # At a prompt, ``doctor()`` alone should be readable.
+    __repr__ = __str__
 
     def __rich__(self) -> RenderableType:
         from rich.console import Group
