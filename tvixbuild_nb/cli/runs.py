@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import codecs
+import os
 import sys
 import time
 from argparse import Namespace
@@ -18,12 +19,13 @@ from tvixbuild_nb.build import BuildResult, RunRecord
 from tvixbuild_nb.castore import open_castore
 from tvixbuild_nb.cli.entry import FAILED, INTERRUPTED, REFUSED
 from tvixbuild_nb.cli.places import read_request
-from tvixbuild_nb.cli.screen import complain, console, safe, write_json
+from tvixbuild_nb.cli.screen import complain, console, safe, write_bytes, write_json
 from tvixbuild_nb.cli.summary import result_summary, show_result
 from tvixbuild_nb.errors import InvalidValue, TvixBuildError
 from tvixbuild_nb.keeper import STREAMS
 from tvixbuild_nb.sandbox import Run, Sandbox
 from tvixbuild_nb.sandbox.printer import harmless
+from tvixbuild_nb.sandbox.services import BUILDER_VARIABLE
 
 _POLL = 0.1
 
@@ -32,9 +34,10 @@ def run(args: Namespace) -> int:
     """Build a request, with the live log on standard error; Ctrl-C cancels it."""
     try:
         request = read_request(args.request)
+        _check_runtime(args)
         with open_castore(args.store) as castore:
             sandbox = Sandbox.from_request(request, store=castore, builder=args.builder, runtime=args.runtime)
-            with closing(_builder(sandbox, args)):
+            with closing(sandbox.builder):
                 build = sandbox.start(
                     timeout=args.timeout, keep=args.keep, inputs=args.inputs, strict=args.strict,
                     observe=args.observe, trace=args.trace,
@@ -46,11 +49,11 @@ def run(args: Namespace) -> int:
         return REFUSED
 
 
-def _builder(sandbox: Sandbox, args: Namespace) -> Any:
-    try:
-        return sandbox.builder
-    except TypeError:
-        raise InvalidValue("this build service has no choice of runtimes", path="--runtime", hint="oci: has") from None
+def _check_runtime(args: Namespace) -> None:
+    address = args.builder or os.environ.get(BUILDER_VARIABLE) or "oci:"
+    if args.runtime is not None and not address.startswith("oci:"):
+        message = f"the build service {address} has no choice of runtimes"
+        raise InvalidValue(message, path="--runtime", hint="--builder oci: has")
 
 
 def _watch(build: Run, args: Namespace) -> int:
@@ -128,7 +131,7 @@ def _shortened(command: str) -> str:
 def log(args: Namespace) -> int:
     """Copy a run's log to standard output: the bytes as they are, on a terminal without what could do harm."""
     record = RunRecord.open(args.run)
-    write = _terminal_writer() if sys.stdout.isatty() else _raw_writer()
+    write = _terminal_writer() if sys.stdout.isatty() else write_bytes
     with record.log() as reader:
         while True:
             # Asked first: what comes between the last look and the end must not be missed.
@@ -140,14 +143,6 @@ def log(args: Namespace) -> int:
             if not more:
                 return 0
             time.sleep(_POLL)
-
-
-def _raw_writer() -> Callable[[bytes], None]:
-    def write(data: bytes) -> None:
-        sys.stdout.buffer.write(data)
-        sys.stdout.buffer.flush()
-
-    return write
 
 
 def _terminal_writer() -> Callable[[bytes], None]:

@@ -54,6 +54,14 @@ def write_lines(lines: Iterable[Text]) -> None:
         sys.stdout.write(f"{line.plain}\n")
 
 
+def write_bytes(data: bytes) -> None:
+    """All of ``data`` on standard output, now; an unbuffered one (python -u) may take it in parts."""
+    rest = memoryview(data)
+    while rest:
+        rest = rest[sys.stdout.buffer.write(rest) or 0 :]
+    sys.stdout.buffer.flush()
+
+
 def complain(error: Exception) -> None:
     """One message about ``error`` on standard error: where, what, and what to do about it."""
     text = Text("tvixbuild-nb: ", style="bold red")

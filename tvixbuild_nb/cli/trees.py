@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import os
-import shutil
-import sys
 from argparse import Namespace
 from collections.abc import Iterator
 
@@ -12,7 +10,7 @@ from rich.text import Text
 
 from tvixbuild_nb.castore import DirectoryNode, FileNode, Node, SymlinkNode, Tree, open_castore
 from tvixbuild_nb.cli.places import find, node_summary
-from tvixbuild_nb.cli.screen import amount, entries, safe, write_json, write_lines
+from tvixbuild_nb.cli.screen import amount, entries, safe, write_bytes, write_json, write_lines
 
 _CHUNK = 1 << 20
 
@@ -56,9 +54,8 @@ def tree(args: Namespace) -> int:
 def cat(args: Namespace) -> int:
     """Copy a file's bytes to standard output as they are."""
     with open_castore(args.store) as castore, find(castore, args.digest, follow=True, blob_first=True).open() as file:
-        sys.stdout.flush()
-        shutil.copyfileobj(file, sys.stdout.buffer, _CHUNK)
-        sys.stdout.buffer.flush()
+        while data := file.read(_CHUNK):
+            write_bytes(data)
     return 0
 
 

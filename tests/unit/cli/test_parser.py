@@ -1,0 +1,82 @@
+"""The command line as such: what there is, what is refused, and that it starts quickly."""
+
+from __future__ import annotations
+
+import argparse
+import subprocess
+import sys
+from importlib import import_module
+
+import pytest
+
+from support.cli import Command
+from tvixbuild_nb import __version__
+from tvixbuild_nb.cli.parser import make_parser
+
+LINES = {
+    "doctor": ["--json"],
+    "demo": [],
+    "config": ["r.json", "--tvix", "--rootless", "--sandbox-shell", "/sh"],
+    "mounts": ["r.json", "--json"],
+    "run": [
+        *("r.json", "--json", "--timeout", "1.5", "--keep", "always", "--inputs", "fuse", "--strict", "--observe"),
+        *("--no-trace", "--runtime", "crun", "--store", "memory:", "--builder", "dummy:"),
+    ],
+    "runs": ["--json"],
+    "log": ["1", "--follow", "--stream", "stderr"],
+    "ingest": ["a", "b", "--json", "--store", "s"],
+    "ls": ["00/x", "--json"],
+    "tree": ["00"],
+    "cat": ["00/x"],
+    "export": ["00", "dest"],
+    "mount": ["00", "dir"],
+    "gc": ["--dry-run", "--json"],
+}
+
+
+@pytest.mark.parametrize("name", LINES)
+def test_every_command_leads_to_a_function(name: str) -> None:
+    args = make_parser().parse_args([name, *LINES[name]])
+    module, _, function = args.command.partition(":")
+    assert callable(getattr(import_module(f"tvixbuild_nb.cli.{module}"), function))
+
+
+def test_there_is_no_other_command() -> None:
+    (commands,) = (
+        action.choices for action in make_parser()._actions if isinstance(action, argparse._SubParsersAction)
+    )
+    assert set(commands) == set(LINES)
+
+
+@pytest.mark.parametrize(
+    "line",
+    [
+        [],
+        ["no-such-command"],
+        ["config", "r.json", "--root", "--rootless"],
+        ["run"],
+        ["run", "r.json", "--timeout", "0"],
+        ["run", "r.json", "--timeout", "nan"],
+        ["run", "r.json", "--timeout", "soon"],
+        ["run", "r.json", "--keep", "sometimes"],
+        ["log", "x", "--stream", "stdin"],
+        ["ingest"],
+    ],
+    ids=" ".join,
+)
+def test_a_wrong_command_line_is_refused(command: Command, line: list[str]) -> None:
+    assert command(*line, status=2) == ""
+    assert "usage: tvixbuild-nb" in command.err
+
+
+def test_version(command: Command) -> None:
+    assert command("--version") == f"tvixbuild-nb {__version__}\n"
+
+
+def test_the_version_costs_no_library() -> None:
+    code = (
+        "import sys\nfrom tvixbuild_nb.cli import main\n"
+        "try:\n    main(['--version'])\nexcept SystemExit:\n    print(*sys.modules)"
+    )
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert not {"pydantic", "rich", "blake3", "google.protobuf", "sqlite3"} & set(done.stdout.split())
