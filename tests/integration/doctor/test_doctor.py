@@ -43,8 +43,8 @@ class Patient:
     def __init__(self, as_user: AsUser, tmp: Path) -> None:
         self.as_user, self.tmp = as_user, tmp
 
-    def ask(self, before: str = "", wrap: tuple[str, ...] = ()) -> dict[str, Any]:
-        done = self.as_user(ASK, before=before.replace("{tmp}", str(self.tmp)), wrap=wrap, timeout=60)
+    def ask(self, before: str = "", wrap: tuple[str, ...] = (), **env: str) -> dict[str, Any]:
+        done = self.as_user(ASK, before=before.replace("{tmp}", str(self.tmp)), wrap=wrap, env=env, timeout=60)
         assert done.returncode == 0, done.stderr
         report: dict[str, Any] = json.loads(done.stdout)
         report["by"] = {check["name"]: check for check in report["checks"]}
@@ -131,6 +131,13 @@ def test_no_new_privileges(patient: Patient) -> None:
     assert check["status"] == "fail"
     assert "no_new_privs" in check["reason"] and "allowPrivilegeEscalation" in check["remedy"]
     assert check["need"] == "privileges"
+
+
+def test_a_pod_like_jupyterhubs_is_told_what_it_lacks(patient: Patient) -> None:
+    report = patient.ask(WITHOUT_FUSE, wrap=("setpriv", "--no-new-privs"), KUBERNETES_SERVICE_HOST="10.0.0.1")
+    assert report["host"]["kind"] == "kubernetes" and not report["ok"]
+    assert report["start_with"].startswith("securityContext: allowPrivilegeEscalation: true")
+    assert "/dev/fuse" in report["start_with"]
 
 
 def test_masked_proc(patient: Patient) -> None:
