@@ -36,6 +36,16 @@ def unescape(text: str) -> str:
     return re.sub(r"\\([0-7]{3})", lambda match: chr(int(match[1], 8)), text)
 
 
+def catches(pid: int, signal: int) -> bool:
+    """Whether ``pid`` has a handler for ``signal``; the first process of a namespace ignores it otherwise."""
+    try:
+        with open(f"/proc/{pid}/status", encoding="ascii", errors="replace") as file:
+            caught = next(line for line in file if line.startswith("SigCgt:"))
+    except (FileNotFoundError, ProcessLookupError, StopIteration):
+        return False
+    return bool(int(caught.split()[1], 16) >> (signal - 1) & 1)
+
+
 def other_processes(init: int) -> list[int]:
     """The processes in init's pid namespace except init itself."""
     try:

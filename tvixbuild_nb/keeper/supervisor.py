@@ -18,7 +18,7 @@ from typing import Any
 
 from tvixbuild_nb.keeper import linux
 from tvixbuild_nb.keeper.cgroups import BuildCgroup
-from tvixbuild_nb.keeper.inspect import inside, other_processes
+from tvixbuild_nb.keeper.inspect import catches, inside, other_processes
 from tvixbuild_nb.keeper.log import LogWriter
 from tvixbuild_nb.keeper.messages import Message, receive, send
 from tvixbuild_nb.keeper.output import Output
@@ -261,18 +261,15 @@ class Supervisor:
         return bool(poll.poll(wait * 1000))
 
     def _stop(self, pidfd: int) -> None:
-        """End the container: first ask everybody in it but its init, then kill init and so all of it."""
+        """End the container: ask everybody in it once, wait for the grace, then kill init and so all of it."""
         assert self.init is not None and self.output is not None
         grace = time.monotonic() + (self.plan["grace"] if self.stopped in ("cancelled", "timed-out") else 0)
-        asked: set[int] = set()
-        while time.monotonic() < grace and not self._ended(pidfd):
-            others = other_processes(self.init)
-            if not others:
-                break
-            for pid in set(others) - asked:
-                with contextlib.suppress(ProcessLookupError):
-                    os.kill(pid, signal.SIGTERM)
-            asked.update(others)
+        # The first process of a pid namespace hears of a SIGTERM only when it has a handler for it.
+        patient = catches(self.init, signal.SIGTERM)
+        for pid in [*other_processes(self.init), *([self.init] if patient else [])]:
+            with contextlib.suppress(ProcessLookupError):
+                os.kill(pid, signal.SIGTERM)
+        while time.monotonic() < grace and not self._ended(pidfd) and (patient or other_processes(self.init)):
             poll = select.poll()
             poll.register(pidfd, select.POLLIN)
             self.output.register(poll)
