@@ -136,7 +136,7 @@ class Keeper:
     def _start(self, namespaces: bool) -> tuple[subprocess.Popen[bytes], socket.socket]:
         config: dict[str, Any] = {"namespaces": namespaces, "fs_command": self.options.fs_command}
         if namespaces and os.geteuid() != 0:
-            config.update(_own_ranges())
+            config.update(own_ranges())
         ours, theirs = channel()
         root = str(Path(__file__).resolve().parents[2])
         with theirs:
@@ -248,12 +248,13 @@ def _hung_up(sock: socket.socket) -> bool:
     return bool(poll.poll(0))
 
 
-def _own_ranges() -> dict[str, SubordinateRange]:
+def own_ranges(directory: str = "/etc") -> dict[str, SubordinateRange]:
+    """This account's ranges by file name, from ``directory``; :class:`KeeperError` says what gives it one."""
     uid = os.geteuid()
     name = pwd.getpwuid(uid).pw_name
     ranges = {}
     for key in ("subuid", "subgid"):
-        found = subordinate_range(f"/etc/{key}", name, uid)
+        found = subordinate_range(f"{directory}/{key}", name, uid)
         if found is None:
             raise KeeperError(
                 f"no subordinate ids for {name} in /etc/{key}",

@@ -1,0 +1,120 @@
+"""What every BuildService promises, over every implementation there is."""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Mapping
+from pathlib import Path
+
+import pytest
+
+from support.leftovers import Leftovers
+from tvixbuild_nb.build import (
+    BuildContext,
+    BuildPolicy,
+    BuildResult,
+    BuildService,
+    CancelToken,
+    DummyBuild,
+    DummyBuildService,
+    EndEvent,
+    EventReader,
+    OCIBuildService,
+    RunRecord,
+    host_system,
+)
+from tvixbuild_nb.castore import Node, open_castore
+from tvixbuild_nb.request import BuildConstraints, BuildRequest
+
+pytestmark = [pytest.mark.integration, pytest.mark.usefixtures("root")]
+
+BUILDS = {"good": "echo said; echo made > nix/store/o", "bad": "echo said; exit 1", "long": "echo said; sleep 60"}
+
+
+def _imitate(request: BuildRequest, build: DummyBuild) -> Mapping[str, Node]:
+    """The dummy's version of BUILDS."""
+    build.print("said\n")
+    if request.command_args[-1] == BUILDS["long"]:
+        build.sleep(60)
+    made = request.command_args[-1] == BUILDS["good"]
+    return {"nix/store/o": build.castore.ingest_bytes(b"made\n")} if made else {}
+
+
+@pytest.fixture(params=["dummy", "oci-runc", "oci-crun", "oci-without-namespaces"])
+def service(
+    request: pytest.FixtureRequest, passable_tmp: Path, tmp_path: Path, no_leftovers: Leftovers
+) -> BuildService:
+    castore = open_castore(tmp_path / "store")
+    if request.param == "dummy":
+        return DummyBuildService(castore, _imitate)
+    if request.param == "oci-without-namespaces":
+        return OCIBuildService(passable_tmp / "bundles", castore, namespaces=False)
+    return OCIBuildService(passable_tmp / "bundles", castore, runtime=request.param.removeprefix("oci-"))
+
+
+def _request(build: str) -> BuildRequest:
+    return BuildRequest(
+        command_args=["/bin/sh", "-c", BUILDS[build]],
+        scratch_paths=["nix/store"],
+        outputs=["nix/store/o"],
+        constraints=BuildConstraints(system=host_system(), provide_bin_sh=True),
+    )
+
+
+def _build(service: BuildService, build: str, cancel: CancelToken | None = None) -> tuple[BuildResult, BuildContext]:
+    context = BuildContext(RunRecord.create(), BuildPolicy(keep="never"), cancel or CancelToken())
+    return service.do_build(_request(build), context), context
+
+
+def _check_record(result: BuildResult, context: BuildContext) -> None:
+    """The record holds the result, and its events end with it."""
+    assert context.accepted.is_set()
+    assert context.record.read_result() == result
+    reader = EventReader(context.record)
+    events = list(reader.read())
+    reader.close()
+    assert isinstance(events[-1], EndEvent) and events[-1].status == result.status
+    assert [event.type for event in events].count("end") == 1
+
+
+def test_a_build_that_succeeds(service: BuildService) -> None:
+    assert isinstance(service, BuildService)
+    result, context = _build(service, "good")
+    assert (result.status, result.failed_at, result.exit_code) == ("succeeded", None, 0), result
+    assert [output.path for output in result.outputs] == ["nix/store/o"]
+    assert service.castore.tree(result.outputs[0].node).read_bytes() == b"made\n"
+    assert result.request_digest == _request("good").digest and result.store == service.castore.address
+    assert result.log_size == 5 and result.started <= result.finished
+    _check_record(result, context)
+
+
+def test_a_build_that_fails_is_a_result_without_outputs(service: BuildService) -> None:
+    result, context = _build(service, "bad")
+    assert result.status == "failed" and result.failed_at in ("build", "output")
+    assert result.outputs == () and result.message
+    _check_record(result, context)
+
+
+def test_a_build_that_is_cancelled(service: BuildService) -> None:
+    cancel = CancelToken()
+    record = RunRecord.create()
+    context = BuildContext(record, BuildPolicy(keep="never"), cancel)
+    result: list[BuildResult] = []
+    thread = threading.Thread(target=lambda: result.append(service.do_build(_request("long"), context)))
+    thread.start()
+    reader = EventReader(record)
+    while not any(event.type == "log" for event in reader.read()):
+        thread.join(0.01)
+    reader.close()
+    cancel.cancel()
+    thread.join(30)
+    assert result[0].status == "cancelled" and result[0].outputs == ()
+    _check_record(result[0], context)
+
+
+def test_cancelled_before_it_began(service: BuildService) -> None:
+    cancel = CancelToken()
+    cancel.cancel()
+    result, context = _build(service, "long", cancel)
+    assert result.status == "cancelled"
+    _check_record(result, context)
