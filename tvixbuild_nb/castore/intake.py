@@ -21,6 +21,7 @@ from tvixbuild_nb.castore.services import Batch
 # Files below this are read whole by the walk.
 SMALL = 128 * 1024
 CHUNK = 1 << 20
+_ZEROS = bytes(CHUNK)
 _BATCH_BYTES = 4 << 20
 _BATCH_COUNT = 2000
 _BATCHES_WAITING = 3
@@ -98,7 +99,6 @@ class Intake:
             if not self._batch.missing([digest]):
                 self._progress.advance(1, total)
                 return FileNode(digest, total, executable)
-            os.lseek(fd, 0, os.SEEK_SET)
             chunks = _chunks(fd, buffer)
         # The digest is of the very bytes that are written, so a file that changes meanwhile does no harm.
         stream, total = self._scanner.stream(), 0
@@ -135,7 +135,38 @@ class Intake:
 
 
 def _chunks(fd: int, buffer: bytearray) -> Iterator[memoryview]:
-    """The rest of a file, a piece at a time, each in ``buffer`` and valid until the next."""
-    view = memoryview(buffer)
-    while count := os.readv(fd, [buffer]):
+    """The rest of a file, a piece at a time, each valid until the next; holes are told without being read.
+
+    Reading a hole fills the page cache with zeros, as many as the hole is long.
+    """
+    view, zeros = memoryview(buffer), memoryview(_ZEROS)
+    status = os.fstat(fd)
+    size = status.st_size
+    sparse = hasattr(os, "SEEK_DATA") and getattr(status, "st_blocks", 0) * 512 < size
+    position = 0
+    while True:
+        if sparse and position < size:
+            data = min(_next_data(fd, position, size), size)
+            while data - position >= CHUNK:
+                yield zeros
+                position += CHUNK
+        count = os.preadv(fd, [buffer], position)
+        if not count:
+            return
         yield view[:count]
+        position += count
+
+
+def _next_data(fd: int, position: int, size: int) -> int:
+    try:
+        return os.lseek(fd, position, os.SEEK_DATA)
+    except OSError:  # no data behind this, or a file system that does not tell
+        return size if _tells_holes(fd) else position
+
+
+def _tells_holes(fd: int) -> bool:
+    try:
+        os.lseek(fd, 0, os.SEEK_HOLE)
+    except OSError:
+        return False
+    return True

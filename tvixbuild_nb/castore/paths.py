@@ -193,7 +193,7 @@ class _Walk:
                 data = os.read(fd, size + 1)
                 if len(data) == size:
                     return self._intake.small(data, executable)
-                os.lseek(fd, 0, os.SEEK_SET)  # it has grown or shrunk since: take it as it comes
+                # It has grown or shrunk since: take it as it comes.
             handed_over = True
             future = self._intake.large(fd, size, executable)
             self._large[future] = b"/".join(path)
