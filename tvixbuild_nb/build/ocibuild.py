@@ -117,7 +117,8 @@ class OCIBuild:
         except Cancelled as cancelled:
             verdict = Verdict("cancelled", message=cancelled.message)
         except TvixBuildError as error:
-            verdict = Verdict("failed", "setup", message=error.message, hint=error.hint, killed=self._keeper_died)
+            text = _with_place(error)
+            verdict = Verdict("failed", "setup", message=text, hint=error.hint, killed=self._keeper_died)
         except OSError as error:
             verdict = Verdict("failed", "setup", message=_system_words(error), hint=_HINTS.get(error.errno or 0))
         verdict = self._blame_inputs(verdict)

@@ -15,7 +15,10 @@ from tvixbuild_nb.errors import DigestMismatch
 if TYPE_CHECKING:
     from _typeshed import WriteableBuffer
 
+    from tvixbuild_nb.castore.services import BlobReader
+
 BUFFER = 256 * 1024
+DAMAGED = "read that blob with Castore.open, which forgets the damaged copy, and store the same contents again"
 REPAIR = "the damaged copy is forgotten: store the same contents again to have the blob back"
 
 
@@ -38,6 +41,43 @@ class FileReader:
 
     def __del__(self) -> None:
         self.close()
+
+
+class CheckedReader:
+    """A BlobReader that checks the digest as far as the reads allow, and then raises :class:`DigestMismatch`.
+
+    Read from the beginning without gaps, a blob shows its damage before the last bytes are given out, one that
+    fits into the first read at all; a blob cut short shows it at once. What is read in another order is not
+    checked: that would mean reading all of it first. Not for several threads. Owns ``reader``.
+    """
+
+    __slots__ = ("_damage", "_digest", "_hashed", "_hasher", "_reader", "size")
+
+    def __init__(self, reader: BlobReader, digest: Digest) -> None:
+        self._reader = reader
+        self._digest = digest
+        self._hasher = blake3()
+        self._hashed = 0
+        self._damage: str | None = None
+        self.size = reader.size
+
+    def pread(self, offset: int, size: int) -> bytes:
+        data = self._reader.pread(offset, size)
+        if len(data) < min(size, self.size - offset):
+            self._damage = "the bytes in the store are fewer than they should be"
+        end = offset + len(data)
+        if offset <= self._hashed < end:
+            self._hasher.update(memoryview(data)[self._hashed - offset :])
+            self._hashed = end
+            if end == self.size and self._hasher.digest() != self._digest:
+                self._damage = f"the bytes in the store have digest {self._hasher.hexdigest()}"
+        if self._damage is not None:
+            # From now on for every read: the kernel asks again for what its read-ahead did not get.
+            raise DigestMismatch(self._damage, path=self._digest.hex(), hint=DAMAGED)
+        return data
+
+    def close(self) -> None:
+        self._reader.close()
 
 
 class VerifyingFile(io.RawIOBase):

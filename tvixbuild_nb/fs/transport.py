@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
+from tvixbuild_nb.castore.nodes import FileNode
+from tvixbuild_nb.castore.reading import CheckedReader
 from tvixbuild_nb.castore.services import BlobReader
 from tvixbuild_nb.errors import TvixBuildError
 from tvixbuild_nb.fs.inodes import ROOT, View
@@ -66,7 +68,7 @@ class Transport:
 
     def fault(self, operation: str, path: bytes, error: Exception) -> None:
         shown = path.decode("utf-8", "backslashreplace")
-        reason = str(error) if isinstance(error, TvixBuildError) else repr(error)
+        reason = f"{error.where}: {error.message}" if isinstance(error, TvixBuildError) else repr(error)
         self._recorder.fault(f"{operation.rstrip('_')} {shown}: {reason}")
 
     def close(self) -> None:
@@ -97,7 +99,11 @@ class Transport:
 
     def _open(self, ino: int) -> BlobReader:
         readers = self._readers
+        node = self._view.node(ino)
         reader = self._view.open(ino)
+        if isinstance(node, FileNode):
+            # The bytes come from a disk that others write to.
+            reader = CheckedReader(reader, node.digest)
         if len(readers) >= MAX_READERS:
             readers.pop(next(iter(readers))).close()
         readers[ino] = reader

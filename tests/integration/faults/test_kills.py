@@ -120,7 +120,7 @@ def test_a_killed_kernel_takes_everything_along(kernels: Kernels, victims: str) 
     assert kernels.cgroups() == []
 
 
-@pytest.mark.parametrize("victims", ["kernel outer", "kernel outer inner", "outer inner kernel"])
+@pytest.mark.parametrize("victims", ["kernel outer inner"])
 def test_what_nobody_was_left_to_delete_is_swept_at_the_next_start(kernels: Kernels, victims: str) -> None:
     kernel, family = start(kernels, ALONE)
     everybody = family.all()
@@ -137,7 +137,7 @@ def test_a_kernel_killed_at_any_moment_leaves_nothing(kernels: Kernels) -> None:
     chance = random.Random(seed)
     program = BUILD + "say(begun=1); run = build(); say(ready=1); run.wait()"
     started = [kernels.start(program, FAULT_MARK=uuid.uuid4().hex) for _ in range(2)]
-    for _ in range(8):
+    for _ in range(6):
         kernel = started.pop(0)
         kernel.hear()
         time.sleep(chance.uniform(0, 0.6))
