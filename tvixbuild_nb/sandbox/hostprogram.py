@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
+import re
 import shutil
 import stat
 import struct
@@ -15,13 +17,17 @@ from tvixbuild_nb.errors import HostRefused, InvalidRequest
 
 _PT_DYNAMIC, _PT_INTERP = 2, 3
 _MAX_LINKS = 40
+# As glibc and musl put it.
+_MISSING = re.compile(r"shared librar(?:ies:|y) ([^:\s]+)")
 
 
 def program_files(program: str, data: Sequence[str] = ()) -> tuple[str, ...]:
     """Absolute host paths that ``program`` needs to start: itself, links on the way, loader, libraries, ``data``.
 
-    Links are listed beside what they lead to. Raises :class:`HostRefused` when the program, a library or
-    a path of ``data`` is not there.
+    Links are listed beside what they lead to, directories only when they are empty. Of a directory in
+    ``data`` everything is taken; links in it that lead to directories elsewhere stay links. Raises
+    :class:`HostRefused` when the program, a library of it or a path of ``data`` is not there. Libraries are those
+    that are found without this process's ``LD_LIBRARY_PATH``.
     """
     found = shutil.which(program)
     if found is None:
@@ -46,14 +52,9 @@ class _Collector:
         if real in self._examined:
             return
         self._examined.add(real)
-        with open(real, "rb") as file:
-            start = file.read(4096)
+        start = _start_of(real)
         if start.startswith(b"#!"):
-            interpreter = start[2:].split(b"\n", 1)[0].split()
-            if interpreter:
-                self.executable(os.fsdecode(interpreter[0]))
-                if os.path.basename(interpreter[0]) == b"env" and len(interpreter) > 1:
-                    self.named(os.fsdecode(interpreter[1]))
+            self._script(real, [os.fsdecode(word) for word in start[2:].split(b"\n", 1)[0].split()])
         elif start.startswith(b"\x7fELF"):
             interpreter_path, dynamic = _elf_needs(real)
             if interpreter_path is not None:
@@ -62,34 +63,44 @@ class _Collector:
                 for library in _libraries(real, interpreter_path):
                     self.executable(library)
 
-    def named(self, name: str) -> None:
-        """Take a program by its name on PATH, when there is one."""
-        path = shutil.which(name)
-        if path is not None:
-            self.executable(path)
+    def _script(self, script: str, interpreter: list[str]) -> None:
+        """Take the interpreter; when that is env, also the program it looks for (after its options and variables)."""
+        if not interpreter:
+            return
+        self.executable(interpreter[0])
+        if os.path.basename(interpreter[0]) != "env":
+            return
+        name = next((word for word in interpreter[1:] if not word.startswith("-") and "=" not in word), None)
+        path = None if name is None else shutil.which(name)
+        if path is None:
+            raise HostRefused(f"{script} needs {name or 'an interpreter'}, which is not on PATH", path="program")
+        self.executable(os.path.abspath(path))
 
     def data(self, path: str) -> None:
         """Take a file, or a directory with all below it; programs and libraries among them are followed."""
+        if not os.path.exists(path):
+            directory, name = os.path.split(path)
+            self.paths.add(os.path.join(self.follow(directory), name))  # a broken link
+            return
         real = self.follow(path)
         if not os.path.isdir(real):
             self._maybe_executable(real)
             return
         for directory, names, files in os.walk(real):
+            if not names and not files:
+                self.paths.add(directory)
             for name in [*names, *files]:
                 entry = os.path.join(directory, name)
-                if os.path.islink(entry):
-                    if os.path.exists(entry):
-                        self.follow(entry)
-                    else:
-                        self.paths.add(entry)
-                elif os.path.isfile(entry):
-                    self._maybe_executable(entry)
+                if os.path.isfile(entry):
+                    # What cannot start here for want of a library need not start inside.
+                    with contextlib.suppress(HostRefused):
+                        self._maybe_executable(self.follow(entry))
+                elif os.path.islink(entry):
+                    self.paths.add(entry)
 
     def _maybe_executable(self, path: str) -> None:
         self.paths.add(path)
-        with open(path, "rb") as file:
-            magic = file.read(4)
-        if magic == b"\x7fELF" and (os.stat(path).st_mode & 0o111 or ".so" in os.path.basename(path)):
+        if _start_of(path)[:4] == b"\x7fELF" and (os.stat(path).st_mode & 0o111 or ".so" in os.path.basename(path)):
             self.executable(path)
 
     def follow(self, path: str) -> str:
@@ -118,8 +129,24 @@ def _first_link(path: str) -> str | None:
     return None
 
 
+def _start_of(path: str) -> bytes:
+    try:
+        with open(path, "rb") as file:
+            return file.read(4096)
+    except OSError as error:
+        raise HostRefused(f"{path} cannot be read: {error.strerror}", path="program") from error
+
+
 def _elf_needs(path: str) -> tuple[str | None, bool]:
-    """(the ELF interpreter or None, whether there is anything to be linked at run time); see elf(5)."""
+    """(the ELF interpreter or None, whether there is anything to be linked at run time); damaged: (None, False)."""
+    try:
+        return _read_elf(path)
+    except (struct.error, IndexError):
+        return None, False
+
+
+def _read_elf(path: str) -> tuple[str | None, bool]:
+    # See elf(5).
     with open(path, "rb") as file:
         header = file.read(64)
         wide, order = header[4] == 2, "<" if header[5] == 1 else ">"
@@ -151,14 +178,25 @@ def _libraries(path: str, interpreter: str | None) -> Iterator[str]:
     loader = interpreter if interpreter is not None else _elf_needs(shutil.which("sh") or "/bin/sh")[0]
     if loader is None:
         return
-    listing = subprocess.run(
-        [loader, "--list", path], capture_output=True, stdin=subprocess.DEVNULL, timeout=30, check=False
-    )
+    environment = {name: value for name, value in os.environ.items() if not name.startswith("LD_")}
+    try:
+        listing = subprocess.run(
+            [loader, "--list", path],
+            capture_output=True, stdin=subprocess.DEVNULL, env=environment, timeout=30, check=False,
+        )  # fmt: skip
+    except (OSError, subprocess.TimeoutExpired) as error:
+        raise HostRefused(
+            f"{path} needs the loader {loader}, which does not run here: {error}", path="program"
+        ) from error
+    if listing.returncode != 0 and interpreter is not None:
+        # With a library missing, the loader lists nothing and says which one.
+        told = listing.stderr.decode("utf-8", "replace").strip()
+        missing = _MISSING.search(told)
+        reason = f"needs {missing[1]}, which this host does not have" if missing else f"cannot be loaded: {told}"
+        raise HostRefused(f"{path} {reason}", path="program")
     for line in listing.stdout.decode("utf-8", "surrogateescape").splitlines():
         name, arrow, rest = line.strip().partition(" => ")
-        target = rest.rpartition(" (")[0] if arrow else name.rpartition(" (")[0]
-        if arrow and "not found" in rest and interpreter is not None:
-            raise HostRefused(f"{path} needs {name}, which this host does not have", path="program")
+        target = (rest if arrow else name).rpartition(" (")[0]
         if target.startswith("/"):
             yield target
 
@@ -181,12 +219,16 @@ def add_to_inputs(castore: Castore, inputs: Mapping[str, Node], paths: Iterable[
     for path in paths:
         folder = root
         *parents, name = os.fsencode(path).strip(b"/").split(b"/")
+        empty_directory = os.path.isdir(path) and not os.path.islink(path)
+        if empty_directory:
+            parents.append(name)
         for depth, parent in enumerate(parents):
             if parent not in folder.folders:
                 known = folder.known.entries.get(parent)
                 folder.folders[parent] = _Folder(_directory(castore, known, b"/".join(parents[: depth + 1])))
             folder = folder.folders[parent]
-        folder.nodes[name] = _node(castore, path)
+        if not empty_directory:
+            folder.nodes[name] = _node(castore, path)
     entries = _merged(castore, root, b"")
     return {os.fsdecode(name): node for name, node in entries.items()}
 
