@@ -9,9 +9,9 @@ from contextlib import AbstractContextManager, nullcontext
 from typing import TYPE_CHECKING
 
 from tvixbuild_nb.castore.digest import Digest
+from tvixbuild_nb.castore.holes import is_hole
 from tvixbuild_nb.castore.nodes import DirectoryNode, FileNode, Node, SymlinkNode
 from tvixbuild_nb.castore.progress import Progress, Shown
-from tvixbuild_nb.castore.writers import is_hole
 from tvixbuild_nb.errors import ExportError, NotFound
 
 if TYPE_CHECKING:

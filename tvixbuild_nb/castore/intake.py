@@ -13,6 +13,7 @@ from typing import Self
 from blake3 import blake3
 
 from tvixbuild_nb.castore.digest import Digest
+from tvixbuild_nb.castore.holes import Holes
 from tvixbuild_nb.castore.nodes import FileNode
 from tvixbuild_nb.castore.progress import Progress
 from tvixbuild_nb.castore.refscan import Scanner
@@ -135,38 +136,16 @@ class Intake:
 
 
 def _chunks(fd: int, buffer: bytearray) -> Iterator[memoryview]:
-    """The rest of a file, a piece at a time, each valid until the next; holes are told without being read.
-
-    Reading a hole fills the page cache with zeros, as many as the hole is long.
-    """
-    view, zeros = memoryview(buffer), memoryview(_ZEROS)
-    status = os.fstat(fd)
-    size = status.st_size
-    sparse = hasattr(os, "SEEK_DATA") and getattr(status, "st_blocks", 0) * 512 < size
-    position = 0
+    """A file from its start, a piece at a time, each valid until the next; holes come as zeros without being read."""
+    view, zeros, holes, position = memoryview(buffer), memoryview(_ZEROS), Holes(fd), 0
     while True:
-        if sparse and position < size:
-            data = min(_next_data(fd, position, size), size)
-            while data - position >= CHUNK:
-                yield zeros
-                position += CHUNK
+        hole = holes.length_at(position)
+        if hole >= CHUNK:
+            yield zeros
+            position += CHUNK
+            continue
         count = os.preadv(fd, [buffer], position)
         if not count:
             return
         yield view[:count]
         position += count
-
-
-def _next_data(fd: int, position: int, size: int) -> int:
-    try:
-        return os.lseek(fd, position, os.SEEK_DATA)
-    except OSError:  # no data behind this, or a file system that does not tell
-        return size if _tells_holes(fd) else position
-
-
-def _tells_holes(fd: int) -> bool:
-    try:
-        os.lseek(fd, 0, os.SEEK_HOLE)
-    except OSError:
-        return False
-    return True

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, BinaryIO
 from blake3 import blake3
 
 from tvixbuild_nb.castore.digest import Digest
+from tvixbuild_nb.castore.holes import Holes
 from tvixbuild_nb.errors import DigestMismatch
 
 if TYPE_CHECKING:
@@ -92,6 +93,7 @@ class VerifyingFile(io.RawIOBase):
         self._digest = digest
         self._on_mismatch = on_mismatch
         self._hasher = blake3()
+        self._holes = Holes(reader.fd)
         self._hashed = 0
         self._position = 0
 
@@ -120,7 +122,11 @@ class VerifyingFile(io.RawIOBase):
 
     def readinto(self, buffer: WriteableBuffer, /) -> int:
         view = memoryview(buffer).cast("B")
-        count = os.preadv(self._reader.fd, [view], self._position)
+        if self._holes.length_at(self._position) >= len(view) > 0:
+            view[:] = bytes(len(view))
+            count = len(view)
+        else:
+            count = os.preadv(self._reader.fd, [view], self._position)
         self._check(view[:count])
         self._position += count
         return count

@@ -139,15 +139,3 @@ class ServiceBatch(AbortingBatch):
 
     def abort(self) -> None:
         self._pending.clear()
-
-
-_BLOCK = 4096
-_ZEROS = bytes(1 << 20)
-
-
-def is_hole(data: bytes | memoryview) -> bool:
-    """Whether ``data`` is so long a run of zeros that it need not be written."""
-    size = len(data)
-    if size < _BLOCK or data[0] != 0 or bytes(data[:_BLOCK]) != _ZEROS[:_BLOCK]:
-        return False
-    return bytes(data) == (_ZEROS if size == len(_ZEROS) else bytes(size))

@@ -12,11 +12,12 @@ from blake3 import blake3
 
 from tvixbuild_nb.castore.digest import Digest
 from tvixbuild_nb.castore.encoding import encode_directory, encode_node
+from tvixbuild_nb.castore.holes import is_hole
 from tvixbuild_nb.castore.local.index import OWN_FILE
 from tvixbuild_nb.castore.local.layout import LARGE, store_error, system_errors
 from tvixbuild_nb.castore.local.locks import FileLock
 from tvixbuild_nb.castore.nodes import Directory, Node
-from tvixbuild_nb.castore.writers import AbortingBatch, ClosingWriter, is_hole
+from tvixbuild_nb.castore.writers import AbortingBatch, ClosingWriter
 
 if TYPE_CHECKING:
     from tvixbuild_nb.castore.local.store import LocalStore
