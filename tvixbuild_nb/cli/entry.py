@@ -27,12 +27,8 @@ def main(argv: Sequence[str] | None = None) -> int:
     0: it succeeded; 1: it failed; 2: the command line, or a value in it, was refused; 130: Ctrl-C;
     141: nobody reads the output any more.
     """
-    parser = make_parser()
-    args = parser.parse_args(argv)
-    for stream in (sys.stdout, sys.stderr):
-        # Names need not be text in this terminal's encoding; they are shown escaped, not answered with an error.
-        if isinstance(stream, TextIOWrapper):
-            stream.reconfigure(errors="backslashreplace")
+    _prepare_streams()
+    args = make_parser().parse_args(argv)
     try:
         status = _command(args.command)(args)
         sys.stdout.flush()
@@ -46,6 +42,16 @@ def main(argv: Sequence[str] | None = None) -> int:
         return INTERRUPTED
     except OSError as error:
         return _failed(error, FAILED)
+
+
+def _prepare_streams() -> None:
+    for name in ("stdout", "stderr"):
+        if getattr(sys, name) is None:  # closed by who started this process
+            setattr(sys, name, open(os.devnull, "w"))  # noqa: SIM115
+    for stream in (sys.stdout, sys.stderr):
+        # Names need not be text in this terminal's encoding; they are shown escaped, not answered with an error.
+        if isinstance(stream, TextIOWrapper):
+            stream.reconfigure(errors="backslashreplace")
 
 
 def _command(place: str) -> Command:

@@ -12,21 +12,21 @@ from contextlib import closing
 from datetime import datetime
 from typing import Any
 
-from rich.table import Table
 from rich.text import Text
 
 from tvixbuild_nb.build import BuildResult, RunRecord
 from tvixbuild_nb.castore import open_castore
 from tvixbuild_nb.cli.entry import FAILED, INTERRUPTED, REFUSED
 from tvixbuild_nb.cli.places import read_request
-from tvixbuild_nb.cli.screen import complain, console, safe, write_bytes, write_json
-from tvixbuild_nb.cli.summary import result_summary, show_result
+from tvixbuild_nb.cli.screen import complain, console, safe, write_bytes, write_json, write_lines
+from tvixbuild_nb.cli.summary import STYLES, result_summary, show_result
 from tvixbuild_nb.errors import InvalidValue, TvixBuildError
 from tvixbuild_nb.keeper import STREAMS
 from tvixbuild_nb.sandbox import Run, Sandbox
 from tvixbuild_nb.sandbox.printer import harmless
 from tvixbuild_nb.sandbox.services import BUILDER_VARIABLE
 
+MAX_COMMAND = 100
 _POLL = 0.1
 
 
@@ -79,20 +79,19 @@ def runs(args: Namespace) -> int:
     if args.json:
         write_json(found)
         return 0
-    table = Table()
-    for name in ("run", "status", "started", "seconds", "command"):
-        table.add_column(name, overflow="fold", justify="right" if name == "seconds" else "left")
-    for each in found:
-        began, ended = each["started"], each["finished"]
-        table.add_row(
-            Text(each["id"]),
-            Text(each["status"] + (f" at {each['failed_at']}" if each["failed_at"] else "")),
-            Text("" if began is None else datetime.fromtimestamp(began).strftime("%Y-%m-%d %H:%M:%S")),
-            Text("" if began is None or ended is None else f"{ended - began:.2f}"),
-            Text(_shortened(" ".join(each["command"]))),
-        )
-    console().print(table if found else Text("no runs are recorded"))
+    write_lines([_line(each) for each in found] or [Text("no runs are recorded")])
     return 0
+
+
+def _line(run: dict[str, Any]) -> Text:
+    began, ended = run["started"], run["finished"]
+    when = "" if began is None else datetime.fromtimestamp(began).strftime("%Y-%m-%d %H:%M:%S")
+    seconds = "" if began is None or ended is None else f"{ended - began:.2f} s"
+    status = run["status"] + (f" at {run['failed_at']}" if run["failed_at"] else "")
+    return Text.assemble(
+        f"{run['id']}  ", (f"{status:16}", STYLES.get(run["status"], "")), f"  {when:19}  {seconds:>10}  ",
+        (safe(" ".join(run["command"])[:MAX_COMMAND]), "dim"),
+    )  # fmt: skip
 
 
 def _recorded(record: RunRecord) -> dict[str, Any]:
@@ -121,11 +120,6 @@ def _reading(read: Callable[[], Any]) -> tuple[Any, bool]:
         return read(), False
     except (OSError, ValueError):
         return None, True
-
-
-def _shortened(command: str) -> str:
-    line = safe(command)
-    return line if len(line) <= 80 else f"{line[:79]}…"
 
 
 def log(args: Namespace) -> int:

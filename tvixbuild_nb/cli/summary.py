@@ -11,7 +11,7 @@ from rich.text import Text
 from tvixbuild_nb.build import BuildOutput, BuildResult, RunRecord, output_summary
 from tvixbuild_nb.cli.screen import amount, entries, safe
 
-_STYLES = {"succeeded": "bold green", "failed": "bold red", "timed-out": "bold red", "cancelled": "yellow"}
+STYLES = {"succeeded": "bold green", "failed": "bold red", "timed-out": "bold red", "cancelled": "yellow"}
 
 
 def result_summary(result: BuildResult, record: RunRecord) -> dict[str, Any]:
@@ -36,7 +36,7 @@ def result_summary(result: BuildResult, record: RunRecord) -> dict[str, Any]:
 
 def show_result(screen: Console, result: BuildResult, log: Path) -> None:
     """Print the verdict, the outputs, where the time went and where to look further."""
-    screen.print(Text.assemble(f"run {result.id} ", (_lines(result.verdict()), _STYLES[result.status])), soft_wrap=True)
+    screen.print(Text.assemble(f"run {result.id} ", (_lines(result.verdict()), STYLES[result.status])), soft_wrap=True)
     if result.hint and not result.ok:
         screen.print(Text(f"  hint: {_lines(result.hint)}", style="bold"), soft_wrap=True)
     for output in result.outputs:
