@@ -17,7 +17,8 @@ from tvixbuild_nb.errors import ExportError, NotFound
 if TYPE_CHECKING:
     from tvixbuild_nb.castore.castore import Castore
 
-_CHUNK = 1 << 20
+# Larger pieces would be fresh memory from the system each time, which costs more than the copying.
+_CHUNK = 64 * 1024
 _NEW = os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC | getattr(os, "O_NOFOLLOW", 0)
 _DIRECTORY = os.O_RDONLY | os.O_CLOEXEC | getattr(os, "O_DIRECTORY", 0) | getattr(os, "O_NOFOLLOW", 0)
 

@@ -16,7 +16,15 @@ def is_hole(data: bytes | memoryview) -> bool:
     size = len(data)
     if size < _BLOCK or data[0] != 0 or bytes(data[:_BLOCK]) != _ZEROS[:_BLOCK]:
         return False
-    return bytes(data) == (_ZEROS if size == len(_ZEROS) else bytes(size))
+    # Whole buffers are compared where they are: fresh memory for a copy costs more than comparing.
+    whole = data.obj if isinstance(data, memoryview) else data
+    same = whole if isinstance(whole, bytes | bytearray) and len(whole) == size else bytes(data)
+    return same == (_ZEROS if size == len(_ZEROS) else bytes(size))
+
+
+def zeros(size: int) -> memoryview:
+    """``size`` zeros, without new memory up to 1 MiB."""
+    return memoryview(_ZEROS if size <= len(_ZEROS) else bytes(size))[:size]
 
 
 class Holes:

@@ -13,7 +13,7 @@ from typing import Self
 from blake3 import blake3
 
 from tvixbuild_nb.castore.digest import Digest
-from tvixbuild_nb.castore.holes import Holes
+from tvixbuild_nb.castore.holes import Holes, zeros
 from tvixbuild_nb.castore.nodes import FileNode
 from tvixbuild_nb.castore.progress import Progress
 from tvixbuild_nb.castore.refscan import Scanner
@@ -22,7 +22,6 @@ from tvixbuild_nb.castore.services import Batch
 # Files below this are read whole by the walk.
 SMALL = 128 * 1024
 CHUNK = 1 << 20
-_ZEROS = bytes(CHUNK)
 _BATCH_BYTES = 4 << 20
 _BATCH_COUNT = 2000
 _BATCHES_WAITING = 3
@@ -137,11 +136,10 @@ class Intake:
 
 def _chunks(fd: int, buffer: bytearray) -> Iterator[memoryview]:
     """A file from its start, a piece at a time, each valid until the next; holes come as zeros without being read."""
-    view, zeros, holes, position = memoryview(buffer), memoryview(_ZEROS), Holes(fd), 0
+    view, holes, position = memoryview(buffer), Holes(fd), 0
     while True:
-        hole = holes.length_at(position)
-        if hole >= CHUNK:
-            yield zeros
+        if holes.length_at(position) >= CHUNK:
+            yield zeros(CHUNK)
             position += CHUNK
             continue
         count = os.preadv(fd, [buffer], position)

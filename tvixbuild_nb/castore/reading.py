@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, BinaryIO
 from blake3 import blake3
 
 from tvixbuild_nb.castore.digest import Digest
-from tvixbuild_nb.castore.holes import Holes
+from tvixbuild_nb.castore.holes import Holes, zeros
 from tvixbuild_nb.errors import DigestMismatch
 
 if TYPE_CHECKING:
@@ -92,7 +92,7 @@ class VerifyingFile(io.RawIOBase):
         self._reader = reader
         self._digest = digest
         self._on_mismatch = on_mismatch
-        self._hasher = blake3()
+        self._hasher = blake3(max_threads=blake3.AUTO)
         self._holes = Holes(reader.fd)
         self._hashed = 0
         self._position = 0
@@ -123,7 +123,7 @@ class VerifyingFile(io.RawIOBase):
     def readinto(self, buffer: WriteableBuffer, /) -> int:
         view = memoryview(buffer).cast("B")
         if self._holes.length_at(self._position) >= len(view) > 0:
-            view[:] = bytes(len(view))
+            view[:] = zeros(len(view))
             count = len(view)
         else:
             count = os.preadv(self._reader.fd, [view], self._position)
