@@ -18,9 +18,10 @@ from tvixbuild_nb.castore import Castore, FileNode, Node, Tree, open_castore
 from tvixbuild_nb.cli import program
 from tvixbuild_nb.cli.compiler import Compiler, find_compiler
 from tvixbuild_nb.cli.entry import FAILED, INTERRUPTED
-from tvixbuild_nb.cli.screen import amount, console, safe
+from tvixbuild_nb.cli.screen import amount, complain, console, safe
 from tvixbuild_nb.cli.summary import show_result
 from tvixbuild_nb.cli.trees import draw
+from tvixbuild_nb.errors import BuildError, FuseError, KeeperError
 from tvixbuild_nb.sandbox import Run, Sandbox
 from tvixbuild_nb.sandbox.hostprogram import add_to_inputs, program_files
 from tvixbuild_nb.sandbox.services import shared_builder
@@ -31,7 +32,12 @@ OUT, REPORT = "nix/store/hello", "nix/store/report"
 def demo(args: Namespace) -> int:
     """Compile a C program in one sandbox, run it in another with nothing else inside; 0 when all of it was right."""
     with open_castore(args.store) as castore, closing(shared_builder(args.builder, castore, None)) as builder:
-        return Demo(console(), castore, builder).tell()
+        story = Demo(console(), castore, builder)
+        try:
+            return story.tell()
+        except (BuildError, FuseError, KeeperError) as error:
+            complain(error)
+            return story.give_up()
 
 
 @dataclass(frozen=True, slots=True)
@@ -48,14 +54,14 @@ class Demo:
             compiler = find_compiler(program.write_sources(Path(directory)), static=self.static)
             first = self._compile(compiler, Path(directory))
         if not first.ok:
-            return self._end(first)
+            return self.give_up(first)
         hello = first.outputs[OUT]
         self._say("What it made, by contents; the same contents have the same digest everywhere:")
         for line in draw(hello):
             self.screen.print(Text("  ") + line, soft_wrap=True)
         second = self._run(compiler, hello)
         if not second.ok:
-            return self._end(second)
+            return self.give_up(second)
         wrong = list(self._mistakes(second))
         for mistake in wrong:
             self.screen.print(Text(f"wrong: {safe(mistake)}", style="bold red"), soft_wrap=True)
@@ -164,9 +170,12 @@ class Demo:
             self.screen.print(Text(f"  tvixbuild-nb {command}", style="bold"), soft_wrap=True)
         return 0
 
-    def _end(self, run: Run) -> int:
+    def give_up(self, run: Run | None = None) -> int:
+        """Say where to go from a failure; the exit status."""
+        if run is not None and run.status == "cancelled":
+            return INTERRUPTED
         self._say("Whether this machine can build, and what would mend it, is told by: tvixbuild-nb doctor")
-        return INTERRUPTED if run.status == "cancelled" else FAILED
+        return FAILED
 
     def _title(self, text: str) -> None:
         self.screen.print()

@@ -175,6 +175,14 @@ def test_the_demo(command: Command) -> None:
     assert [run["status"] for run in command.json("runs")] == ["succeeded", "succeeded"]
 
 
+def test_the_demo_says_what_it_lacks(command: Command, monkeypatch: pytest.MonkeyPatch) -> None:
+    needs_compiler()
+    assert "tvixbuild-nb doctor" in command("demo", "--builder", "dummy:", status=1)
+    monkeypatch.setenv("PATH", "/nowhere")
+    command("demo", status=1)
+    assert "there is no gcc on PATH" in command.err and "apt-get install gcc libc6-dev" in command.err
+
+
 def test_the_demo_without_a_static_library(capfd: pytest.CaptureFixture[str]) -> None:
     needs_compiler()
     from tvixbuild_nb.build import build_service_from_addr

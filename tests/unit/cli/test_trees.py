@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import os
 import subprocess
+import sys
 from pathlib import Path
 
 import pytest
@@ -163,3 +164,19 @@ def test_other_encodings_get_escapes(digest: str) -> None:
 def test_json_is_ascii(command: Command, digest: str) -> None:
     assert command("ls", digest, "--json").isascii()
     assert json.loads(command.out)
+
+
+def test_a_full_disk_under_the_output(digest: str) -> None:
+    with open("/dev/full", "wb") as full:
+        for name in ("ls", "cat"):
+            process = start_command(name, f"{digest}/data", stdout=full)
+            _, err = process.communicate(timeout=30)
+            assert (process.returncode, err) == (1, b"tvixbuild-nb: No space left on device\n")
+
+
+@pytest.mark.parametrize("closed", [">&-", "2>&-"])
+def test_closed_streams(digest: str, closed: str) -> None:
+    done = subprocess.run(
+        ["sh", "-c", f'"$@" {closed}', "sh", sys.executable, "-m", "tvixbuild_nb", "ls", digest], capture_output=True
+    )
+    assert (done.returncode, done.stderr) == (0, b"")
