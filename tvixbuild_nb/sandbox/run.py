@@ -340,19 +340,15 @@ class LiveBuild:
 
 @contextlib.contextmanager
 def _interrupt_cancels(run: Run) -> Iterator[None]:
-    """While awaiting at a notebook's top level, Ctrl-C cancels the run.
+    """While awaiting at a notebook's top level, the stop button (SIGINT) cancels the run.
 
-    Nobody else would: the event loop is idle, and the default handler's exception reaches the
-    waiting task only when something else wakes the loop.
+    Nobody else would: the event loop is idle, and what other handlers do reaches the waiting task only
+    when something else wakes the loop. The handler before is restored in any case.
     """
     if threading.current_thread() is not threading.main_thread():
         yield
         return
-    before = signal.getsignal(signal.SIGINT)
-    if before is not signal.default_int_handler:
-        yield
-        return
-    signal.signal(signal.SIGINT, lambda number, frame: run.cancel())
+    before = signal.signal(signal.SIGINT, lambda number, frame: run.cancel())
     try:
         yield
     finally:
