@@ -5,6 +5,7 @@ Independent of the generated modules, so that a mistake in the .proto file shows
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Any
 
 from google.protobuf import descriptor_pb2, descriptor_pool, message_factory
@@ -19,14 +20,14 @@ def _messages() -> dict[str, Any]:
     file = descriptor_pb2.FileDescriptorProto(name="castore-test.proto", package="test.castore", syntax="proto3")
 
     def message(
-        name: str, fields: list[tuple[str, int, str | None]], repeated: bool = False, oneof: bool = False
+        name: str, fields: Sequence[tuple[str, Any, str | None]], repeated: bool = False, oneof: bool = False
     ) -> None:
         made = file.message_type.add(name=name)
         if oneof:
             made.oneof_decl.add(name="node")
         for number, (field, kind, type_name) in enumerate(fields, 1):
             label = _F.LABEL_REPEATED if repeated else _F.LABEL_OPTIONAL
-            entry = made.field.add(name=field, number=number, type=kind, label=label)  # type: ignore[arg-type]
+            entry = made.field.add(name=field, number=number, type=kind, label=label)
             if type_name is not None:
                 entry.type_name = f".test.castore.{type_name}"
             if oneof:
@@ -44,7 +45,7 @@ def _messages() -> dict[str, Any]:
     ones = [(name, _MESSAGE, kind) for name, kind in zip(["directory", "file", "symlink"], kinds, strict=True)]
     message("Node", ones, oneof=True)
     pool = descriptor_pool.DescriptorPool()
-    pool.Add(file)  # type: ignore[no-untyped-call]
+    pool.Add(file)
     return {
         name: message_factory.GetMessageClass(pool.FindMessageTypeByName(f"test.castore.{name}"))
         for name in [*kinds, "Directory", "Node"]

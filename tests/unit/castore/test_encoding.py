@@ -112,8 +112,9 @@ def test_the_empty_directory() -> None:
 
 
 def test_a_size_is_twice_the_entries_below() -> None:
-    inner = Directory({b"f": FileNode(D, 5), b"l": SymlinkNode(b"x")})
-    outer = Directory({b"d": DirectoryNode(D, inner.size), b"f": FileNode(D, 5)})
+    entries: dict[bytes, Node] = {b"f": FileNode(D, 5), b"l": SymlinkNode(b"x")}
+    inner = Directory(entries)
+    outer = Directory([(b"d", DirectoryNode(D, inner.size)), (b"f", FileNode(D, 5))])
     assert (inner.size, outer.size) == (4, 8)
     assert DirectoryNode(D, outer.size).entry_count == 4
 

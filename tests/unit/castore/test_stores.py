@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import io
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from pathlib import Path
 
 import pytest
@@ -16,6 +16,7 @@ from tvixbuild_nb.castore import (
     DirectoryNode,
     DirectoryService,
     FileNode,
+    Node,
     SymlinkNode,
     cache,
     copy_closure,
@@ -76,7 +77,7 @@ class TestStores:
             assert stream.read() == data
             stream.seek(2)
             assert stream.read(3) == data[2:5]
-            stream.seek(-1, io.SEEK_END) if data else None
+            stream.seek(max(0, len(data) - 1))
             assert stream.read() == data[-1:]
         reader = castore.blobs.reader(digest)
         assert reader is not None
@@ -147,7 +148,7 @@ class TestStores:
 
     def test_copying_brings_only_what_lacks(self, castore: Castore, tmp_path: Path) -> None:
         source = open_castore("memory:")
-        files = {b"large": source.ingest_bytes(LARGE), b"small": source.ingest_bytes(SMALL, True)}
+        files: dict[bytes, Node] = {b"large": source.ingest_bytes(LARGE), b"small": source.ingest_bytes(SMALL, True)}
         inner = Directory(files)
         outer = Directory({b"a": DirectoryNode(source.directories.put(inner), inner.size), **files})
         node = DirectoryNode(source.directories.put(outer), outer.size)
@@ -216,9 +217,11 @@ class TestDamage:
             self.inner = inner
             self.has = lambda digest: True
             self.size = lambda digest: 4
-            self.missing = lambda digests: set()
             self.reader = lambda digest: None
             self.open_write = inner.open_write
+
+        def missing(self, digests: Iterable[Digest]) -> set[Digest]:
+            return set()
 
         def open_read(self, digest: Digest) -> io.BytesIO:
             return io.BytesIO(b"lies")
