@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import os
+import shutil
 import sys
 import tempfile
 from argparse import Namespace
@@ -167,14 +169,14 @@ class Demo:
         hello = first.outputs[OUT]
         self._say("Go on from here:")
         for command in (f"log {first.id}", f"tree {hello.digest}", f"cat {hello.digest}/share/text.txt", "runs"):
-            self.screen.print(Text(f"  tvixbuild-nb {command}", style="bold"), soft_wrap=True)
+            self.screen.print(Text(f"  {safe(_called())} {command}", style="bold"), soft_wrap=True)
         return 0
 
     def give_up(self, run: Run | None = None) -> int:
         """Say where to go from a failure; the exit status."""
         if run is not None and run.status == "cancelled":
             return INTERRUPTED
-        self._say("Whether this machine can build, and what would mend it, is told by: tvixbuild-nb doctor")
+        self._say(f"Whether this machine can build, and what would mend it, is told by: {_called()} doctor")
         return FAILED
 
     def _title(self, text: str) -> None:
@@ -183,6 +185,12 @@ class Demo:
 
     def _say(self, text: str) -> None:
         self.screen.print(Text(safe(text), style="italic"))
+
+
+def _called() -> str:
+    """How this command can be called again: by its name where that is on PATH."""
+    name = "tvixbuild-nb"
+    return sys.argv[0] if shutil.which(name) is None and os.path.basename(sys.argv[0]) == name else name
 
 
 def _files(tree: Tree) -> list[FileNode]:
