@@ -101,7 +101,7 @@ def rows(rounds: int = ROUNDS) -> list[dict[str, Any]]:
 
 
 def _warm(tree: Path) -> None:
-    subprocess.run(["tar", "-cf", "-", str(tree)], check=True, stdout=subprocess.DEVNULL)
+    subprocess.run(["tar", "-cPf", "-", str(tree)], check=True, stdout=subprocess.DEVNULL)
 
 
 def _row(what: str, who: str, value: float, medians: dict[tuple[str, str], float]) -> dict[str, Any]:

@@ -89,7 +89,7 @@ class Intake:
         chunks = _chunks(fd, buffer)
         if self._batch.may_hold(size):
             # Perhaps it is there already: find out before a copy is written.
-            hasher = blake3(max_threads=blake3.AUTO)
+            hasher = blake3()
             stream, total = self._scanner.stream(), 0
             for chunk in chunks:
                 hasher.update(chunk)

@@ -92,7 +92,7 @@ class VerifyingFile(io.RawIOBase):
         self._reader = reader
         self._digest = digest
         self._on_mismatch = on_mismatch
-        self._hasher = blake3(max_threads=blake3.AUTO)
+        self._hasher = blake3()
         self._holes = Holes(reader.fd)
         self._hashed = 0
         self._position = 0

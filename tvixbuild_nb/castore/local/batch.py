@@ -20,10 +20,15 @@ from tvixbuild_nb.castore.nodes import Directory, Node
 from tvixbuild_nb.castore.writers import AbortingBatch, ClosingWriter
 
 if TYPE_CHECKING:
+    from concurrent.futures import ThreadPoolExecutor
+
     from tvixbuild_nb.castore.local.store import LocalStore
 
 # So many small blobs known only in memory, then the index learns of them, with or without a commit.
 _ROWS_AT_ONCE = 200_000
+
+# A blob of this many bytes gets a thread that writes while it is hashed; for less, starting one does not pay.
+_BESIDE_FROM = 8 << 20
 
 
 class LocalBatch(AbortingBatch):
@@ -191,28 +196,47 @@ class LocalWriter(ClosingWriter):
         self._store = store
         self._keep_large = keep_large
         self._keep_small = keep_small
-        self._hasher = blake3(max_threads=blake3.AUTO)
+        self._hasher = blake3()
         self._buffer = bytearray()
         self._fd = -1
         self._path: Path | None = None
         self._size = 0
         self._digest: Digest | None = None
+        self._helper: ThreadPoolExecutor | None = None
         self._open = True
 
     def write(self, data: bytes | memoryview) -> int:
         if not self._open:
             raise ValueError("write to a closed blob writer")
         length = len(data)
-        self._hasher.update(data)
-        if self._fd < 0:
-            if self._size + length < LARGE:
-                self._buffer += data
-                self._size += length
-                return length
-            self._start_file()
-        self._write_out(data)
+        if self._fd < 0 and self._size + length < LARGE:
+            self._hasher.update(data)
+            self._buffer += data
+        else:
+            if self._fd < 0:
+                self._start_file()
+            self._hash_and_write(data)
         self._size += length
         return length
+
+    def _hash_and_write(self, data: bytes | memoryview) -> None:
+        """Both at once for large pieces of large files: each is about half of the work, and lets other threads run.
+
+        Not with blake3's own threads: they wait by spinning, which on a busy machine costs seconds.
+        """
+        if self._size < _BESIDE_FROM or len(data) < LARGE:
+            self._hasher.update(data)
+            self._write_out(data)
+            return
+        if self._helper is None:
+            from concurrent.futures import ThreadPoolExecutor
+
+            self._helper = ThreadPoolExecutor(1, "castore-blob")
+        written = self._helper.submit(self._write_out, data)
+        try:
+            self._hasher.update(data)
+        finally:
+            written.result()  # the caller may change its buffer when this returns
 
     def _start_file(self) -> None:
         self._path = self._store.new_temporary()
@@ -265,6 +289,9 @@ class LocalWriter(ClosingWriter):
             self._path.unlink(missing_ok=True)
 
     def _close_file(self) -> None:
+        if self._helper is not None:
+            self._helper.shutdown()
+            self._helper = None
         fd, self._fd = self._fd, -1
         if fd >= 0:
             os.close(fd)
