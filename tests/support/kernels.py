@@ -231,7 +231,12 @@ class Family:
         self.fs = _only(pid for pid in children(self.inner) if "fs.server" in command(pid))
         self.view = _only(children(self.fs))
         self.supervisor = _only(pid for pid in children(self.inner) if pid != self.fs)
-        self.init = _only(pid for pid in children(self.supervisor) if mark in command(pid))
+        # The command may speak before runc ends; only then is it the supervisor's child.
+        eventually(lambda: self._inits(mark), "the build's first process is the supervisor's child")
+        self.init = _only(self._inits(mark))
+
+    def _inits(self, mark: str) -> list[int]:
+        return [pid for pid in children(self.supervisor) if mark in command(pid)]
 
     def all(self) -> list[int]:
         return [self.outer, *descendants(self.outer)]
