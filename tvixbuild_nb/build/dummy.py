@@ -98,8 +98,7 @@ class DummyBuildService:
             usage=Usage(wall=time.time() - started, source="the dummy service runs no process"),
             log_size=log.size,
         )
-        context.end(result)
-        return result
+        return context.end(result)
 
     def _run(self, request: BuildRequest, build: DummyBuild) -> Mapping[str, Node]:
         if self._script is None:

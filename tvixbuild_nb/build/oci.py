@@ -14,6 +14,7 @@ from tvixbuild_nb.build.plan import HostFacts, PlannedBuild, plan_build
 from tvixbuild_nb.build.record import RunRecord
 from tvixbuild_nb.build.result import BuildResult
 from tvixbuild_nb.build.service import BuildContext, BuildPolicy
+from tvixbuild_nb.build.turns import Turns
 from tvixbuild_nb.castore import Castore, open_castore
 from tvixbuild_nb.castore.nodes import DirectoryNode, FileNode
 from tvixbuild_nb.errors import HostRefused, NotFound
@@ -48,7 +49,7 @@ class OCIBuildService:
         self._castore = castore if castore is not None else open_castore()
         self._runtime = runtime
         self._namespaces = namespaces
-        self._turns = threading.BoundedSemaphore(concurrency)
+        self._turns = Turns(concurrency)
         self._lock = threading.Lock()
         self._root: BundleRoot | None = None
         self._keeper: Keeper | None = None
@@ -108,7 +109,7 @@ class OCIBuildService:
         """The keeper of this process; leftovers of dead processes are swept when it starts."""
         with self._lock:
             keeper = keeper_for_this_process(KeeperOptions(tuple(server_command()), self._namespaces))
-            if keeper is not self._keeper:
+            if keeper is not self._keeper or self._root is None:
                 self._keeper, self._facts = keeper, None
                 if self._root is None:
                     self._root = BundleRoot(self._root_path)
@@ -149,11 +150,10 @@ class OCIBuildService:
 
     def take_turn(self, context: BuildContext) -> None:
         """Wait until fewer than ``concurrency`` builds run; :class:`Cancelled` when cancelled meanwhile."""
-        while not self._turns.acquire(timeout=0.1):
-            context.cancel.check()
+        self._turns.take(context.cancel)
 
     def end_turn(self) -> None:
-        self._turns.release()
+        self._turns.give_back()
 
     def _bundles(self) -> BundleRoot:
         self.keeper()

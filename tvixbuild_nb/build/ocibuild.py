@@ -126,8 +126,7 @@ class OCIBuild:
             self._clean(plan, verdict)
         with context.stage("result"):
             result = self._result(plan, verdict, started)
-        context.end(result)
-        return result
+        return context.end(result)
 
     # -- before anything is started -------------------------------------------------------------
 
@@ -205,6 +204,7 @@ class OCIBuild:
         shared = None if self.policy.trace else self.service.view_key(description)
         return ViewPlan(
             spec=str(spec),
+            store=store.address,
             trace=str(self.record.accesses_path) if self.policy.trace else None,
             allow_other=True,
             shared=shared,

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import fcntl
 import json
 import os
@@ -16,7 +17,7 @@ from pathlib import Path
 
 from tvixbuild_nb.build.events import EndEvent, Event, LogEvent, StageEvent, recorded_event
 from tvixbuild_nb.build.result import BuildResult, lost_result
-from tvixbuild_nb.errors import RunNotFound
+from tvixbuild_nb.errors import HostRefused, RunNotFound
 from tvixbuild_nb.keeper import STREAMS, LogReader
 from tvixbuild_nb.request import BuildRequest
 
@@ -58,14 +59,15 @@ class RunRecord:
     def create(cls, runs: Path | None = None) -> RunRecord:
         """A new, empty record with an id of its own."""
         runs = runs if runs is not None else state_directory() / "runs"
-        runs.mkdir(mode=0o700, parents=True, exist_ok=True)
-        while True:
-            path = runs / new_run_id()
-            try:
-                path.mkdir(mode=0o700)
-            except FileExistsError:
-                continue
-            return cls(path)
+        with _recording(runs):
+            runs.mkdir(mode=0o700, parents=True, exist_ok=True)
+            while True:
+                path = runs / new_run_id()
+                try:
+                    path.mkdir(mode=0o700)
+                except FileExistsError:
+                    continue
+                return cls(path)
 
     @classmethod
     def open(cls, run: str, runs: Path | None = None) -> RunRecord:
@@ -148,13 +150,17 @@ class RunRecord:
 
     def _write(self, name: str, data: bytes) -> None:
         temporary = self.path / f".{name}.{secrets.token_hex(4)}"
-        temporary.write_bytes(data)
-        temporary.rename(self.path / name)
+        with _recording(self.path / name):
+            try:
+                temporary.write_bytes(data)
+                temporary.rename(self.path / name)
+            finally:
+                temporary.unlink(missing_ok=True)
 
     def emit(self, event: StageEvent | EndEvent) -> None:
-        """Append one event; log chunks are the keeper's to write."""
+        """Append one event; log chunks are the keeper's to write. On a full disk it is left out: builds go on."""
         line = event.model_dump_json(exclude_none=True).encode() + b"\n"
-        with self._lock, (self.path / "events.jsonl").open("ab", buffering=0) as file:
+        with self._lock, contextlib.suppress(OSError), (self.path / "events.jsonl").open("ab", buffering=0) as file:
             file.write(line)
 
     @contextmanager
@@ -193,6 +199,19 @@ class RunRecord:
         """Remove the record; idempotent."""
         if self.path.exists():
             shutil.rmtree(self.path)
+
+
+@contextmanager
+def _recording(path: Path) -> Iterator[None]:
+    """Turn an OSError of the block into :class:`HostRefused`: a run that cannot be recorded is not started."""
+    try:
+        yield
+    except OSError as error:
+        raise HostRefused(
+            f"the run cannot be recorded: {error.strerror}",
+            path=path,
+            hint=f"free some space there, or name another directory in {STATE_VARIABLE}",
+        ) from error
 
 
 class EventReader:

@@ -13,7 +13,7 @@ from tvixbuild_nb.build.events import EndEvent, Stage, StageEvent
 from tvixbuild_nb.build.record import RunRecord
 from tvixbuild_nb.build.result import BuildResult
 from tvixbuild_nb.castore.castore import Castore
-from tvixbuild_nb.errors import Cancelled, InvalidValue
+from tvixbuild_nb.errors import Cancelled, HostRefused, InvalidValue
 from tvixbuild_nb.oci import SpecOptions
 from tvixbuild_nb.request import BuildRequest
 
@@ -135,9 +135,12 @@ class BuildContext:
         event = StageEvent(time=time.time(), stage=stage, state=state, log_offset=self.log_size, detail=detail)
         self.record.emit(event)
 
-    def end(self, result: BuildResult) -> None:
-        """Write the result, then the last event."""
-        self.record.write_result(result)
+    def end(self, result: BuildResult) -> BuildResult:
+        """Write the result, then the last event; the result, which says so when it could not be written."""
+        try:
+            self.record.write_result(result)
+        except HostRefused as error:
+            result = result.model_copy(update={"degraded": (*result.degraded, f"record: {error.message}")})
         self.record.emit(
             EndEvent(
                 time=time.time(),
@@ -149,6 +152,7 @@ class BuildContext:
                 message=result.message,
             )
         )
+        return result
 
 
 @runtime_checkable

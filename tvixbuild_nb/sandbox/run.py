@@ -140,7 +140,11 @@ class Run:
     def result(self) -> BuildResult | None:
         """The whole verdict, or None while the run goes on."""
         if self._result is None:
-            self._result = self._record.verdict() if self._live is None else self._record.read_result()
+            if self._live is None:
+                self._result = self._record.verdict()
+            else:
+                # A full disk keeps the result off the record, not from whoever waits for it.
+                self._result = self._record.read_result() or self._live.result
         return self._result
 
     @property
@@ -309,7 +313,12 @@ class LiveBuild:
         """Start, and return once the request was accepted; raises what refused it."""
         # A daemon: when the interpreter ends, the build ends with it, by the keeper's hand.
         threading.Thread(target=self._build, name=f"build {self.context.record.id}", daemon=True).start()
-        self.context.accepted.wait()
+        try:
+            self.context.accepted.wait()
+        except BaseException:
+            # Interrupted before anybody has the run to cancel it.
+            self.context.cancel.cancel()
+            raise
         if self._refused is not None:
             self.context.record.delete()
             raise self._refused
@@ -327,6 +336,11 @@ class LiveBuild:
         finally:
             self.done.set()
             self.context.accepted.set()
+
+    @property
+    def result(self) -> BuildResult | None:
+        """What the service returned, or None."""
+        return self.future.result() if self.future.done() and self.future.exception() is None else None
 
     def wait(self, timeout: float | None) -> None:
         """Until it is over; what the service raised unexpectedly is raised here."""

@@ -137,7 +137,8 @@ build("mkdir out; cd out; seq 2000 | xargs mkdir", "out", show=count)
 script = '''
 mkdir out; cd out
 long=$(head -c 255 /dev/zero | tr '\\\\0' x)
-touch -- "$long" "$(printf 'a\\\\377b')" "$(printf 'new\\\\nline')" "$(printf ' \\\\t*?')" "-rf" "$(printf '\\\\033[2J')"
+touch -- "$long" "$(printf 'a\\\\377b')" "$(printf 'new\\\\nline')"
+touch -- "$(printf ' \\\\t*?')" "-rf" "$(printf '\\\\033[2J')"
 '''
 def names(run):
     tree = run.outputs["nix/store/out"]
