@@ -209,6 +209,14 @@ def command(pid: int) -> str:
         return ""
 
 
+def name(pid: int) -> str:
+    """What ps shows; empty when it is gone."""
+    try:
+        return Path(f"/proc/{pid}/comm").read_text(errors="replace").strip()
+    except OSError:
+        return ""
+
+
 def _stat(pid: int) -> list[str]:
     try:
         return Path(f"/proc/{pid}/stat").read_text(errors="replace").rpartition(")")[2].split()
@@ -229,8 +237,8 @@ class Family:
         self.outer = _only(pid for pid in children(kernel) if "keeper.outer" in command(pid))
         self.inner = _only(pid for pid in children(self.outer) if "keeper.outer" in command(pid))
         self.fs = _only(pid for pid in children(self.inner) if "fs.server" in command(pid))
-        self.view = _only(children(self.fs))
-        self.supervisor = _only(pid for pid in children(self.inner) if pid != self.fs)
+        self.view = _only(pid for pid in children(self.fs) if name(pid) == "tvixbuild-view")
+        self.supervisor = _only(pid for pid in children(self.inner) if name(pid) == "tvixbuild-build")
         # The command may speak before runc ends; only then is it the supervisor's child.
         eventually(lambda: self._inits(mark), "the build's first process is the supervisor's child")
         self.init = _only(self._inits(mark))

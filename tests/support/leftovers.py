@@ -97,15 +97,18 @@ def _descendants(pid: int) -> set[int]:
 def _resident(pid: int, owner: int, warm: bool) -> bool:
     """Whether ``pid`` belongs to what the living ``owner``'s keeper consists of between builds."""
     line = []
+    spare = _read(pid, "comm") == b"tvixbuild-spare\n"
     while pid > 1 and pid != owner:
         line.append("server" if b"tvixbuild_nb.fs.server" in (command := _read(pid, "cmdline")) else "")
         line[-1] = line[-1] or ("keeper" if b"tvixbuild_nb.keeper.outer" in command else "other")
         pid = _parent(pid)
     kinds = line[::-1]
     resident = [["keeper"], ["keeper", "keeper"], ["keeper", "keeper", "server"]]
-    # Outer and inner come first; whatever else inner forks is a build's supervisor.
+    # Outer and inner come first; whatever else inner forks is a build's supervisor, or the next one's.
     if kinds == ["keeper", "keeper", "server", "server"]:
-        return warm
+        return warm or spare
+    if kinds == ["keeper", "keeper", "keeper"]:
+        return spare
     return pid == owner and kinds in resident
 
 

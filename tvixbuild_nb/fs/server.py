@@ -1,12 +1,13 @@
 """The process that serves views: the binding is imported once, every view is a forked child.
 
 Started by :func:`tvixbuild_nb.fs.server_command` with the number of a SEQPACKET socket. Each
-datagram is a JSON object ``{"mountpoint", "view", "trace", "allow_other"}`` and carries one more
-SEQPACKET socket, on which the child that serves the view says ``{"ready": pid}``, or
+datagram is a JSON object ``{"mountpoint", "view", "trace", "allow_other"}``, may name the view's
+``"store"``, and carries one more SEQPACKET socket, on which the child that serves the view says ``{"ready": pid}``, or
 ``{"error", "hint"}``, and after the unmount ``{"done": true, "faults": [...]}``; a socket that ends
 without it belonged to a child that died. SIGTERM to the child unmounts in good order, too.
 
-Single-threaded, so forking is safe; a hanging or killed view takes nothing else along.
+Single-threaded, so forking is safe; a hanging or killed view takes nothing else along. One child is
+forked ahead, with the last view's store open, so that the next view need not wait for either.
 """
 
 from __future__ import annotations
@@ -22,22 +23,25 @@ import select
 import signal
 import socket
 import time
-from typing import Any, NoReturn
+from collections.abc import Callable
+from typing import Any, NamedTuple, NoReturn
 
-from tvixbuild_nb.castore import open_castore
+from tvixbuild_nb.castore import Castore, open_castore
 from tvixbuild_nb.castore.encoding import decode_node
 from tvixbuild_nb.castore.nodes import Node
 from tvixbuild_nb.errors import FuseError, TvixBuildError
 from tvixbuild_nb.fs.binding import Binding, MountOptions, load, serve
 from tvixbuild_nb.fs.faults import fuse_error
 from tvixbuild_nb.fs.inodes import View
-from tvixbuild_nb.fs.linux import die_with_parent, unmount
+from tvixbuild_nb.fs.linux import call_process, die_with_parent, unmount
 from tvixbuild_nb.fs.trace import Recorder, write_trace
 from tvixbuild_nb.fs.transport import Transport
 
 MAX_REQUEST = 1 << 16
 # Seconds a child gets to unmount and to write its trace before it is killed.
 GRACE = 2.0
+# Milliseconds of quiet before the next child is forked ahead: not in the way of the build that just began.
+AHEAD = 15
 
 
 def main(descriptor: int) -> None:
@@ -46,10 +50,18 @@ def main(descriptor: int) -> None:
         binding: Binding | FuseError = load()
     except FuseError as error:
         binding = error  # said to whoever asks for a view
+    call_process("tvixbuild-fs")
     importlib.import_module("tvixbuild_nb.castore.local")  # or every child would load it anew
     # What is loaded now is shared with the children; their collector must not touch it.
     gc.freeze()
     Server(socket.socket(fileno=descriptor), binding).run()
+
+
+class Spare(NamedTuple):
+    """A child forked ahead, waiting on ``task`` for its request."""
+
+    pid: int
+    task: socket.socket
 
 
 class Server:
@@ -60,6 +72,8 @@ class Server:
         self._binding = binding
         self._pid = os.getpid()
         self._children: dict[int, tuple[int, str]] = {}  # pidfd -> pid, mount point
+        self._spare: Spare | None = None
+        self._store: str | None = None
 
     def run(self) -> None:
         """Answer requests until the end; leaves no child and no mount behind."""
@@ -69,7 +83,9 @@ class Server:
         poll.register(parent, select.POLLIN)
         try:
             while True:
-                events = [descriptor for descriptor, _ in poll.poll()]
+                events = [descriptor for descriptor, _ in poll.poll(AHEAD if self._spare is None else None)]
+                if not events:
+                    self._fork_ahead()
                 for descriptor in events:
                     if descriptor in self._children:
                         poll.unregister(descriptor)
@@ -97,14 +113,45 @@ class Server:
             except (ValueError, TypeError, KeyError) as error:
                 _report(reports, error=f"not a request: {error!r}", hint=None)
                 return None
-            pid = os.fork()
+            self._store = request.get("store", self._store)
+            pid = self._hand_over(data, reports) or os.fork()
             if pid == 0:
-                self._child(request, reports)
+                self._child(lambda: serve_view(self._binding, request, reports))
         pidfd = os.pidfd_open(pid)
         self._children[pidfd] = (pid, mountpoint)
         return pidfd
 
-    def _child(self, request: dict[str, Any], reports: socket.socket) -> NoReturn:
+    def _fork_ahead(self) -> None:
+        task, theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
+        pid = os.fork()
+        if pid == 0:
+            task.close()
+            self._child(lambda: self._await_task(theirs))
+        theirs.close()
+        self._spare = Spare(pid, task)
+
+    def _await_task(self, task: socket.socket) -> None:
+        call_process("tvixbuild-spare")
+        ahead = _open_ahead(self._store)
+        data, sockets, _, _ = socket.recv_fds(task, MAX_REQUEST, 1, socket.MSG_CMSG_CLOEXEC)
+        task.close()
+        if data:
+            serve_view(self._binding, json.loads(data), socket.socket(fileno=sockets[0]), ahead)
+
+    def _hand_over(self, data: bytes, reports: socket.socket) -> int | None:
+        """Give the request to the child forked ahead; its pid, or None when there is none (or it died)."""
+        spare, self._spare = self._spare, None
+        if spare is None:
+            return None
+        with spare.task:
+            try:
+                socket.send_fds(spare.task, [data], [reports.fileno()])
+            except OSError:
+                os.waitpid(spare.pid, 0)
+                return None
+        return spare.pid
+
+    def _child(self, work: Callable[[], None]) -> NoReturn:
         status = 1
         try:
             die_with_parent()
@@ -113,7 +160,7 @@ class Server:
                 self._control.close()
                 for pidfd in self._children:
                     os.close(pidfd)
-                serve_view(self._binding, request, reports)
+                work()
                 status = 0
         finally:
             os._exit(status)
@@ -125,6 +172,9 @@ class Server:
         _remove_dead_mount(mountpoint)
 
     def _end_children(self) -> None:
+        if self._spare is not None:
+            self._spare.task.close()
+            os.waitpid(self._spare.pid, 0)
         for pid, _ in self._children.values():
             os.kill(pid, signal.SIGTERM)
         deadline = time.monotonic() + GRACE
@@ -136,8 +186,22 @@ class Server:
             self._reap(pidfd)
 
 
-def serve_view(binding: Binding | FuseError, request: dict[str, Any], reports: socket.socket) -> None:
-    """Mount and serve one view, and report on ``reports``; returns when it is unmounted."""
+def _open_ahead(store: str | None) -> Castore | None:
+    """The store that the next view probably wants; None when nobody knows, or it cannot be had (now)."""
+    try:
+        return None if store is None else open_castore(store, read_only=True)
+    except TvixBuildError:
+        return None  # whoever asks for it will be told why
+
+
+def serve_view(
+    binding: Binding | FuseError, request: dict[str, Any], reports: socket.socket, ahead: Castore | None = None
+) -> None:
+    """Mount and serve one view, and report on ``reports``; returns when it is unmounted.
+
+    ``ahead`` is a store opened before anybody asked; it is used when it is the right one.
+    """
+    call_process("tvixbuild-view")
     stderr = os.memfd_create("stderr")
     os.dup2(stderr, 2)  # where libfuse and fusermount say why
     # A collection would walk every inode of the view, and nothing here makes cycles.
@@ -149,7 +213,9 @@ def serve_view(binding: Binding | FuseError, request: dict[str, Any], reports: s
         with open(request["view"], "rb") as file:
             description = json.load(file)
         trace_path: str | None = request["trace"]
-        with open_castore(description["store"], read_only=True) as castore:
+        if ahead is None or ahead.address != description["store"]:
+            ahead = open_castore(description["store"], read_only=True)
+        with ahead as castore:
             view = View(_entries(description["entries"]), castore)
             recorder = Recorder(view)
             transport = Transport(view, recorder)

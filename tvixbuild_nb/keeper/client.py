@@ -50,10 +50,12 @@ class RuntimePlan:
 class ViewPlan:
     """Inputs as a FUSE view: ``spec`` is the view file, ``trace`` the file for accesses or None.
 
-    ``shared`` is a key under ``home`` for a warm view that several builds may use, or None.
+    ``store`` is the address of the store that holds them. ``shared`` is a key under ``home`` for a warm
+    view that several builds may use, or None.
     """
 
     spec: str
+    store: str
     trace: str | None
     allow_other: bool
     shared: str | None

@@ -35,6 +35,7 @@ def main() -> None:
     received = receive(owner)
     if received is None:
         return
+    linux.call_process("tvixbuild-outer")
     config = received[0]
     if config["namespaces"]:
         try:

@@ -7,6 +7,7 @@ happened by messages on the run's socket; all waiting is bounded, and the owner 
 from __future__ import annotations
 
 import contextlib
+import errno
 import json
 import os
 import select
@@ -28,6 +29,12 @@ from tvixbuild_nb.keeper.views import BoundView, View, ViewFailed, bind_shared_v
 
 KILL_PATIENCE = 5.0
 DRAIN_PATIENCE = 2.0
+FULL = 1 << 16
+
+
+def _is_full(path: str) -> bool:
+    disk = os.statvfs(path)
+    return disk.f_bavail * disk.f_frsize < FULL
 
 
 class SetupProblem(Exception):
@@ -63,6 +70,7 @@ class Supervisor:
 
     def live(self) -> None:
         """The life of a build inside the keeper; never raises."""
+        linux.call_process("tvixbuild-build")
         linux.become_subreaper()
         log = LogWriter(self.plan["log"], self.plan["index"])
         try:
@@ -104,7 +112,7 @@ class Supervisor:
         if self.file_systems is None:
             raise SetupProblem("the file system process could not be started", stage="mount", view_died=True)
         mountpoint = os.path.join(self.bundle, "inputs")
-        request = {"view": wanted["spec"], "trace": wanted["trace"], "allow_other": wanted["allow_other"]}
+        request = {"view": wanted["spec"], **{key: wanted[key] for key in ("store", "trace", "allow_other")}}
         try:
             if wanted["shared"] is not None:
                 home = wanted["home"]
@@ -210,7 +218,9 @@ class Supervisor:
         if process.returncode < 0:
             self.runtime_killed = True
             return f"{self.runtime.kind} was killed by {signal.Signals(-process.returncode).name}"
-        return last_error(self.runtime_log) or f"{self.runtime.kind} ended with status {process.returncode}"
+        words = last_error(self.runtime_log) or f"{self.runtime.kind} ended with status {process.returncode}"
+        # On a full disk the runtime says "unexpected EOF" at best: its own files were cut short.
+        return f"{words}: {self.bundle}: {os.strerror(errno.ENOSPC)}" if _is_full(self.bundle) else words
 
     def _watch(self, deadline: float | None) -> None:
         """Until the container's first process ended, by itself or because we stopped it."""
