@@ -38,6 +38,7 @@ if TYPE_CHECKING:
 
 # What runc and crun say when everything was set up and only the program itself could not be started.
 _EXEC_TEXTS = re.compile(r'exec: "|executable file|open executable|exec user process|execve')
+_WORDLESS = re.compile(r"\w+ ended with status \d+")
 
 
 @dataclass(frozen=True, slots=True)
@@ -290,9 +291,13 @@ class OCIBuild:
             return Verdict("failed", "setup", message=text, hint=hint, killed=True)
         error = ended.get("setup_error")
         if error is not None:
+            if _WORDLESS.fullmatch(error):
+                # It could not write its own log, and said why where the command's output goes.
+                error = f"{error}: {self._last_line()}"
             failed_at: FailedAt = "exec" if _EXEC_TEXTS.search(error) else "setup"
             killed = bool(ended.get("runtime_killed"))
-            return Verdict("failed", failed_at, message=error, hint=ended["hint"], killed=killed)
+            advice = ended["hint"] or (_HINTS[errno.ENOSPC] if os.strerror(errno.ENOSPC) in error else None)
+            return Verdict("failed", failed_at, message=error, hint=advice, killed=killed)
         code, number = ended["exit_code"], ended["signal"]
         if not ended["executed"]:
             text = self._last_line() or "the command could not be started"
