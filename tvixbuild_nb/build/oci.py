@@ -16,7 +16,7 @@ from tvixbuild_nb.build.result import BuildResult
 from tvixbuild_nb.build.service import BuildContext, BuildPolicy
 from tvixbuild_nb.build.turns import Turns
 from tvixbuild_nb.castore import Castore, open_castore
-from tvixbuild_nb.castore.nodes import DirectoryNode, FileNode
+from tvixbuild_nb.castore.nodes import DirectoryNode, FileNode, Node
 from tvixbuild_nb.errors import HostRefused, NotFound
 from tvixbuild_nb.fs import server_command
 from tvixbuild_nb.keeper import Keeper, KeeperOptions, keeper_for_this_process
@@ -54,6 +54,7 @@ class OCIBuildService:
         self._root: BundleRoot | None = None
         self._keeper: Keeper | None = None
         self._facts: HostFacts | None = None
+        self._held: set[Node] = set()
         self.fuse_refused: str | None = None
 
     @property
@@ -69,7 +70,7 @@ class OCIBuildService:
         return OCIBuild(self, request, context).live()
 
     def close(self) -> None:
-        """Remove the warm views and give the bundle root's lock back."""
+        """Give the bundle root's lock back; warm views stay until this process's keeper ends."""
         with self._lock:
             if self._root is not None:
                 self._root.close()
@@ -85,7 +86,9 @@ class OCIBuildService:
                 known = self._castore.blobs.has(node.digest)
             elif isinstance(node, DirectoryNode):
                 known = self._castore.directories.get(node.digest) is not None
-            if not known:
+            if known:
+                self._hold(node)
+            else:
                 raise NotFound(
                     f"the store {self._castore.address} does not hold the input {name!r}: {node.digest}",  # type: ignore[union-attr]
                     path="inputs",
@@ -93,6 +96,12 @@ class OCIBuildService:
                     stage="request",
                     hint="ingest it first, or open the store that has it",
                 )
+
+    def _hold(self, node: Node) -> None:
+        """Keep an input from another process's gc; once per node, since it lasts as long as the store is open."""
+        if node not in self._held:
+            self._castore.hold(node)
+            self._held.add(node)
 
     def plan(self, request: BuildRequest, policy: BuildPolicy) -> PlannedBuild:
         """Decide how ``request`` is built here, in a bundle of its own; starts the keeper on first use."""

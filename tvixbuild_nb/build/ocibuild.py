@@ -376,7 +376,7 @@ class OCIBuild:
         if self.bundle is None:
             return
         bundle = self.bundle.path
-        failed = verdict.status != "succeeded" and not verdict.killed
+        failed = verdict.status in ("failed", "timed-out") and not verdict.killed
         keep = self.policy.keep == "always" or (self.policy.keep == "failure" and failed)
         if keep and bundle.exists():
             self.kept = self.service.keep_bundle(bundle, self.record)

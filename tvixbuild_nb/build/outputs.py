@@ -11,9 +11,9 @@ from tvixbuild_nb.build.result import BuildOutput
 from tvixbuild_nb.castore.castore import Castore
 from tvixbuild_nb.castore.paths import ingest_path
 from tvixbuild_nb.errors import IngestError, OutputError
+from tvixbuild_nb.keeper.trees import OPEN_DIRECTORY
 
 MAX_WRITTEN = 200
-_DIRECTORY = os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW | os.O_CLOEXEC
 
 
 class MissingOutputs(OutputError):
@@ -72,11 +72,11 @@ def _parent(path: str, scratch: Path, below: str) -> Iterator[tuple[int, bytes]]
     :class:`OutputError`, an absent one FileNotFoundError.
     """
     *parents, name = os.fsencode(below).split(b"/")
-    fd = os.open(scratch, _DIRECTORY)
+    fd = os.open(scratch, OPEN_DIRECTORY)
     try:
         for depth, component in enumerate(parents):
             try:
-                child = os.open(component, _DIRECTORY, dir_fd=fd)
+                child = os.open(component, OPEN_DIRECTORY, dir_fd=fd)
             except NotADirectoryError as error:
                 at = os.fsdecode(b"/".join(parents[: depth + 1]))
                 raise OutputError(

@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-import fcntl
 import os
 import secrets
 import stat
 from pathlib import Path
 
+from tvixbuild_nb.build import locks
 from tvixbuild_nb.build.record import state_directory
 from tvixbuild_nb.errors import HostRefused
 from tvixbuild_nb.keeper import Keeper
@@ -40,7 +40,7 @@ class BundleRoot:
                 os.chmod(self.path, 0o711)
         self._check_passable()
         self._token = secrets.token_hex(6)
-        self._lock = _lock_file(self.path / f"{self._token}.lock")
+        self._lock = locks.take(self.path / f"{self._token}.lock")
 
     def _check_passable(self) -> None:
         if os.geteuid() != 0:
@@ -77,7 +77,7 @@ class BundleRoot:
             token = lock.name.removesuffix(".lock")
             if token == self._token:
                 continue
-            fd = _try_lock(lock)
+            fd = locks.take(lock)
             if fd is None:
                 continue
             try:
@@ -95,7 +95,9 @@ class BundleRoot:
     def close(self) -> None:
         """Give the lock back; bundles of this process are to be gone by now."""
         (self.path / f"{self._token}.lock").unlink(missing_ok=True)
-        os.close(self._lock)
+        if self._lock is not None:
+            os.close(self._lock)
+            self._lock = None
 
 
 def cgroup_name(bundle: Path) -> str:
@@ -107,22 +109,3 @@ def stale_bundles(root: Path) -> list[Path]:
     """The kept bundles below ``root`` whose run is recorded no more, sorted."""
     links = [bundle / RECORD_LINK for bundle in root.glob("kept-*")]
     return sorted(link.parent for link in links if link.is_symlink() and not link.exists())
-
-
-def _lock_file(path: Path) -> int:
-    fd = os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
-    fcntl.flock(fd, fcntl.LOCK_EX | fcntl.LOCK_NB)
-    return fd
-
-
-def _try_lock(path: Path) -> int | None:
-    try:
-        fd = os.open(path, os.O_RDWR | os.O_CLOEXEC)
-    except FileNotFoundError:
-        return None
-    try:
-        fcntl.flock(fd, fcntl.LOCK_EX | fcntl.LOCK_NB)
-    except BlockingIOError:
-        os.close(fd)
-        return None
-    return fd

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import contextlib
-import fcntl
 import json
 import os
 import re
@@ -15,6 +14,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
+from tvixbuild_nb.build import locks
 from tvixbuild_nb.build.events import EndEvent, Event, LogEvent, StageEvent, recorded_event
 from tvixbuild_nb.build.result import BuildResult, lost_result
 from tvixbuild_nb.errors import HostRefused, RunNotFound
@@ -166,26 +166,16 @@ class RunRecord:
     @contextmanager
     def held(self) -> Iterator[None]:
         """During the block everybody can see that this run's process is alive (a lock that dies with it)."""
-        fd = os.open(self._lock_path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
+        while (fd := locks.take(self._lock_path)) is None:
+            time.sleep(0.001)  # somebody is just asking
         try:
-            fcntl.flock(fd, fcntl.LOCK_EX)
             yield
         finally:
             os.close(fd)
 
     def is_running(self) -> bool:
         """Whether the process that runs this build is alive."""
-        try:
-            fd = os.open(self._lock_path, os.O_RDWR | os.O_CLOEXEC)
-        except FileNotFoundError:
-            return False
-        try:
-            fcntl.flock(fd, fcntl.LOCK_SH | fcntl.LOCK_NB)
-        except BlockingIOError:
-            return True
-        finally:
-            os.close(fd)
-        return False
+        return locks.is_taken(self._lock_path)
 
     @property
     def _lock_path(self) -> Path:

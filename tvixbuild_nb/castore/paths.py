@@ -24,7 +24,7 @@ if TYPE_CHECKING:
 
 AnyPath = str | bytes | os.PathLike[str] | os.PathLike[bytes]
 
-_NOFOLLOW = os.O_RDONLY | os.O_CLOEXEC | getattr(os, "O_NOFOLLOW", 0)
+_NOFOLLOW = os.O_RDONLY | getattr(os, "O_NOFOLLOW", 0)
 _FILE = _NOFOLLOW | getattr(os, "O_NONBLOCK", 0)  # a FIFO put in a file's place must not block
 _DIRECTORY = _NOFOLLOW | getattr(os, "O_DIRECTORY", 0)
 

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-import pwd
 import select
 import socket
 import subprocess
@@ -252,6 +251,8 @@ def _hung_up(sock: socket.socket) -> bool:
 
 def own_ranges(directory: str = "/etc") -> dict[str, SubordinateRange]:
     """This account's ranges by file name, from ``directory``; :class:`KeeperError` says what gives it one."""
+    import pwd
+
     uid = os.geteuid()
     name = pwd.getpwuid(uid).pw_name
     ranges = {}

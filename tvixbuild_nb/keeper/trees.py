@@ -11,7 +11,8 @@ import errno
 import os
 import stat
 
-_DIRECTORY = os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW | os.O_CLOEXEC
+# Never through a link. (The names exist on Unix only; importing must work anywhere.)
+OPEN_DIRECTORY = os.O_RDONLY | getattr(os, "O_DIRECTORY", 0) | getattr(os, "O_NOFOLLOW", 0)
 
 
 class _Cursor:
@@ -21,7 +22,7 @@ class _Cursor:
     """
 
     def __init__(self, path: str) -> None:
-        self.fd = os.open(path, _DIRECTORY)
+        self.fd = os.open(path, OPEN_DIRECTORY)
         self._above: list[tuple[int, int]] = []
 
     def down(self, name: str) -> None:
@@ -40,7 +41,7 @@ class _Cursor:
         os.close(self.fd)
 
     def _move(self, name: str) -> None:
-        fd = os.open(name, _DIRECTORY, dir_fd=self.fd)
+        fd = os.open(name, OPEN_DIRECTORY, dir_fd=self.fd)
         os.close(self.fd)
         self.fd = fd
 

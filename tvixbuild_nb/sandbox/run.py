@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 import contextlib
 import os
 import signal
@@ -90,6 +89,8 @@ class Run:
         return self._wait_async().__await__()
 
     async def _wait_async(self) -> Self:
+        import asyncio  # loaded only where somebody has it running already
+
         if self._live is None:
             return await asyncio.to_thread(self.wait)
         with _interrupt_cancels(self):
