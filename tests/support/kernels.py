@@ -130,15 +130,19 @@ class Kernels:
         self._as_user = as_user
         self._started: list[Kernel] = []
 
-    def start(self, program: str, **env: str) -> Kernel:
-        """Run ``program`` after the prelude; ``env`` may name FAULT_STORE, FAULT_BUNDLES, FAULT_RUNTIME."""
+    def start(self, program: str, before: str = "", **env: str) -> Kernel:
+        """Run ``program`` after the prelude; ``env`` may name FAULT_STORE, FAULT_BUNDLES, FAULT_RUNTIME.
+
+        ``before`` is a shell script that root runs first, in a mount namespace of the kernel's own.
+        """
         code = PRELUDE + program
         env = {"FAULT_PLACE": str(self.place), **env}
         if self._as_user is not None:
-            process = self._as_user.popen(code, env=env)
+            process = self._as_user.popen(code, env=env, before=before)
         else:
+            entry = ["unshare", "--mount", "--propagation", "private", "sh", "-e", "-c", f'{before}\nexec "$@"', "sh"]
             process = subprocess.Popen(
-                [sys.executable, "-c", code],
+                [*(entry if before else []), sys.executable, "-c", code],
                 env={**os.environ, "PYTHONPATH": str(REPO), **env},
                 stdin=subprocess.DEVNULL,
                 stdout=subprocess.PIPE,
@@ -150,9 +154,9 @@ class Kernels:
         self._started.append(kernel)
         return kernel
 
-    def run(self, program: str, **env: str) -> list[dict[str, Any]]:
+    def run(self, program: str, before: str = "", **env: str) -> list[dict[str, Any]]:
         """Run ``program`` to its end: everything it said; AssertionError when it ends badly."""
-        kernel = self.start(program, **env)
+        kernel = self.start(program, before, **env)
         try:
             out, err = kernel.process.communicate(timeout=120)
         except subprocess.TimeoutExpired:
