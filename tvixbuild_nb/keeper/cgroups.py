@@ -6,10 +6,13 @@ On version 1 and hybrid hosts each hierarchy has its own directory, on version 2
 
 from __future__ import annotations
 
+import errno
 import os
+import time
 from dataclasses import dataclass
 from typing import Any
 
+PATIENCE = 1.0
 _WANTED = ("memory", "pids", "cpu")
 
 
@@ -124,15 +127,22 @@ class BuildCgroup:
         return None if base is None else _read(os.path.join(base, self.name, child, file))
 
     def remove(self) -> None:
-        """Remove what is empty of it, the runtime's own cgroup included; idempotent."""
+        """Remove it, the runtime's own cgroup included; idempotent. Waits a little for processes that are dying."""
+        deadline = time.monotonic() + PATIENCE
+        while self._remove_once() and time.monotonic() < deadline:
+            time.sleep(0.01)
+
+    def _remove_once(self) -> bool:
+        """Remove what is empty of it; whether something still had a process."""
+        busy = False
         for base in self._where.directories():
             top = os.path.join(base, self.name)
             for directory, _, _ in sorted(os.walk(top), key=lambda entry: -len(entry[0])):
                 try:
                     os.rmdir(directory)
-                except OSError:
-                    # Still has a dying process, or is another hierarchy's: the next sweep takes it.
-                    continue
+                except OSError as error:
+                    busy |= error.errno == errno.EBUSY
+        return busy
 
 
 def why_not() -> str | None:
