@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import errno
 import os
 import re
@@ -108,6 +109,7 @@ class OCIBuild:
                     self._run()
                 with context.stage("ingest"):
                     verdict = self._ingest(plan)
+                self._clear_ahead(verdict)
             finally:
                 try:
                     self._await_gone()
@@ -122,6 +124,10 @@ class OCIBuild:
             verdict = Verdict("failed", "setup", message=text, hint=error.hint, killed=self._keeper_died)
         except OSError as error:
             verdict = Verdict("failed", "setup", message=_system_words(error), hint=_HINTS.get(error.errno or 0))
+        except BaseException:
+            # A defect of ours, or an interrupt: nothing stays behind all the same.
+            self._clean(plan, Verdict("cancelled"))
+            raise
         verdict = self._blame_inputs(verdict)
         with context.stage("clean"):
             self._clean(plan, verdict)
@@ -342,10 +348,6 @@ class OCIBuild:
             heard = self._channel.next(3600.0)
             if heard is None:
                 continue
-            if heard["event"] == "settled":
-                self._faults = heard["faults"]
-                self.degraded.extend(heard["problems"])
-                self.degraded.extend(f"inputs: {fault}" for fault in heard["faults"])
             if heard["event"] in events:
                 return heard
             self._early.append(heard)
@@ -359,6 +361,9 @@ class OCIBuild:
             self._channel.cancel()
         try:
             gone = self._await("gone")
+            self._faults = gone["faults"]
+            self.degraded.extend(gone["problems"])
+            self.degraded.extend(f"inputs: {fault}" for fault in gone["faults"])
             if gone["left"] is not None:
                 self.degraded.append(f"clean-up: {gone['left']}")
         except KeeperError:
@@ -370,15 +375,27 @@ class OCIBuild:
             self._channel = None
             self._early.clear()
 
+    def _keeps(self, verdict: Verdict) -> bool:
+        failed = verdict.status in ("failed", "timed-out") and not verdict.killed
+        return self.policy.keep == "always" or (self.policy.keep == "failure" and failed)
+
+    def _clear_ahead(self, verdict: Verdict) -> None:
+        """Remove most of the bundle while the keeper is still taking container and view away."""
+        assert self.bundle is not None
+        if self._keeps(verdict):
+            return
+        for path in (self.bundle.scratch, self.bundle.root):
+            # What resists is tried again, and told, by clean.
+            with contextlib.suppress(OSError):
+                remove(str(path))
+
     def _clean(self, plan: PlannedBuild, verdict: Verdict) -> None:
         if self._keeper_died and plan.cgroup is not None:
             BuildCgroup(plan.cgroup).remove()
         if self.bundle is None:
             return
         bundle = self.bundle.path
-        failed = verdict.status in ("failed", "timed-out") and not verdict.killed
-        keep = self.policy.keep == "always" or (self.policy.keep == "failure" and failed)
-        if keep and bundle.exists():
+        if self._keeps(verdict) and bundle.exists():
             self.kept = self.service.keep_bundle(bundle, self.record)
             return
         try:

@@ -93,12 +93,14 @@ class Supervisor:
         finally:
             log.close()
         self._tell({"event": "exited", "stopped": self.stopped, "usage": self.usage, "log_size": log.size, **ended})
-        self._unmount_inputs()
         self._adopt_outputs()
-        faults = [] if self.view is None else self.view.faults
-        self._tell({"event": "settled", "problems": self.problems, "faults": faults})
+        # From here on the owner may ingest, while the rest is taken away.
+        self._tell({"event": "settled"})
+        if self.view is not None:
+            self.view.unmount()
         left = self._delete_container()
-        self._tell({"event": "gone", "left": left})
+        faults = self._finish_view()
+        self._tell({"event": "gone", "left": left, "problems": self.problems, "faults": faults})
 
     # -- before ------------------------------------------------------------------------------
 
@@ -317,11 +319,13 @@ class Supervisor:
 
     # -- after -------------------------------------------------------------------------------
 
-    def _unmount_inputs(self) -> None:
-        if self.view is not None:
-            problem = self.view.unmount()
-            if problem is not None and self.stopped != "view-died":
-                self.problems.append(problem)
+    def _finish_view(self) -> list[str]:
+        if self.view is None:
+            return []
+        problem = self.view.finish()
+        if problem is not None and self.stopped != "view-died":
+            self.problems.append(problem)
+        return self.view.faults
 
     def _adopt_outputs(self) -> None:
         ids = self.plan["adopt"]

@@ -40,13 +40,16 @@ class View:
     def fileno(self) -> int:
         return self._sock.fileno()
 
-    def unmount(self) -> str | None:
-        """Unmount and wait until the trace is written; None, or what went wrong.
+    def unmount(self) -> None:
+        """Take the view away; its process then writes the trace, while others do other things."""
+        with contextlib.suppress(OSError):
+            linux.umount(self.mountpoint)
+
+    def finish(self) -> str | None:
+        """After :meth:`unmount`, wait until the trace is written; None, or what went wrong.
 
         ``faults`` then holds what the view could not answer though it should, one text each.
         """
-        with contextlib.suppress(OSError):
-            linux.umount(self.mountpoint)
         with self._sock:
             answer = _answer(self._sock, DONE_TIMEOUT)
             if answer is None and not _hung_up(self._sock):
@@ -73,8 +76,10 @@ class BoundView:
     def fileno(self) -> int:
         return self._pidfd
 
-    def unmount(self) -> str | None:
+    def unmount(self) -> None:
         linux.umount(self.mountpoint)
+
+    def finish(self) -> str | None:
         os.close(self._pidfd)
         return None
 

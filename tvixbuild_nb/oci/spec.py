@@ -12,6 +12,7 @@ from typing import Any, ClassVar, Self
 
 from pydantic import ConfigDict
 from pydantic.alias_generators import to_camel
+from pydantic_core import to_json
 
 from tvixbuild_nb.display import mimebundle
 from tvixbuild_nb.errors import InvalidSpec
@@ -157,7 +158,8 @@ class Spec(Part):
 
     def to_json(self, indent: int | None = 2) -> str:
         """The text of config.json."""
-        return json.dumps(self.to_dict(), indent=indent, ensure_ascii=False)
+        # pydantic's own encoder: json.dumps with an indent runs in Python and took a tenth of a small build.
+        return to_json(self.to_dict(), indent=indent).decode("utf-8")
 
     @classmethod
     def from_json(cls, data: str | bytes | Mapping[str, Any]) -> Self:
