@@ -29,6 +29,7 @@ from tvixbuild_nb.keeper.views import BoundView, View, ViewFailed, bind_shared_v
 
 KILL_PATIENCE = 5.0
 DRAIN_PATIENCE = 2.0
+LAUNCH_PATIENCE = 1.0
 FULL = 1 << 16
 
 
@@ -179,7 +180,7 @@ class Supervisor:
             self.init = int(file.read())
         if error is not None and not self._is_child(self.init):
             self.init = None
-        if error is None and self.init is not None and self.plan["observe"]:
+        if error is None and self.init is not None and self.plan["observe"] and self.stopped is None:
             found = inside(self.init)
             with open(self.plan["observe"], "w", encoding="utf-8", errors="surrogateescape") as file:
                 json.dump(found, file)
@@ -209,7 +210,7 @@ class Supervisor:
         try:
             while process.poll() is None:
                 self._turn(pidfd, deadline)
-                if self.stopped is not None:
+                if self.stopped is not None and not self._finishes(pidfd):
                     process.kill()
                     process.wait()
                     return f"stopped while the sandbox was set up: {self.stopped}"
@@ -223,6 +224,18 @@ class Supervisor:
         words = last_error(self.runtime_log) or f"{self.runtime.kind} ended with status {process.returncode}"
         # On a full disk the runtime says "unexpected EOF" at best: its own files were cut short.
         return f"{words}: {self.bundle}: {os.strerror(errno.ENOSPC)}" if _is_full(self.bundle) else words
+
+    def _finishes(self, pidfd: int) -> bool:
+        """Whether the runtime is done in a moment: the command may run already, and then is to be asked to end."""
+        assert self.output is not None
+        patience = LAUNCH_PATIENCE if self.stopped in ("cancelled", "timed-out") else 0.0
+        until = time.monotonic() + patience
+        while not self._ended(pidfd) and time.monotonic() < until:
+            poll = select.poll()
+            poll.register(pidfd, select.POLLIN)
+            self.output.register(poll)
+            self.output.take(dict(poll.poll(20)))
+        return self._ended(pidfd)
 
     def _watch(self, deadline: float | None) -> None:
         """Until the container's first process ended, by itself or because we stopped it."""
