@@ -86,6 +86,7 @@ class OCIBuild:
         self._channel: RunChannel | None = None
         self._exit: dict[str, Any] | None = None
         self._keeper_died = False
+        self._filled = False
         self._faults: list[str] = []
         self._early: list[dict[str, Any]] = []
 
@@ -156,7 +157,7 @@ class OCIBuild:
     # -- bundle and mounts ------------------------------------------------------------------------
 
     def _make_bundle(self, plan: PlannedBuild) -> None:
-        self.bundle = Bundle.create(plan.bundle)
+        self.bundle = Bundle.begin(plan.bundle)
 
     def _mount(self, plan: PlannedBuild) -> None:
         """Hand the build to the keeper and wait until the inputs are there."""
@@ -191,6 +192,7 @@ class OCIBuild:
         return "fuse" if self.policy.inputs == "auto" else self.policy.inputs
 
     def _submit(self, plan: PlannedBuild, by: str) -> dict[str, Any]:
+        assert self.bundle is not None
         self.context.cancel.check()
         self.inputs_by = by if plan.mounted_inputs else "none"
         view = self._provide_view(plan) if by == "fuse" and plan.mounted_inputs else None
@@ -199,6 +201,11 @@ class OCIBuild:
         keeper = self.service.keeper()
         self._channel = keeper.build(self._keeper_plan(plan, view))
         with self.context.cancel.heard_by(self._channel.cancel):
+            # The rest of the bundle is made while the keeper mounts the inputs.
+            if not self._filled:
+                self._filled = True
+                self.bundle.fill(plan.bundle)
+            self._channel.go()
             return self._await("mounted", "started", "exited")
 
     def _provide_view(self, plan: PlannedBuild) -> ViewPlan:

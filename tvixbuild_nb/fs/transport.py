@@ -7,6 +7,7 @@ from collections.abc import Iterator
 from tvixbuild_nb.castore.nodes import FileNode
 from tvixbuild_nb.castore.reading import CheckedReader
 from tvixbuild_nb.castore.services import BlobReader
+from tvixbuild_nb.castore.writers import BytesReader
 from tvixbuild_nb.errors import TvixBuildError
 from tvixbuild_nb.fs.inodes import ROOT, View
 from tvixbuild_nb.fs.trace import Recorder
@@ -101,8 +102,8 @@ class Transport:
         readers = self._readers
         node = self._view.node(ino)
         reader = self._view.open(ino)
-        if isinstance(node, FileNode):
-            # The bytes come from a disk that others write to.
+        if isinstance(node, FileNode) and not isinstance(reader, BytesReader):
+            # The bytes come from a disk that others write to; small blobs the store has checked already.
             reader = CheckedReader(reader, node.digest)
         if len(readers) >= MAX_READERS:
             readers.pop(next(iter(readers))).close()

@@ -6,7 +6,6 @@ On version 1 and hybrid hosts each hierarchy has its own directory, on version 2
 
 from __future__ import annotations
 
-import errno
 import os
 import time
 from dataclasses import dataclass
@@ -137,12 +136,25 @@ class BuildCgroup:
         busy = False
         for base in self._where.directories():
             top = os.path.join(base, self.name)
-            for directory, _, _ in sorted(os.walk(top), key=lambda entry: -len(entry[0])):
-                try:
-                    os.rmdir(directory)
-                except OSError as error:
-                    busy |= error.errno == errno.EBUSY
+            busy |= not (_rmdir(os.path.join(top, "c")) and _rmdir(top)) and _remove_below(top)
         return busy
+
+
+def _rmdir(path: str) -> bool:
+    """Remove one cgroup; whether it is gone now."""
+    try:
+        os.rmdir(path)
+    except FileNotFoundError:
+        return True
+    except OSError:
+        return False
+    return True
+
+
+def _remove_below(top: str) -> bool:
+    """Remove what is empty at and below ``top``; whether something is left."""
+    directories = sorted((directory for directory, _, _ in os.walk(top)), key=len, reverse=True)
+    return bool([directory for directory in directories if not _rmdir(directory)])
 
 
 def why_not() -> str | None:

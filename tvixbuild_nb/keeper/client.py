@@ -65,6 +65,8 @@ class ViewPlan:
 class BuildPlan:
     """Everything the keeper needs to know of one build; paths are absolute, ids as the keeper sees them.
 
+    The bundle need hold only ``inputs/`` when the plan is sent: the rest is there before :meth:`RunChannel.go`.
+
     own: (path below the bundle, uid, gid) to be handed to the sandbox's user before the start
     user: uid and gid of the sandbox's user, who may reopen the output pipes; None leaves them
     timeout, grace: seconds; grace is the time between SIGTERM and SIGKILL
@@ -111,10 +113,17 @@ class RunChannel:
             raise KeeperError("the keeper process died", hint="the build was ended with it; run it again")
         return received[0]
 
+    def go(self) -> None:
+        """The bundle is complete: the keeper may start what is in it."""
+        self._say("go")
+
     def cancel(self) -> None:
         """Ask the keeper to end the build; from any thread, more than once."""
+        self._say("cancel")
+
+    def _say(self, op: str) -> None:
         try:
-            send(self._sock, {"op": "cancel"})
+            send(self._sock, {"op": op})
         except OSError:
             # The keeper is gone or done; next() tells which.
             return

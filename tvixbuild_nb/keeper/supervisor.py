@@ -63,6 +63,7 @@ class Supervisor:
         self.view: View | BoundView | None = None
         self.output: Output | None = None
         self.init: int | None = None
+        self.complete = False
         self.reaped = False
         self.stopped: str | None = None
         self.runtime_killed = False
@@ -77,6 +78,7 @@ class Supervisor:
         try:
             try:
                 self._mount_inputs()
+                self._await_bundle()
                 self._hand_over_scratch()
                 self._make_cgroup()
                 ended = self._run(log)
@@ -125,6 +127,16 @@ class Supervisor:
         except ViewFailed as failed:
             text = f"inputs could not be mounted: {failed}"
             raise SetupProblem(text, failed.hint, "mount", view_died=failed.died) from failed
+
+    def _await_bundle(self) -> None:
+        """The owner fills the bundle while the view is mounted: go on when it says so."""
+        poll = select.poll()
+        poll.register(self.owner, select.POLLIN)
+        while not self.complete:
+            poll.poll()
+            self._listen()
+            if self.stopped is not None:
+                raise SetupProblem(f"stopped while the sandbox was set up: {self.stopped}")
 
     def _hand_over_scratch(self) -> None:
         try:
@@ -276,7 +288,9 @@ class Supervisor:
             received = None
         if received is None:
             self.stopped = self.stopped or "owner-gone"
-        elif received[0].get("op") == "cancel":
+        elif received[0]["op"] == "go":
+            self.complete = True
+        elif received[0]["op"] == "cancel":
             self.stopped = self.stopped or "cancelled"
 
     @staticmethod

@@ -13,6 +13,7 @@ from tvixbuild_nb.oci.plan import BUNDLE_MODE, BundlePlan, Made
 from tvixbuild_nb.oci.spec import Spec
 
 CONFIG = "config.json"
+INPUTS = "inputs"
 
 
 @dataclass(frozen=True, slots=True)
@@ -29,6 +30,17 @@ class Bundle:
         Ownership is not touched: what ``plan.owned`` lists must be given to the build's user by
         whoever may do that (:meth:`give` as root, else the keeper).
         """
+        bundle = cls.begin(plan)
+        try:
+            bundle.fill(plan)
+        except SetupFailed:
+            shutil.rmtree(plan.path, ignore_errors=True)
+            raise
+        return bundle
+
+    @classmethod
+    def begin(cls, plan: BundlePlan) -> Self:
+        """Only the bundle's directory and ``inputs/``: they can be mounted while :meth:`fill` does the rest."""
         for need in plan.needs:
             if need.where == "input":
                 raise InvalidSpec(
@@ -38,16 +50,20 @@ class Bundle:
                 )
         try:
             _mkdir(plan.path, BUNDLE_MODE)
+            _mkdir(plan.path / INPUTS, 0o755)
         except OSError as error:
-            raise _failed(plan.path, error) from error
-        try:
-            for made in plan.made:
-                _make(plan.path, made)
-            _write(plan.path / CONFIG, plan.spec.to_json().encode(), 0o644)
-        except OSError as error:
-            shutil.rmtree(plan.path, ignore_errors=True)
             raise _failed(Path(error.filename or plan.path), error) from error
         return cls(plan.path, plan.mount_points)
+
+    def fill(self, plan: BundlePlan) -> None:
+        """Everything else of the plan, once; :class:`SetupFailed` names the path, and what was made stays."""
+        try:
+            for made in plan.made:
+                if made.path != INPUTS:
+                    _make(plan.path, made)
+            _write(plan.path / CONFIG, plan.spec.to_json().encode(), 0o644)
+        except OSError as error:
+            raise _failed(Path(error.filename or plan.path), error) from error
 
     def give(self, plan: BundlePlan) -> None:
         """Give the scratch directories to the build's user; needs root. :class:`SetupFailed` otherwise."""
@@ -78,7 +94,7 @@ class Bundle:
 
     @property
     def inputs(self) -> Path:
-        return self.path / "inputs"
+        return self.path / INPUTS
 
 
 def _make(bundle: Path, made: Made) -> None:
