@@ -29,6 +29,7 @@ class DummyBuild:
         """Write to the build's log."""
         data = data.encode() if isinstance(data, str) else data
         self._log.write(STREAMS.index(stream), data, time.time())
+        self._context.log_size = self._log.size
 
     def sleep(self, seconds: float) -> None:
         """Wait; :class:`Cancelled` as soon as the build is cancelled."""

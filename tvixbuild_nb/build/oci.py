@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
 import os
 import threading
 from pathlib import Path
@@ -128,10 +127,6 @@ class OCIBuildService:
 
     def view_home(self) -> Path:
         return self._bundles().view_home()
-
-    def view_key(self, description: str) -> str:
-        """The name of a shared view: the same for the same nodes from the same store."""
-        return hashlib.sha256(description.encode()).hexdigest()[:32]
 
     def checkout_cache(self) -> Path:
         """Where materialised inputs are kept, beside the bundles so that the sandbox can reach them."""

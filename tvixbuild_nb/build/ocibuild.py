@@ -3,30 +3,19 @@
 from __future__ import annotations
 
 import contextlib
-import errno
-import os
-import re
 import time
-from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from tvixbuild_nb.build.events import FailedAt, Status
+from tvixbuild_nb.build import verdict as verdicts
+from tvixbuild_nb.build.inputs import describe_view, link_checkouts
 from tvixbuild_nb.build.janitor import make_janitor
-from tvixbuild_nb.build.outputs import MissingOutputs, ingest_outputs, written_paths
+from tvixbuild_nb.build.outputs import ingest_outputs, written_paths
 from tvixbuild_nb.build.plan import PlannedBuild
 from tvixbuild_nb.build.result import BuildOutput, BuildResult, Usage
 from tvixbuild_nb.build.service import BuildContext
-from tvixbuild_nb.castore import Castore, copy_closure, open_castore
-from tvixbuild_nb.errors import (
-    Cancelled,
-    CastoreError,
-    HostRefused,
-    KeeperError,
-    OutputError,
-    TvixBuildError,
-)
-from tvixbuild_nb.fs import checkout, view_description
+from tvixbuild_nb.build.verdict import Ended, Verdict, system_words
+from tvixbuild_nb.errors import CastoreError, HostRefused, KeeperError, OutputError, TvixBuildError
 from tvixbuild_nb.keeper import RunChannel
 from tvixbuild_nb.keeper.cgroups import BuildCgroup
 from tvixbuild_nb.keeper.client import BuildPlan, RuntimePlan, ViewPlan
@@ -36,36 +25,6 @@ from tvixbuild_nb.request import BuildRequest
 
 if TYPE_CHECKING:
     from tvixbuild_nb.build.oci import OCIBuildService
-
-# What runc and crun say when everything was set up and only the program itself could not be started.
-_EXEC_TEXTS = re.compile(r'exec: "|executable file|open executable|exec user process|execve')
-_WORDLESS = re.compile(r"\w+ ended with status \d+")
-
-
-@dataclass(frozen=True, slots=True)
-class Verdict:
-    """How the build ended, before anything about its surroundings.
-
-    ``killed``: something that serves the build was killed, which is no failure in the sense of ``keep``.
-    """
-
-    status: Status
-    failed_at: FailedAt | None = None
-    exit_code: int | None = None
-    signal: int | None = None
-    message: str | None = None
-    hint: str | None = None
-    written: tuple[str, ...] | None = None
-    killed: bool = False
-
-
-class Ended(Exception):
-    """The build is decided; later stages are left out."""
-
-    def __init__(self, verdict: Verdict) -> None:
-        super().__init__(verdict.message or verdict.status)
-        self.message = verdict.message
-        self.verdict = verdict
 
 
 class OCIBuild:
@@ -118,18 +77,13 @@ class OCIBuild:
                     self.service.end_turn()
         except Ended as ended:
             verdict = ended.verdict
-        except Cancelled as cancelled:
-            verdict = Verdict("cancelled", message=cancelled.message)
-        except TvixBuildError as error:
-            text = _with_place(error)
-            verdict = Verdict("failed", "setup", message=text, hint=error.hint, killed=self._keeper_died)
-        except OSError as error:
-            verdict = Verdict("failed", "setup", message=_system_words(error), hint=_HINTS.get(error.errno or 0))
+        except (TvixBuildError, OSError) as error:
+            verdict = verdicts.of_surroundings(error, self._keeper_died)
         except BaseException:
             # A defect of ours, or an interrupt: nothing stays behind all the same.
             self._clean(plan, Verdict("cancelled"))
             raise
-        verdict = self._blame_inputs(verdict)
+        verdict = verdict.blaming(self._faults)
         with context.stage("clean"):
             self._clean(plan, verdict)
         with context.stage("result"):
@@ -160,28 +114,23 @@ class OCIBuild:
         self.bundle = Bundle.begin(plan.bundle)
 
     def _mount(self, plan: PlannedBuild) -> None:
-        """Hand the build to the keeper and wait until the inputs are there."""
-        by = self._choose_inputs()
-        message = self._submit(plan, by)
-        if message["event"] == "exited" and message.get("view_died"):
+        """Hand the build to the keeper and wait until the inputs are there; where FUSE is refused, by a checkout."""
+        message = self._submit(plan, self._choose_inputs())
+        if message.get("view_died"):
             # Somebody killed the file-system server; the keeper starts another one.
-            self._await_gone()
-            message = self._submit(plan, by)
-        refused = not message.get("view_died")
-        while (
-            message["event"] == "exited"
-            and message.get("stage") == "mount"
-            and refused
-            and self.policy.inputs == "auto"
-        ):
+            message = self._submit_again(plan)
+        if message.get("stage") == "mount" and not message.get("view_died") and self.policy.inputs == "auto":
             reason = message["setup_error"]
             if self.policy.strict:
                 raise HostRefused(f"strict: FUSE cannot be had: {reason}", stage="mount", hint=message["hint"])
-            self._await_gone()
             self.service.note_fuse_refused(reason)
-            message = self._submit(plan, self._choose_inputs())
+            message = self._submit_again(plan)
         if message["event"] == "exited":
             self._take_exit(message)
+
+    def _submit_again(self, plan: PlannedBuild) -> dict[str, Any]:
+        self._await_gone()
+        return self._submit(plan, self._choose_inputs())
 
     def _choose_inputs(self) -> str:
         if self.policy.inputs == "auto" and self.service.fuse_refused is not None:
@@ -194,11 +143,14 @@ class OCIBuild:
     def _submit(self, plan: PlannedBuild, by: str) -> dict[str, Any]:
         assert self.bundle is not None
         self.context.cancel.check()
-        self.inputs_by = by if plan.mounted_inputs else "none"
-        view = self._provide_view(plan) if by == "fuse" and plan.mounted_inputs else None
-        if by == "checkout":
-            self._provide_checkout(plan)
-        keeper = self.service.keeper()
+        service, inputs, view = self.service, plan.mounted_inputs, None
+        self.inputs_by = by if inputs else "none"
+        if inputs and by == "fuse":
+            trace = self.record.accesses_path if self.policy.trace else None
+            view = describe_view(service.castore, inputs, self.bundle, trace, service.view_home())
+        elif inputs:
+            link_checkouts(service.castore, inputs, self.bundle, service.checkout_cache())
+        keeper = service.keeper()
         self._channel = keeper.build(self._keeper_plan(plan, view))
         with self.context.cancel.heard_by(self._channel.cancel):
             # The rest of the bundle is made while the keeper mounts the inputs.
@@ -207,43 +159,6 @@ class OCIBuild:
                 self.bundle.fill(plan.bundle)
             self._channel.go()
             return self._await("mounted", "started", "exited")
-
-    def _provide_view(self, plan: PlannedBuild) -> ViewPlan:
-        assert self.bundle is not None
-        store = self._readable_store(plan)
-        entries = {os.fsencode(name): node for name, node in plan.mounted_inputs.items()}
-        description = view_description(store.address, entries)
-        spec = self.bundle.path / "view.json"
-        spec.write_text(description)
-        shared = None if self.policy.trace else self.service.view_key(description)
-        return ViewPlan(
-            spec=str(spec),
-            store=store.address,
-            trace=str(self.record.accesses_path) if self.policy.trace else None,
-            allow_other=True,
-            shared=shared,
-            home=str(self.service.view_home()),
-        )
-
-    def _readable_store(self, plan: PlannedBuild) -> Castore:
-        """A store that the file-system process can open: the service's own, or a copy beside the bundle."""
-        assert self.bundle is not None
-        if self.service.castore.local_path is not None:
-            return self.service.castore
-        near = open_castore(f"file:{self.bundle.path / 'store'}")
-        with near:
-            for node in plan.mounted_inputs.values():
-                copy_closure(self.service.castore, near, node)
-        return near
-
-    def _provide_checkout(self, plan: PlannedBuild) -> None:
-        assert self.bundle is not None
-        for name, node in plan.mounted_inputs.items():
-            source = checkout(self.service.castore, node, self.service.checkout_cache())
-            # The runtime's bind mount follows the link; what it finds is ours, by digest.
-            link = self.bundle.inputs / name
-            if not link.is_symlink():
-                link.symlink_to(source)
 
     def _keeper_plan(self, plan: PlannedBuild, view: ViewPlan | None) -> BuildPlan:
         assert self.bundle is not None
@@ -280,7 +195,8 @@ class OCIBuild:
         if self._exit is None:
             with self.context.cancel.heard_by(self._channel.cancel):
                 self._take_exit(self._await("exited"))
-        verdict = self._judge()
+        assert self._exit is not None
+        verdict = verdicts.of_command(self._exit, self.policy.timeout, self._last_line)
         if verdict is not None:
             raise Ended(verdict)
 
@@ -288,38 +204,6 @@ class OCIBuild:
         self._exit = message
         self.usage = message["usage"]
         self.context.log_size = message["log_size"]
-
-    def _judge(self) -> Verdict | None:
-        """The verdict on the command's end, None when it ended well; FAILURES in words, RECIPES 5 in rules."""
-        assert self._exit is not None
-        ended = self._exit
-        stopped = ended["stopped"]
-        if stopped == "timed-out":
-            return Verdict("timed-out", message=f"the time limit of {self.policy.timeout:g} s passed")
-        if stopped in ("cancelled", "owner-gone"):
-            return Verdict("cancelled", message="the build was cancelled")
-        if stopped == "view-died":
-            text = "the file system process that served the inputs died during the build"
-            hint = "run it again; inputs='checkout' does without it"
-            return Verdict("failed", "setup", message=text, hint=hint, killed=True)
-        error = ended.get("setup_error")
-        if error is not None:
-            if _WORDLESS.fullmatch(error):
-                # It could not write its own log, and said why where the command's output goes.
-                error = f"{error}: {self._last_line()}"
-            failed_at: FailedAt = "exec" if _EXEC_TEXTS.search(error) else "setup"
-            killed = bool(ended.get("runtime_killed"))
-            advice = ended["hint"] or (_HINTS[errno.ENOSPC] if os.strerror(errno.ENOSPC) in error else None)
-            return Verdict("failed", failed_at, message=error, hint=advice, killed=killed)
-        code, number = ended["exit_code"], ended["signal"]
-        if not ended["executed"]:
-            text = self._last_line() or "the command could not be started"
-            return Verdict("failed", "exec", code, number, text)
-        if number is not None:
-            return Verdict("failed", "build", None, number, f"the command was ended by signal {number}")
-        if code != 0:
-            return Verdict("failed", "build", code, None, f"the command ended with status {code}")
-        return None
 
     def _last_line(self) -> str | None:
         with self.record.log() as log:
@@ -336,12 +220,8 @@ class OCIBuild:
             self.outputs = ingest_outputs(
                 self.service.castore, plan.output_places, self.request.refscan_needles, written
             )
-        except MissingOutputs as error:
-            return Verdict("failed", "output", 0, message=error.message, hint=error.hint, written=error.written)
-        except OutputError as error:
-            return Verdict("failed", "output", 0, message=_with_place(error), hint=error.hint)
-        except CastoreError as error:
-            return Verdict("failed", "ingest", 0, message=_with_place(error), hint=error.hint)
+        except (OutputError, CastoreError) as error:
+            return verdicts.of_outputs(error)
         self.context.cancel.check()
         return Verdict("succeeded", exit_code=0)
 
@@ -414,15 +294,7 @@ class OCIBuild:
                 problems = [f"{bundle}: {error.message}"]
             self.degraded.extend(f"clean-up: {text}" for text in problems)
         except OSError as error:
-            self.degraded.append(f"clean-up: {_system_words(error)}")
-
-    def _blame_inputs(self, verdict: Verdict) -> Verdict:
-        """The verdict, with what the build was not given of its inputs when that may be why it failed."""
-        if verdict.status != "failed" or not self._faults:
-            return verdict
-        text = f"{verdict.message}; an input could not be read: {self._faults[0]}"
-        hint = verdict.hint or "ingest that input again: the store has lost part of it"
-        return replace(verdict, message=text, hint=hint)
+            self.degraded.append(f"clean-up: {system_words(error)}")
 
     def _result(self, plan: PlannedBuild, verdict: Verdict, started: float) -> BuildResult:
         return BuildResult(
@@ -448,17 +320,3 @@ class OCIBuild:
             log_size=self.context.log_size,
             bundle=self.kept,
         )
-
-
-def _system_words(error: OSError) -> str:
-    return f"{os.fsdecode(error.filename)}: {error.strerror}" if error.filename else str(error.strerror or error)
-
-
-_HINTS = {
-    errno.ENOSPC: "free some space, or choose another bundle root (oci:/path)",
-    errno.EACCES: "choose a bundle root that is yours (oci:/path)",
-}
-
-
-def _with_place(error: TvixBuildError) -> str:
-    return error.message if error.where is None else f"{error.where}: {error.message}"

@@ -355,6 +355,8 @@ class Supervisor:
         return self.view.faults
 
     def _adopt_outputs(self) -> None:
+        if not self.complete:
+            return  # nothing was handed over yet, and the owner may still be filling the bundle
         ids = self.plan["adopt"]
         if ids is not None:
             try:

@@ -63,7 +63,7 @@ def test_a_killed_helper_is_a_setup_failure_and_the_next_build_works(kernels: Ke
     assert "run it again" in verdict["hint"]
     assert verdict["bundle"] is None
     again = kernel.hear()
-    assert (again["status"], again["inputs"]) == ("succeeded", "fuse")
+    assert (again["status"], again["inputs"]) == ("succeeded", "fuse"), again
     assert [text for text in again["degraded"] if not text.startswith("cgroups")] == []
     assert kernel.end() == 0
     eventually(gone([*mortal, *family.all()]), "all processes are gone", 5)

@@ -67,7 +67,13 @@ class Layout:
             )
         draft = self.root / f"version.{os.getpid()}.{os.urandom(4).hex()}"
         draft.write_text(f"{_TITLE} {VERSION}\n")
-        os.replace(draft, self.version)
+        try:
+            # Never in the place of another one: the file is also the lock under which the index is made.
+            os.link(draft, self.version)
+        except FileExistsError:
+            self._check_version()
+        finally:
+            draft.unlink()
 
     def _check_version(self) -> bool:
         try:

@@ -1,0 +1,49 @@
+"""How a build gets its inputs: a FUSE view that the keeper mounts, or links to a checkout."""
+
+from __future__ import annotations
+
+import hashlib
+import os
+from collections.abc import Mapping
+from pathlib import Path
+
+from tvixbuild_nb.castore import Castore, Node, copy_closure, open_castore
+from tvixbuild_nb.fs import checkout, view_description
+from tvixbuild_nb.keeper.client import ViewPlan
+from tvixbuild_nb.oci import Bundle
+
+
+def describe_view(
+    castore: Castore, inputs: Mapping[str, Node], bundle: Bundle, trace: Path | None, shared_views: Path
+) -> ViewPlan:
+    """Write the view file into the bundle; without a ``trace`` the view is one that builds share.
+
+    A store that no other process can open (memory) is copied, as far as the inputs need it, into the bundle.
+    """
+    store = castore
+    if castore.local_path is None:
+        store = open_castore(f"file:{bundle.path / 'store'}")
+        with store:
+            for node in inputs.values():
+                copy_closure(castore, store, node)
+    description = view_description(store.address, {os.fsencode(name): node for name, node in inputs.items()})
+    spec = bundle.path / "view.json"
+    spec.write_text(description)
+    return ViewPlan(
+        spec=str(spec),
+        store=store.address,
+        trace=None if trace is None else str(trace),
+        allow_other=True,
+        # The same for the same nodes from the same store.
+        shared=hashlib.sha256(description.encode()).hexdigest()[:32] if trace is None else None,
+        home=str(shared_views),
+    )
+
+
+def link_checkouts(castore: Castore, inputs: Mapping[str, Node], bundle: Bundle, cache: Path) -> None:
+    """Make every input a link to its checkout in ``cache``; the runtime's bind mount follows it to what is ours."""
+    for name, node in inputs.items():
+        source = checkout(castore, node, cache)
+        link = bundle.inputs / name
+        if not link.is_symlink():
+            link.symlink_to(source)
