@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from tvixbuild_nb.display import mimebundle, plain
 from tvixbuild_nb.keeper.inspect import unescape
 
 
@@ -68,6 +69,26 @@ class Inside:
             modes=texts["modes"],
         )
 
+    def __str__(self) -> str:
+        maps = [
+            f"{kind} {inside.container_id} is {inside.host_id} outside ({inside.size})"
+            for kind, ranges in (("uid", self.uid_map), ("gid", self.gid_map))
+            for inside in ranges
+        ]
+        mounts = [f"{mount.destination}  {mount.type}  {','.join(mount.options)}" for mount in self.mountinfo]
+        limits = [f"{name}: {soft} / {hard} {unit}".rstrip() for name, (soft, hard, unit) in self.limits.items()]
+        sections = {
+            "ids": maps,
+            "namespaces": sorted(self.namespaces.values()),
+            "capabilities": [f"{name}: {value}" for name, value in self.status.items() if name.startswith("Cap")],
+            "mounts": mounts,
+            "limits (soft / hard)": limits,
+        }
+        return "\n".join("\n  ".join([f"{title}:", *lines]) for title, lines in sections.items())
+
+    def _repr_mimebundle_(self, include: object = None, exclude: object = None) -> dict[str, Any]:
+        return mimebundle(self)
+
     def mount(self, destination: str) -> MountInfo | None:
         """The mount in force at ``destination`` (the last one there), or None."""
         found = [mount for mount in self.mountinfo if mount.destination == destination]
@@ -101,3 +122,6 @@ def _mount(line: str) -> MountInfo:
 def _limit(line: str) -> tuple[str, tuple[str, str, str]]:
     # Columns of fixed width: name 26, soft 21, hard 21, unit 10.
     return line[:26].strip(), (line[26:47].strip(), line[47:68].strip(), line[68:].strip())
+
+
+mimebundle.register(Inside, plain)

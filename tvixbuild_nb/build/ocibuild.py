@@ -27,6 +27,10 @@ if TYPE_CHECKING:
     from tvixbuild_nb.build.oci import OCIBuildService
 
 
+# Bytes of log that are looked at for known failures.
+LOG_TAIL = 8192
+
+
 class OCIBuild:
     """One build of an :class:`OCIBuildService`."""
 
@@ -83,11 +87,12 @@ class OCIBuild:
             # A defect of ours, or an interrupt: nothing stays behind all the same.
             self._clean(plan, Verdict("cancelled"))
             raise
-        verdict = verdict.blaming(self._faults)
+        usage = Usage.from_keeper(self.usage)
+        verdict = verdict.blaming(self._faults).advised(self._log_tail(), usage.oom_kills)
         with context.stage("clean"):
             self._clean(plan, verdict)
         with context.stage("result"):
-            result = self._result(plan, verdict, started)
+            result = self._result(plan, verdict, usage, started)
         return context.end(result)
 
     # -- before anything is started -------------------------------------------------------------
@@ -206,10 +211,12 @@ class OCIBuild:
         self.context.log_size = message["log_size"]
 
     def _last_line(self) -> str | None:
-        with self.record.log() as log:
-            size = log.size()
-            lines = log.read(max(0, size - 4096), 4096).decode("utf-8", "replace").strip().splitlines()
+        lines = self._log_tail().strip().splitlines()
         return lines[-1] if lines else None
+
+    def _log_tail(self) -> str:
+        with self.record.log() as log:
+            return log.read(max(0, log.size() - LOG_TAIL), LOG_TAIL).decode("utf-8", "replace")
 
     # -- after ------------------------------------------------------------------------------------
 
@@ -296,7 +303,7 @@ class OCIBuild:
         except OSError as error:
             self.degraded.append(f"clean-up: {system_words(error)}")
 
-    def _result(self, plan: PlannedBuild, verdict: Verdict, started: float) -> BuildResult:
+    def _result(self, plan: PlannedBuild, verdict: Verdict, usage: Usage, started: float) -> BuildResult:
         return BuildResult(
             id=self.record.id,
             request_digest=self.request.digest,
@@ -312,8 +319,8 @@ class OCIBuild:
             store=self.service.castore.address,
             started=started,
             finished=time.time(),
-            timings=dict(self.context.timings),
-            usage=Usage.from_keeper(self.usage),
+            timings={stage: round(seconds, 6) for stage, seconds in self.context.timings.items()},
+            usage=usage,
             degraded=tuple(self.degraded),
             runtime=plan.runtime.kind,
             inputs=self.inputs_by,

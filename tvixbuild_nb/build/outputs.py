@@ -20,12 +20,12 @@ class MissingOutputs(OutputError):
     """Outputs that the build did not write; ``written`` lists what it wrote instead."""
 
     def __init__(self, paths: Sequence[str], written: tuple[str, ...]) -> None:
-        listed = ", ".join(paths)
+        instead = ", ".join(written[:10]) + (", ..." if len(written) > 10 else "")
         super().__init__(
-            f"the build ended well but did not write {listed}",
+            f"the build ended well but did not write {', '.join(paths)}; it wrote {instead or 'nothing at all'}",
             path=paths[0],
             stage="ingest",
-            hint=f"it wrote: {', '.join(written[:10])}" if written else "it wrote nothing at all",
+            hint="the paths of outputs are relative to the root inside: nix/store/x is /nix/store/x",
         )
         self.written = written
 

@@ -65,6 +65,18 @@ class Usage(_Value):
     oom_kills: int | None = None
     source: str
 
+    def __str__(self) -> str:
+        parts = []
+        if self.wall is not None:
+            parts.append(f"{self.wall:.3f} s")
+        if self.cpu is not None:
+            parts.append(f"{self.cpu:.3f} s of CPU")
+        if self.peak_memory is not None:
+            parts.append(f"at most {self.peak_memory / (1 << 20):.1f} MiB")
+        if self.oom_kills:
+            parts.append(f"{self.oom_kills} ended for lack of memory")
+        return f"{', '.join(parts) or 'nothing measured'} ({self.source})"
+
     @classmethod
     def from_keeper(cls, usage: dict[str, Any]) -> Usage:
         """From the keeper's figures: cgroups where they were used, else rusage."""
@@ -127,7 +139,7 @@ class BuildResult(_Value):
         return self.status == "succeeded"
 
     def verdict(self) -> str:
-        """One sentence: how it ended, why, and what it had to do without."""
+        """One sentence: how it ended, why, and what it had to do without; the hint is apart."""
         if self.ok:
             text = f"succeeded in {self.finished - self.started:.2f} s"
         else:

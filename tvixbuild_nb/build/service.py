@@ -45,6 +45,10 @@ class BuildPolicy:
     options: SpecOptions | None = None
 
     def __post_init__(self) -> None:
+        for name in ("timeout", "grace"):
+            seconds = getattr(self, name)
+            if isinstance(seconds, bool) or not isinstance(seconds, int | float | None):
+                raise InvalidValue(f"seconds are a number, not {seconds!r}", path=name)
         if self.timeout is not None and not self.timeout > 0:
             raise InvalidValue(f"a timeout is more than 0 seconds, not {self.timeout}", path="timeout")
         if not self.grace >= 0:

@@ -10,6 +10,7 @@ from dataclasses import dataclass, replace
 from typing import Any
 
 from tvixbuild_nb.build.events import FailedAt, Status
+from tvixbuild_nb.build.failures import explain_text
 from tvixbuild_nb.build.outputs import MissingOutputs
 from tvixbuild_nb.errors import Cancelled, CastoreError, OutputError, TvixBuildError
 
@@ -44,6 +45,24 @@ class Verdict:
             return self
         hint = self.hint or "ingest that input again: the store has lost part of it"
         return replace(self, message=f"{self.message}; an input could not be read: {faults[0]}", hint=hint)
+
+    def advised(self, log_tail: str, oom_kills: int | None) -> Verdict:
+        """This verdict with a hint where it has none: what is known about the texts at the end of the log."""
+        if self.status != "failed" or self.hint is not None:
+            return self
+        if oom_kills:
+            text = f"the kernel ended {oom_kills} of its processes for lack of memory: raise limits.memory, or use less"
+            return replace(self, hint=text)
+        known = explain_text(f"{log_tail}\n{self.message}")
+        fitting = [finding for finding in known if not finding.failure.symptom and self._fits(finding.stage)]
+        if not fitting:
+            return self
+        last = max(fitting, key=lambda finding: finding.line_number)
+        return replace(self, hint=f"{last.cause}: {last.cure}")
+
+    def _fits(self, stage: str) -> bool:
+        # A build may run another runtime, but then its set-up is not this build's.
+        return stage == self.failed_at or (self.failed_at == "build" and stage in ("exec", "output"))
 
 
 class Ended(Exception):

@@ -14,12 +14,13 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
-from tvixbuild_nb.display import mimebundle
+from tvixbuild_nb.display import mimebundle, plain
 from tvixbuild_nb.errors import InvalidValue
 from tvixbuild_nb.fs.inodes import ROOT, View
 
 MAX_MISSING = 200_000
 MAX_FAULTS = 100
+MAX_SHOWN = 10
 
 
 @dataclass(frozen=True, slots=True)
@@ -84,6 +85,14 @@ class AccessTrace:
             lines.append(f"misses beyond the bound, not listed: {self.dropped}")
         lines.extend(f"fault: {_printable(fault)}" for fault in self.faults)
         return "\n".join(lines) or "no inputs"
+
+    def __str__(self) -> str:
+        """The summary, and beside each input the first names that were looked for in vain."""
+        lines = [self.summary()]
+        for name, access in self.inputs.items():
+            lines.extend(f"not found in {_printable(name)}: {_printable(path)}" for path in access.missing[:MAX_SHOWN])
+        lines.extend(f"not found beside the inputs: {_printable(path)}" for path in self.missing[:MAX_SHOWN])
+        return "\n".join(lines)
 
     def to_json(self) -> str:
         """One JSON object; bytes that are not UTF-8 are escaped and come back the same."""
@@ -234,3 +243,6 @@ def _strings(values: Any) -> tuple[str, ...]:
     if not isinstance(values, list) or not all(isinstance(value, str) for value in values):
         raise TypeError("a list of strings is expected")
     return tuple(values)
+
+
+mimebundle.register(AccessTrace, plain)

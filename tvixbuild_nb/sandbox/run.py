@@ -181,6 +181,11 @@ class Run:
         return None if self.result is None else self.result.message
 
     @property
+    def hint(self) -> str | None:
+        """What to do about the failure, where something is known."""
+        return None if self.result is None else self.result.hint
+
+    @property
     def degraded(self) -> tuple[str, ...]:
         """What the run had to do without."""
         return () if self.result is None else self.result.degraded
@@ -241,13 +246,12 @@ class Run:
 
     @property
     def outputs(self) -> Mapping[str, Tree]:
-        """Output path as in the request -> its tree; empty unless the run succeeded."""
-        if self.result is None:
-            return {}
-        return {
+        """Output path as in the request -> its tree; empty unless the run succeeded, and says so when asked for one."""
+        trees = {
             output.path: self.castore.tree(output.node, os.path.basename(output.path).encode())
-            for output in self.result.outputs
+            for output in (() if self.result is None else self.result.outputs)
         }
+        return Outputs(trees, str(self))
 
     @property
     def needles(self) -> Mapping[str, tuple[str, ...]]:
@@ -291,12 +295,31 @@ class Run:
             remove(str(bundle))
         self._record.delete()
 
+    def __str__(self) -> str:
+        result = self.result
+        if result is None:
+            return f"run {self.id} is running"
+        text = f"run {self.id} {result.verdict()}"
+        return text if result.hint is None else f"{text}\n  hint: {result.hint}"
+
     def __repr__(self) -> str:
         result = self.result
         return f"<Run {self.id}: {'running' if result is None else result.verdict()}>"
 
     def _repr_mimebundle_(self, include: object = None, exclude: object = None) -> dict[str, Any]:
         return mimebundle(self)
+
+
+class Outputs(dict[str, Tree]):
+    """Trees by output path; a path that is not there is a KeyError that says how the run ended."""
+
+    def __init__(self, trees: Mapping[str, Tree], run: str) -> None:
+        super().__init__(trees)
+        self._run = run
+
+    def __missing__(self, path: str) -> Tree:
+        known = f"it has {', '.join(self)}" if self else "it has none"
+        raise KeyError(f"no output {path!r}: {known}; {self._run}")
 
 
 class LiveBuild:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import inspect
 import os
 from collections.abc import Iterable, Mapping
 from pathlib import Path
@@ -9,10 +10,12 @@ from typing import Any, Self
 
 from tvixbuild_nb.build import BuildContext, BuildPolicy, BuildService, Inputs, Keep, RunRecord, host_system
 from tvixbuild_nb.castore import Castore, DirectoryNode, FileNode, Node, SymlinkNode, Tree, copy_closure
+from tvixbuild_nb.castore.nodes import check_name
 from tvixbuild_nb.display import mimebundle
-from tvixbuild_nb.errors import InvalidRequest
-from tvixbuild_nb.oci import MountTable, Spec, SpecOptions, mount_table, render_spec
+from tvixbuild_nb.errors import IngestError, InvalidNode, InvalidRequest
+from tvixbuild_nb.oci import Deviation, MountTable, Spec, SpecOptions, deviations, mount_table, render_spec
 from tvixbuild_nb.request import BuildConstraints, BuildRequest
+from tvixbuild_nb.request.model import did_you_mean
 from tvixbuild_nb.sandbox.hostprogram import add_to_inputs, program_files
 from tvixbuild_nb.sandbox.printer import default_output
 from tvixbuild_nb.sandbox.run import Run
@@ -20,6 +23,7 @@ from tvixbuild_nb.sandbox.services import shared_builder, shared_store
 
 InputValue = str | os.PathLike[str] | bytes | Tree | Node
 
+_BIN = os.path.realpath("/bin")
 _ELSEWHERE = {"command_args": "command", "environment_vars": "env", "files": "additional_files"}
 
 
@@ -65,14 +69,11 @@ class Sandbox:
         **unknown: Any,
     ) -> None:
         for name in unknown:
-            known = _ELSEWHERE.get(name)
-            raise InvalidRequest(
-                "is no field of a sandbox", path=name, hint=f"it is called {known!r} here" if known else _fields()
-            )
+            raise _unknown(name)
         self.command = ("/bin/sh", "-c", command) if isinstance(command, str) else tuple(command)
         self.outputs = _texts(outputs, "outputs")
-        self.env = dict(env or {})
-        self.additional_files = dict(additional_files or {})
+        self.env = _mapping(env, "env")
+        self.additional_files = _mapping(additional_files, "additional_files")
         self.working_dir = working_dir
         self.scratch_paths = _texts(scratch_paths, "scratch_paths")
         self.inputs_dir = inputs_dir
@@ -82,6 +83,10 @@ class Sandbox:
         self.available_ro_paths = _texts(available_ro_paths, "available_ro_paths")
         self.network_access = network_access
         self.provide_bin_sh = provide_bin_sh
+        if options is not None and not isinstance(options, SpecOptions):
+            raise InvalidRequest(
+                f"expected SpecOptions, not {type(options).__name__}", path="options", hint="SpecOptions.for_host(...)"
+            )
         self.options = options
         self.runtime = runtime
         self.inputs: dict[str, Node] = {}
@@ -99,6 +104,10 @@ class Sandbox:
 
         Contents are stored at once; a node is taken as it is. Returns the node.
         """
+        try:
+            check_name(os.fsencode(name))
+        except InvalidNode as error:
+            raise InvalidRequest(error.message, path="inputs", hint="an input's name is one path component") from None
         node = self._ingest(value)
         self.inputs[name] = node
         return node
@@ -113,8 +122,16 @@ class Sandbox:
                 if value.castore.address != self.store.address or value.castore.local_path is None:
                     copy_closure(value.castore, self.store, value.node)
                 return value.node
-            case _:
+            case str() | os.PathLike():
+                if isinstance(value, str) and not os.path.lexists(value):
+                    raise IngestError(
+                        "No such file or directory", path=value, hint="a text is a path; contents are bytes: b'...'"
+                    )
                 return self.store.ingest(value)
+            case _:
+                raise InvalidRequest(
+                    f"an input is a path, bytes, a Tree or a node, not {type(value).__name__}", path="inputs"
+                )
 
     def add_file(self, path: str, contents: str | bytes) -> None:
         """Give the build a file at ``path`` inside: writable below a scratch path, read-only elsewhere."""
@@ -125,7 +142,8 @@ class Sandbox:
 
         ``program`` is a name on PATH or a path. Its ELF interpreter, shared libraries and the links on
         the way come along, for a script its interpreter; what it opens later is not known to anybody: name
-        it in ``data`` (files or directories, programs and libraries in them are followed too). Everything
+        it in ``data`` (files or directories, programs and libraries in them are followed too). With
+        ``provide_bin_sh`` a program of /bin brings the host's /bin/sh as a place to mount the shell. Everything
         stands where the host has it, so ``inputs_dir`` must be ``""``. :class:`InvalidRequest` otherwise.
         """
         if self.inputs_dir != "":
@@ -134,7 +152,11 @@ class Sandbox:
                 path="inputs_dir",
                 hint="Sandbox(inputs_dir='') puts inputs at the root",
             )
-        paths = program_files(program, [os.fspath(path) for path in data])
+        wanted = [os.fspath(path) for path in data]
+        paths = program_files(program, wanted)
+        if self.provide_bin_sh and any(os.path.dirname(os.path.realpath(path)) == _BIN for path in paths):
+            # The sandbox's shell is mounted over /bin/sh, which then lies in a read-only input and must be there.
+            paths = program_files(program, [*wanted, "/bin/sh"])
         self.inputs = add_to_inputs(self.store, self.inputs, paths)
         return paths
 
@@ -212,6 +234,10 @@ class Sandbox:
         """The rendered config.json, indented."""
         return self.spec.to_json()
 
+    def deviations(self) -> tuple[Deviation, ...]:
+        """Where this rendering differs from Tvix's, and why; what ``options`` asked for is marked as the user's."""
+        return deviations(self.spec_options, self.request)
+
     def mount_table(self) -> MountTable:
         """The mounts in order, each with where it comes from and what asked for it."""
         return mount_table(self.request, self.spec_options)
@@ -225,12 +251,20 @@ class Sandbox:
             self._store = shared_store(self._store)
         return self._store
 
+    @store.setter
+    def store(self, store: Castore | str | None) -> None:
+        self._store = store
+
     @property
     def builder(self) -> BuildService:
         """The build service; opened on first use."""
         if self._builder is None or isinstance(self._builder, str):
             self._builder = shared_builder(self._builder, self.store, self.runtime)
         return self._builder
+
+    @builder.setter
+    def builder(self, builder: BuildService | str | None) -> None:
+        self._builder = builder
 
     def start(
         self,
@@ -297,6 +331,11 @@ class Sandbox:
             run.raise_for_status()
         return run
 
+    def __setattr__(self, name: str, value: object) -> None:
+        if not (name.startswith("_") or name in _ATTRIBUTES):
+            raise _unknown(name)
+        super().__setattr__(name, value)
+
     def __repr__(self) -> str:
         command = " ".join(self.command)
         shown = command if len(command) <= 60 else command[:59] + "…"
@@ -312,8 +351,17 @@ def _texts(values: Iterable[str], field: str) -> tuple[str, ...]:
     return tuple(values)
 
 
-def _fields() -> str:
-    import inspect
+def _mapping(values: Mapping[str, str | bytes] | None, field: str) -> dict[str, str | bytes]:
+    if values is not None and not isinstance(values, Mapping):
+        raise InvalidRequest("expected a mapping of names to values", path=field, hint=f"{field}={{'NAME': 'value'}}")
+    return dict(values or {})
 
-    names = [name for name in inspect.signature(Sandbox).parameters if name != "unknown"]
-    return f"fields: {', '.join(names)}"
+
+_FIELDS = tuple(name for name in inspect.signature(Sandbox).parameters if name != "unknown")
+_ATTRIBUTES = frozenset(_FIELDS) | {"last_run"}
+
+
+def _unknown(name: str) -> InvalidRequest:
+    known = _ELSEWHERE.get(name)
+    hint = f"it is called {known!r} here" if known else did_you_mean(name, _FIELDS)
+    return InvalidRequest("is no field of a sandbox", path=name, hint=hint)

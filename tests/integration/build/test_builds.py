@@ -312,3 +312,10 @@ def test_a_request_saved_by_one_is_built_by_another(service: OCIBuildService, tm
 
 def test_crun_is_here_to_be_tested() -> None:
     assert shutil.which("crun"), "tests/apt.txt installs it"
+
+
+def test_a_host_script_brings_a_place_for_the_sandboxs_shell(service: OCIBuildService) -> None:
+    sandbox = _sandbox(service, "ldd --version && test -x /bin/sh", inputs_dir="", env={"PATH": "/usr/bin:/bin"})
+    sandbox.add_host_program("ldd", data=["/bin/cat"])
+    run = sandbox.run(show=False, keep="never")
+    assert run.ok, (str(run), run.log.text())

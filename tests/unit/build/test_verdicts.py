@@ -76,3 +76,17 @@ def test_a_failed_build_that_was_not_given_its_input_says_so() -> None:
     assert failed.blaming([]) is failed
     good = Verdict("succeeded")
     assert good.blaming(["open /src: gone"]) is good
+
+
+def test_a_failure_with_a_known_text_gets_its_cure_as_a_hint() -> None:
+    failed = Verdict("failed", "build", 127, message="the command ended with status 127")
+    assert "gcc is not in the sandbox" in (failed.advised("/bin/sh: gcc: not found\n", None).hint or "")
+    assert "lack of memory" in (failed.advised("", 2).hint or "")
+    assert failed.advised("nothing known\n", 0) is failed
+    hinted = Verdict("failed", "setup", message="x", hint="already")
+    assert hinted.advised("/bin/sh: gcc: not found", 1) is hinted
+    missing = Verdict("failed", "exec", message='exec: "/bin/x": stat /bin/x: no such file or directory')
+    assert "ELF loader" in (missing.advised("", None).hint or "")
+    # What another runtime says inside is not this sandbox's set-up.
+    inner = failed.advised("cannot set uid to unmapped user in user namespace\n", None)
+    assert inner.hint is None

@@ -85,6 +85,9 @@ def test_a_failure_is_a_run_and_with_check_an_error_that_holds_it() -> None:
     run = _sandbox(_fails).run(show=False)
     assert (run.ok, run.status, run.failed_at) == (False, "failed", "output")
     assert not run.outputs
+    with pytest.raises(KeyError, match="failed at output"):
+        run.outputs["nix/store/x"]
+    assert "failed at output" in str(run)
     with pytest.raises(BuildFailed, match="it went wrong") as caught:
         run.raise_for_status()
     assert caught.value.run is run

@@ -62,8 +62,8 @@ def test_a_wrong_field_is_refused_with_a_hint() -> None:
     with pytest.raises(InvalidRequest, match="env"):
         _sandbox(environment_vars={})
     with pytest.raises(InvalidRequest) as caught:
-        _sandbox(colour="red")
-    assert caught.value.path == "colour" and "outputs" in (caught.value.hint or "")
+        _sandbox(outptus=[])
+    assert caught.value.path == "outptus" and "'outputs'" in (caught.value.hint or "")
     with pytest.raises(InvalidRequest) as caught:
         _sandbox(outputs="nix/store/x")
     assert caught.value.path == "outputs" and "['nix/store/x']" in (caught.value.hint or "")
@@ -120,3 +120,41 @@ def test_a_host_program_needs_its_own_places() -> None:
 def test_an_input_that_is_not_there_is_an_error_at_once() -> None:
     with pytest.raises(IngestError, match="/absent/path"):
         _sandbox().add_input("x", "/absent/path")
+
+
+@pytest.mark.parametrize(
+    ("fields", "path"),
+    [
+        ({"env": ["A=b"]}, "env"),
+        ({"options": {"limits": {}}}, "options"),
+        ({"additional_files": "x"}, "additional_files"),
+    ],
+)
+def test_a_value_of_the_wrong_kind_is_refused_at_once(fields: dict[str, object], path: str) -> None:
+    with pytest.raises(InvalidRequest) as caught:
+        _sandbox(**fields)
+    assert caught.value.path == path
+
+
+def test_a_misspelt_attribute_is_not_swallowed() -> None:
+    sandbox = _sandbox()
+    with pytest.raises(InvalidRequest, match="outptus"):
+        sandbox.outptus = ["nix/store/x"]  # type: ignore[attr-defined]
+    sandbox.store, sandbox.builder = "memory:", "dummy:"
+    assert sandbox.builder.address == "dummy:"
+
+
+@pytest.mark.parametrize(
+    ("name", "value", "said"),
+    [("a/b", b"x", "one path component"), ("a", 5, "not int"), ("a", "hello", "contents are bytes")],
+)
+def test_an_input_that_cannot_be_one_is_refused_at_once(name: str, value: object, said: str) -> None:
+    with pytest.raises((InvalidRequest, IngestError)) as caught:
+        _sandbox().add_input(name, value)  # type: ignore[arg-type]
+    assert said in str(caught.value)
+
+
+def test_deviations_tell_ours_from_the_users() -> None:
+    sandbox = _sandbox(options=SpecOptions(hostname="other"))
+    names = [deviation.name for deviation in sandbox.deviations()]
+    assert "terminal" in names and any("hostname" in name for name in names)
