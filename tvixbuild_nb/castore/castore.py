@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, BinaryIO, Self
 from tvixbuild_nb.castore import closure
 from tvixbuild_nb.castore.digest import Digest
 from tvixbuild_nb.castore.nodes import DirectoryNode, FileNode, Node
-from tvixbuild_nb.castore.services import Backend, Batch, BlobService, DirectoryService, GcReport
+from tvixbuild_nb.castore.services import Backend, Batch, BlobService, DirectoryService, GcReport, PrefixIndex
 from tvixbuild_nb.errors import InvalidAddress
 
 if TYPE_CHECKING:
@@ -104,6 +104,13 @@ class Castore:
     def missing(self, node: Node) -> list[Digest]:
         """Digests that ``node`` reaches and the store lacks, sorted."""
         return closure.missing(self, node)
+
+    def beginning_with(self, prefix: str, limit: int = 20) -> list[Digest] | None:
+        """The first ``limit`` digests of blobs and directories whose hex begins with ``prefix``.
+
+        None when this store cannot look them up so; ``prefix`` is lower-case hex digits.
+        """
+        return self._backend.beginning_with(prefix, limit) if isinstance(self._backend, PrefixIndex) else None
 
     def batch(self) -> Batch:
         """A group of writes that become visible together."""

@@ -137,6 +137,15 @@ class GcReport:
     bytes_kept: int = 0
 
 
+@runtime_checkable
+class PrefixIndex(Protocol):
+    """A backend that can look digests up by how they begin; not every store has them in order."""
+
+    def beginning_with(self, prefix: str, limit: int) -> list[Digest]:
+        """Digests of blobs and directories, in order, whose hex begins with the hex digits ``prefix``."""
+        ...
+
+
 class Backend(Protocol):
     """One store behind a :class:`~tvixbuild_nb.castore.Castore`: both services and their upkeep."""
 

@@ -20,7 +20,7 @@ from tvixbuild_nb.castore import Castore, FileNode, Node, Tree, open_castore
 from tvixbuild_nb.cli import program
 from tvixbuild_nb.cli.compiler import Compiler, find_compiler
 from tvixbuild_nb.cli.entry import FAILED, INTERRUPTED
-from tvixbuild_nb.cli.screen import amount, complain, console, safe
+from tvixbuild_nb.cli.screen import amount, complain, console, counted, safe
 from tvixbuild_nb.cli.summary import show_result
 from tvixbuild_nb.cli.trees import draw
 from tvixbuild_nb.errors import BuildError, FuseError, KeeperError
@@ -86,8 +86,9 @@ class Demo:
         )
         sandbox.add_input("src", sources)
         taken = sandbox.add_host_program(compiler.program, data=compiler.data)
+        needed = counted(len(taken), "file or link", "files and links")
         self._say(
-            f"{compiler.program} of this machine with the {len(taken)} files and links it needs here "
+            f"{compiler.program} of this machine with the {needed} it needs here "
             f"({amount(_bytes(self.castore, sandbox.inputs))} with the source), and nothing else, become inputs. "
             f"{'It links statically' if compiler.static else 'There is no static C library, so it links dynamically'}."
         )
@@ -97,7 +98,9 @@ class Demo:
             given = sum(1 for node in sandbox.inputs.values() for _ in _files(self.castore.tree(node)))
             opened = sum(len(access.opened) for access in trace.inputs.values())
             missed = sum(len(access.missing) for access in trace.inputs.values())
-            self._say(f"Of {given} files it opened {opened}; it looked in vain for {missed} names.")
+            self._say(
+                f"Of {counted(given, 'file')} it opened {opened}; it looked in vain for {counted(missed, 'name')}."
+            )
         return run
 
     # -- the second sandbox -----------------------------------------------------------------------

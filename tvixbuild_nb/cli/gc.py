@@ -13,7 +13,7 @@ from rich.text import Text
 from tvixbuild_nb.build import RunRecord
 from tvixbuild_nb.build.places import default_bundle_root, stale_bundles
 from tvixbuild_nb.castore import Node, open_castore
-from tvixbuild_nb.cli.screen import amount, complain, safe, write_json, write_lines
+from tvixbuild_nb.cli.screen import amount, complain, counted, directories, safe, write_json, write_lines
 from tvixbuild_nb.errors import StoreError
 from tvixbuild_nb.keeper.trees import remove
 from tvixbuild_nb.sandbox.services import BUILDER_VARIABLE
@@ -31,9 +31,10 @@ def gc(args: Namespace) -> int:
     else:
         would = "would delete" if args.dry_run else "deleted"
         lines = [
-            f"{would} {report.blobs_deleted} blobs ({amount(report.bytes_deleted)}) and "
-            f"{report.directories_deleted} directories",
-            f"kept {report.blobs_kept} blobs ({amount(report.bytes_kept)}) and {report.directories_kept} directories",
+            f"{would} {counted(report.blobs_deleted, 'blob')} ({amount(report.bytes_deleted)}) and "
+            f"{directories(report.directories_deleted)}",
+            f"kept {counted(report.blobs_kept, 'blob')} ({amount(report.bytes_kept)}) and "
+            f"{directories(report.directories_kept)}",
             *(f"{would} the bundle {safe(str(bundle))}" for bundle in bundles if bundle not in left),
         ]
         write_lines(map(Text, lines))
@@ -63,7 +64,9 @@ def needed_by_runs() -> Iterator[Node]:
 
 def _damaged(record: RunRecord, error: ValueError) -> StoreError:
     return StoreError(
-        f"what this run needs cannot be told: {error}", path=record.path, hint="delete the directory to give it up"
+        f"what this run needs cannot be told: {error}",
+        path=record.path,
+        hint=f"give it up with: tvixbuild-nb rm {record.id}",
     )
 
 

@@ -8,7 +8,7 @@ import math
 from tvixbuild_nb import __version__
 
 _REQUEST = "file with a build request as protobuf-JSON; - reads standard input"
-_DIGEST = "digest in hex of a directory or blob, then a path below it"
+_DIGEST = "digest in hex of a directory or blob (the first 6 digits or more may do), then a path below it"
 _EPILOG = """\
 exit status: 0 done, 1 failed, 2 the request or the command line was refused, 130 interrupted
 
@@ -74,7 +74,9 @@ def _add_host(commands: _Commands) -> None:
     )
     gc = commands.add(
         "gc", "gc:gc", "delete what no recorded run and no pin needs", "json", "store", "builder",
-        more="Recorded runs need their inputs and outputs; a kept bundle goes once its run's record is gone.",
+        more="Recorded runs need their inputs and outputs; a kept bundle goes once its run's record is gone. "
+        "Only the runs of this user's state directory (TVIXBUILD_NB_STATE) and the store's pins count: what runs of "
+        "other users or state directories made in the same store is deleted, unless it is pinned.",
     )  # fmt: skip
     gc.add_argument("--dry-run", action="store_true", help="only tell what would be deleted")
 
@@ -110,6 +112,11 @@ def _add_requests(commands: _Commands) -> None:
 
 def _add_runs(commands: _Commands) -> None:
     commands.add("runs", "runs:runs", "list the recorded runs, the newest first", "json")
+    rm = commands.add(
+        "rm", "removal:rm", "delete runs: record, log and kept bundle", "json",
+        more="A run that goes on is not deleted. What its outputs take in the store goes with the next gc.",
+    )  # fmt: skip
+    rm.add_argument("runs", metavar="RUN", nargs="+", help="id of a run, or its beginning")
     log = commands.add("log", "runs:log", "print the log of a run", more="As it was written; made safe on a terminal.")
     log.add_argument("run", metavar="RUN", help="id of a run, or its beginning")
     log.add_argument("--follow", "-f", action="store_true", help="go on until the run is over")
@@ -139,7 +146,10 @@ def _add_trees(commands: _Commands) -> None:
 
 
 def _seconds(text: str) -> float:
-    value = float(text)
+    try:
+        value = float(text)
+    except ValueError:
+        value = math.nan
     if not 0 < value < math.inf:
         raise argparse.ArgumentTypeError(f"{text!r} is not a number of seconds above 0")
     return value

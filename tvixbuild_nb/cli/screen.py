@@ -85,9 +85,19 @@ def _lines(text: str) -> str:
     return "\n".join(map(safe, text.split("\n")))
 
 
+def counted(count: int, one: str, many: str | None = None) -> str:
+    """``1 file``, ``2 files``; ``many`` where an s is not enough."""
+    return f"{count} {one if count == 1 else many or one + 's'}"
+
+
 def entries(count: int) -> str:
     """``1 entry``, ``2 entries``."""
-    return f"{count} entr{'y' if count == 1 else 'ies'}"
+    return counted(count, "entry", "entries")
+
+
+def directories(count: int) -> str:
+    """``1 directory``, ``2 directories``."""
+    return counted(count, "directory", "directories")
 
 
 def amount(count: int) -> str:

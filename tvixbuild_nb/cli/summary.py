@@ -9,7 +9,7 @@ from rich.console import Console
 from rich.text import Text
 
 from tvixbuild_nb.build import BuildOutput, BuildResult, RunRecord, output_summary
-from tvixbuild_nb.cli.screen import amount, entries, safe
+from tvixbuild_nb.cli.screen import amount, counted, entries, safe
 
 STYLES = {"succeeded": "bold green", "failed": "bold red", "timed-out": "bold red", "cancelled": "yellow"}
 
@@ -43,6 +43,9 @@ def show_result(screen: Console, result: BuildResult, log: Path) -> None:
         screen.print(output_line(output), soft_wrap=True)
     for path in result.written or ():
         screen.print(Text(f"  written: {safe(path)}"), soft_wrap=True)
+    if result.usage.oom_kills:
+        # Also after a success: a build that does without the process it lost may have made less.
+        screen.print(Text(f"  {memory_kills(result.usage.oom_kills)}", style="bold yellow"), soft_wrap=True)
     screen.print(Text(f"  timings: {timings(result)}", style="dim"), soft_wrap=True)
     screen.print(Text(f"  usage: {usage(result)}", style="dim"), soft_wrap=True)
     screen.print(Text(f"  log: {safe(str(log))}", style="dim"), soft_wrap=True)
@@ -66,6 +69,11 @@ def timings(result: BuildResult) -> str:
     """Stages and their seconds, the whole at the end."""
     stages = [f"{stage} {seconds:.3f}" for stage, seconds in result.timings.items()]
     return ", ".join([*stages, f"all {result.finished - result.started:.3f} s"])
+
+
+def memory_kills(count: int) -> str:
+    """What the kernel did when memory ran out, in words."""
+    return f"out of memory: the kernel killed {counted(count, 'process', 'processes')} of the build"
 
 
 def usage(result: BuildResult) -> str:

@@ -10,7 +10,7 @@ from rich.text import Text
 
 from tvixbuild_nb.castore import DirectoryNode, FileNode, Node, SymlinkNode, Tree, open_castore
 from tvixbuild_nb.cli.places import find, node_summary
-from tvixbuild_nb.cli.screen import amount, entries, safe, write_bytes, write_json, write_lines
+from tvixbuild_nb.cli.screen import amount, counted, directories, entries, safe, write_bytes, write_json, write_lines
 
 _CHUNK = 1 << 20
 
@@ -75,8 +75,8 @@ def draw(top: Tree) -> Iterator[Text]:
         counts[entry.kind] += 1
         size += entry.size if isinstance(entry.node, FileNode) else 0
         yield Text(guides, style="dim") + _line(entry.node, entry.name)
-    named = zip(("directories", "files", "symlinks"), counts.values(), strict=True)
-    yield Text(", ".join(f"{count} {word}" for word, count in named) + f"; {amount(size)} in files", style="dim")
+    files, links = counted(counts["file"], "file"), counted(counts["symlink"], "symlink")
+    yield Text(f"{directories(counts['directory'])}, {files}, {links}; {amount(size)} in files", style="dim")
 
 
 def _walk(top: Tree) -> Iterator[tuple[Tree, str]]:

@@ -20,7 +20,7 @@ from tvixbuild_nb.castore.nodes import DirectoryNode, FileNode, Node, SymlinkNod
 from tvixbuild_nb.errors import InvalidNode, InvalidRequest
 from tvixbuild_nb.proto import build_pb2, castore_pb2
 from tvixbuild_nb.request import rules
-from tvixbuild_nb.request.model import unknown_field
+from tvixbuild_nb.request.jsonshape import check_shape
 
 if TYPE_CHECKING:
     from tvixbuild_nb.request.buildrequest import BuildRequest
@@ -131,12 +131,12 @@ def to_json(request: BuildRequest, indent: int | None) -> str:
 def from_json(data: str | bytes | Mapping[str, Any]) -> dict[str, Any]:
     """The constructor's arguments; :class:`InvalidRequest` names the field that cannot be read."""
     parsed = _parsed(data)
-    _refuse_unknown_names(parsed, build_pb2.BuildRequest.DESCRIPTOR, "")
+    check_shape(parsed, build_pb2.BuildRequest.DESCRIPTOR)
     message = build_pb2.BuildRequest()
     try:
         json_format.ParseDict(dict(parsed), message)
-    except (json_format.ParseError, ValueError, TypeError, RecursionError) as error:
-        raise _located(parsed, error) from None
+    except (json_format.ParseError, ValueError, TypeError) as error:
+        raise InvalidRequest(f"not a build request: {error}", path="json") from None
     return fields_of(message)
 
 
@@ -161,56 +161,6 @@ def _object(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
         names = [name for name, _ in pairs]
         raise InvalidRequest("the name occurs twice in one object", path=next(n for n in names if names.count(n) > 1))
     return found
-
-
-def _refuse_unknown_names(value: object, descriptor: Any, path: str) -> None:
-    if not isinstance(value, Mapping):
-        return
-    known = {name: field for field in descriptor.fields for name in (field.name, field.json_name)}
-    for name, item in value.items():
-        field = known.get(name)
-        where = f"{path}.{name}" if path else str(name)
-        if field is None:
-            raise unknown_field(str(name), [f.name for f in descriptor.fields], InvalidRequest, path=where)
-        if field.message_type is not None:
-            where = f"{path}.{field.name}" if path else field.name
-            if isinstance(item, list):
-                for index, entry in enumerate(item):
-                    _refuse_unknown_names(entry, field.message_type, f"{where}[{index}]")
-            else:
-                _refuse_unknown_names(item, field.message_type, where)
-
-
-def _located(parsed: Mapping[str, Any], error: Exception) -> InvalidRequest:
-    # The library's text does not reliably say where: the first field, and the first item of a list,
-    # that cannot be read on its own is the one.
-    for name, value in parsed.items():
-        if (reason := _unreadable({name: value})) is None:
-            continue
-        path = _snake(name)
-        if isinstance(value, list):
-            for index, item in enumerate(value):
-                if (inner := _unreadable({name: [item]})) is not None:
-                    return InvalidRequest(inner, path=path, index=index)
-        if path == "constraints" and isinstance(value, Mapping):
-            for key, item in value.items():
-                if (inner := _unreadable({name: {key: item}})) is not None:
-                    return InvalidRequest(inner, path=f"{path}.{_snake(key)}")
-        return InvalidRequest(reason, path=path)
-    return InvalidRequest(str(error), path="json")
-
-
-def _unreadable(data: dict[str, Any]) -> str | None:
-    try:
-        json_format.ParseDict(data, build_pb2.BuildRequest())
-    except (json_format.ParseError, ValueError, TypeError, RecursionError) as error:
-        return str(error)
-    return None
-
-
-def _snake(name: str) -> str:
-    fields = [*build_pb2.BuildRequest.DESCRIPTOR.fields, *build_pb2.BuildRequest.BuildConstraints.DESCRIPTOR.fields]
-    return next((field.name for field in fields if name in (field.name, field.json_name)), name)
 
 
 def _refuse_unknown(message: Message, path: str) -> None:

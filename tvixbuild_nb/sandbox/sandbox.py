@@ -339,7 +339,8 @@ class Sandbox:
     def __repr__(self) -> str:
         command = " ".join(self.command)
         shown = command if len(command) <= 60 else command[:59] + "…"
-        return f"<Sandbox {shown!r}: {len(self.inputs)} inputs, outputs {', '.join(self.outputs) or 'none'}>"
+        inputs = f"{len(self.inputs)} input{'' if len(self.inputs) == 1 else 's'}"
+        return f"<Sandbox {shown!r}: {inputs}, outputs {', '.join(self.outputs) or 'none'}>"
 
     def _repr_mimebundle_(self, include: object = None, exclude: object = None) -> dict[str, Any]:
         return mimebundle(self)

@@ -207,6 +207,21 @@ class TestAddresses:
         assert not (tmp_path / "s").exists()
 
 
+class TestBeginnings:
+    def test_blobs_and_directories_are_found_by_how_they_begin(self, tmp_path: Path) -> None:
+        with _local(tmp_path) as castore:
+            digests = [castore.ingest_bytes(b"%d" % number).digest for number in range(300)]
+            digests.append(castore.directories.put(Directory({b"a": SymlinkNode(b"b")})))
+            with open_castore(castore.address, read_only=True) as reading:
+                for prefix in ("", "0", "f", "7", "00", "a7", "fff", str(digests[-1])[:9], str(digests[0]), "f" * 64):
+                    fitting = sorted(digest for digest in digests if str(digest).startswith(prefix))
+                    assert reading.beginning_with(prefix, 1000) == fitting
+                    assert reading.beginning_with(prefix, 2) == fitting[:2]
+
+    def test_not_every_store_can(self) -> None:
+        assert open_castore("memory:").beginning_with("00") is None
+
+
 class TestDamage:
     """The far side of a cache, and a local store's files, may hold other bytes than they should."""
 

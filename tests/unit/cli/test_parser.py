@@ -23,6 +23,7 @@ LINES = {
         *("--no-trace", "--runtime", "crun", "--store", "memory:", "--builder", "dummy:"),
     ],
     "runs": ["--json"],
+    "rm": ["1", "2", "--json"],
     "log": ["1", "--follow", "--stream", "stderr"],
     "ingest": ["a", "b", "--json", "--store", "s"],
     "ls": ["00/x", "--json"],
@@ -67,6 +68,18 @@ def test_there_is_no_other_command() -> None:
 def test_a_wrong_command_line_is_refused(command: Command, line: list[str]) -> None:
     assert command(*line, status=2) == ""
     assert "usage: tvixbuild-nb" in command.err
+
+
+def test_a_refused_number_is_told_without_names_of_ours(command: Command) -> None:
+    command("run", "r.json", "--timeout", "abc", status=2)
+    assert (
+        "argument --timeout: 'abc' is not a number of seconds above 0" in command.err and "_seconds" not in command.err
+    )
+
+
+def test_gc_says_whose_runs_count(command: Command) -> None:
+    words = " ".join(command("gc", "--help").split())
+    assert "Only the runs of this user's state directory (TVIXBUILD_NB_STATE) and the store's pins count" in words
 
 
 def test_version(command: Command) -> None:

@@ -70,6 +70,7 @@ def test_mounts(command: Command, tmp_path: Path) -> None:
         ('{"commandArgs": ["x"], "outputs": ["a/b", "/c"], "scratchPaths": ["a"]}', "outputs[1]"),
         ('{"commandArgs": []}', "command_args"),
         ('{"commandArgs": ["x"], "no_such": 1}', "no_such"),
+        ('{"commandArgs": "x"}', 'commandArgs: expected a list, got the text "x"'),
         ('{"commandArgs": ["x"', "JSON"),
         ("\xff", ""),
         ("[]", ""),

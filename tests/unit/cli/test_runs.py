@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import io
 import json
 import os
 import subprocess
@@ -9,10 +10,12 @@ from collections.abc import Mapping
 from pathlib import Path
 
 import pytest
+from rich.console import Console
 
 from support.cli import Command, request_of, start_command
 from tvixbuild_nb.build import BuildContext, DummyBuild, DummyBuildService, RunRecord
 from tvixbuild_nb.castore import Castore, Node, open_castore
+from tvixbuild_nb.cli.summary import result_summary, show_result
 from tvixbuild_nb.request import BuildRequest
 from tvixbuild_nb.sandbox import Run
 
@@ -84,7 +87,7 @@ def test_gc_keeps_what_runs_and_pins_need(command: Command, run: Run, store: Pat
         castore.pin("mine", castore.ingest_bytes(b"pinned"))
     would = command.json("gc", "--dry-run")
     assert (would["dry_run"], would["blobs_deleted"], would["bytes_deleted"], would["blobs_kept"]) == (True, 1, 7, 3)
-    assert "would delete 1 blobs (7 B)" in command("gc", "--dry-run")
+    assert "would delete 1 blob (7 B)" in command("gc", "--dry-run")
     did = command.json("gc")
     assert (did["dry_run"], did["blobs_deleted"], did["blobs_kept"]) == (False, 1, 3)
     assert "deleted 0 blobs" in command("gc")
@@ -98,7 +101,9 @@ def test_gc_keeps_what_runs_and_pins_need(command: Command, run: Run, store: Pat
 def test_gc_does_not_guess_what_a_damaged_record_needs(command: Command, run: Run) -> None:
     (run.record.path / "result.json").write_text("{")
     assert command("gc", status=1) == ""
-    assert str(run.record.path) in command.err and "hint: delete the directory" in command.err
+    assert str(run.record.path) in command.err and f"hint: give it up with: tvixbuild-nb rm {run.id}" in command.err
+    command("rm", run.id)
+    command("gc")
 
 
 def test_gc_removes_kept_bundles_of_deleted_runs(command: Command, run: Run, tmp_path: Path) -> None:
@@ -111,6 +116,55 @@ def test_gc_removes_kept_bundles_of_deleted_runs(command: Command, run: Run, tmp
     assert os.path.exists(stale)
     assert command.json("gc", "--builder", f"oci:{root}")["bundles_deleted"] == [stale]
     assert sorted(os.listdir(root)) == ["kept-1", "other"]
+
+
+def test_rm(command: Command, run: Run, store: Path) -> None:
+    with open_castore() as castore:
+        others = [build(castore, request_of("x")) for _ in range(2)]
+    assert command("rm", run.id) == f"deleted {run.id}\n"
+    assert {each["id"] for each in command.json("runs")} == {other.id for other in others}
+    found = command.json("rm", *[other.id for other in others], others[0].id)
+    assert found == [{"id": other.id, "bundle": None} for other in others]
+    assert command.json("runs") == []
+
+
+def test_rm_takes_the_kept_bundle_along(command: Command, run: Run, tmp_path: Path) -> None:
+    bundle = tmp_path / "kept"
+    (bundle / "root").mkdir(parents=True)
+    assert run.result is not None
+    run.record.write_result(run.result.model_copy(update={"bundle": bundle}))
+    assert command("rm", run.id) == f"deleted {run.id} and its kept bundle {bundle}\n"
+    assert not bundle.exists()
+
+
+def test_rm_deletes_nothing_when_one_is_unknown_or_goes_on(command: Command, run: Run) -> None:
+    assert command("rm", run.id, "nope", status=1) == ""
+    assert "no run with the id 'nope'" in command.err
+    with run.record.held():
+        assert command("rm", run.id, status=1) == ""
+    assert f"{run.id}: this run goes on" in command.err
+    assert [each["id"] for each in command.json("runs")] == [run.id]
+
+
+@pytest.mark.parametrize("name", ["request.json", "result.json"])
+def test_rm_deletes_what_is_damaged(command: Command, run: Run, name: str) -> None:
+    (run.record.path / "result.json").unlink()
+    (run.record.path / name).write_text("{")
+    assert command.json("rm", run.id) == [{"id": run.id, "bundle": None}]
+    assert not run.record.path.exists()
+
+
+@pytest.mark.parametrize(("kills", "words"), [(None, None), (0, None), (1, "killed 1 process "), (2, "2 processes ")])
+def test_processes_killed_for_memory_are_told_also_after_success(
+    run: Run, kills: int | None, words: str | None
+) -> None:
+    assert run.result is not None and run.ok
+    result = run.result.model_copy(update={"usage": run.result.usage.model_copy(update={"oom_kills": kills})})
+    screen = Console(file=io.StringIO(), width=200)
+    with screen.capture() as capture:
+        show_result(screen, result, run.record.log_path)
+    assert ("out of memory" in capture.get()) == (words is not None) and (words or "") in capture.get()
+    assert result_summary(result, run.record)["usage"]["oom_kills"] == kills
 
 
 @pytest.fixture

@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from tvixbuild_nb.cli.screen import complain, entries, safe
+from tvixbuild_nb.cli.screen import complain, counted, directories, entries, safe
 from tvixbuild_nb.errors import NotFound
 
 
@@ -29,6 +29,8 @@ def test_what_is_not_is_told_apart() -> None:
 
 def test_counts_are_worded() -> None:
     assert [entries(0), entries(1), entries(2)] == ["0 entries", "1 entry", "2 entries"]
+    assert [directories(0), directories(1)] == ["0 directories", "1 directory"]
+    assert [counted(1, "file"), counted(2, "file")] == ["1 file", "2 files"]
 
 
 def test_complaints_name_place_and_hint(capsys: pytest.CaptureFixture[str]) -> None:

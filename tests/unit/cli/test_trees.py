@@ -14,6 +14,8 @@ from support.cli import Command, start_command
 from tvixbuild_nb.castore import Directory, DirectoryNode, FileNode, SymlinkNode, directory_digest, open_castore
 
 EMPTY = "af1349b9f5f9a1a6a0404dea36dcc9499bcb25c9adc112b7cc9a93cae41f3262"
+# Files that hold these numbers have digests whose first six hex digits are the same; found by trying.
+SAME_BEGINNING = (1643, 4447)
 
 
 @pytest.fixture
@@ -116,6 +118,41 @@ def test_what_is_not_there(command: Command, digest: str, name: str) -> None:
     assert "memory:" in command.err
 
 
+def test_the_beginning_of_a_digest(command: Command, digest: str, tmp_path: Path) -> None:
+    data = command.json("ls", f"{digest}/data")[0]["digest"]
+    for count in (6, 7, 12, 63):
+        assert command("ls", digest[:count]) == command("ls", digest)
+        assert command("tree", digest[:count].upper()) == command("tree", digest)
+        assert command("cat", f"{digest[:count]}/data") == command("cat", data[:count]) == "12345"
+    command("export", f"{digest[:12]}/bin", tmp_path / "out")
+    assert (tmp_path / "out" / "hello").exists()
+    command("ls", digest[:5], status=2)
+    assert f"not a digest in hex: '{digest[:5]}'" in command.err and "at least the first 6" in command.err
+    command("ls", "0" * 12, status=1)
+    assert "holds nothing whose digest begins so" in command.err and "hint: --store" in command.err
+
+
+def test_a_beginning_of_several_digests_lists_them(command: Command, source: Path) -> None:
+    with open_castore() as castore:
+        nodes = [castore.ingest_bytes(b"%d" % number) for number in SAME_BEGINNING]
+    command("cat", str(nodes[0].digest)[:6], status=2)
+    assert "several digests begin so:" in command.err and "hint: give more digits" in command.err
+    assert all(f"  {node.digest}  blob of " in command.err for node in nodes)
+    assert command("cat", str(nodes[0].digest)[:12]) == str(SAME_BEGINNING[0])
+
+
+def test_a_store_that_cannot_look_up_beginnings(command: Command, digest: str) -> None:
+    command("ls", digest[:12], "--store", "memory:", status=2)
+    assert "all 64 hex digits" in command.err and "`tvixbuild-nb ingest` prints them" in command.err
+
+
+@pytest.mark.parametrize(("path", "kind"), [("/data", "file"), ("/link", "symlink")])
+def test_only_a_directory_can_be_mounted(command: Command, digest: str, tmp_path: Path, path: str, kind: str) -> None:
+    command("mount", f"{digest}{path}", tmp_path, status=1)
+    assert f"{digest}{path}: this is a {kind}, and only a directory can be mounted" in command.err
+    assert "hint: name a directory" in command.err
+
+
 def test_a_directory_is_no_file(command: Command, digest: str) -> None:
     command("cat", digest, status=1)
     assert "this is a directory, not a file" in command.err
@@ -140,7 +177,7 @@ def test_a_tree_deeper_than_the_stack(command: Command, source: Path) -> None:
             node = DirectoryNode(directory_digest(directory), directory.size)
         batch.commit(node)
     assert isinstance(node, DirectoryNode)
-    assert "2999 directories, 0 files, 1 symlinks" in command("tree", str(node.digest))
+    assert "2999 directories, 0 files, 1 symlink;" in command("tree", str(node.digest))
 
 
 def test_nobody_reads_on(source: Path) -> None:

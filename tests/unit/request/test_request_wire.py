@@ -172,14 +172,60 @@ def test_unknown_fields_and_garbage(path: str, tail: bytes) -> None:
         ("env", None, '{"env": []}'),
         ("constraints.sistem", None, '{"constraints": {"sistem": "x"}}'),
         ("inputs[0].file.nam", None, '{"inputs": [{"file": {"nam": "eA=="}}]}'),
-        ("command_args", 1, '{"commandArgs": ["a", 1]}'),
-        ("constraints.min_memory", None, '{"constraints": {"system": "x", "minMemory": "many"}}'),
+        ("commandArgs", 1, '{"commandArgs": ["a", 1]}'),
+        ("commandArgs", 0, '{"commandArgs": [null]}'),
+        ("commandArgs", 0, r'{"commandArgs": ["\ud800"]}'),
+        ("commandArgs", None, '{"command_args": ["a"], "commandArgs": ["b"]}'),
+        ("constraints.minMemory", None, '{"constraints": {"system": "x", "minMemory": "many"}}'),
+        ("constraints.min_memory", None, '{"constraints": {"system": "x", "min_memory": -1}}'),
+        ("constraints.min_memory", None, '{"constraints": {"system": "x", "min_memory": NaN}}'),
+        ("constraints.networkAccess", None, '{"constraints": {"networkAccess": "yes"}}'),
+        ("constraints.availableRoPaths", 1, '{"constraints": {"availableRoPaths": ["/a", 1]}}'),
+        ("constraints", None, '{"constraints": []}'),
+        ("environmentVars", None, '{"environmentVars": {"A": "b"}}'),
+        ("environmentVars", 0, '{"environmentVars": ["A=b"]}'),
+        ("environmentVars[0].value", None, '{"environmentVars": [{"key": "A", "value": "no base64!"}]}'),
+        ("inputs[0].file", None, '{"inputs": [{"directory": {}, "file": {}}]}'),
     ],
 )
 def test_json_that_cannot_be_read(path: str, index: int | None, text: str) -> None:
     with pytest.raises(InvalidRequest) as caught:
         BuildRequest.from_json(text)
     assert (caught.value.path, caught.value.index) == (path, index)
+
+
+@pytest.mark.parametrize(
+    ("fields", "words"),
+    [
+        ({"commandArgs": "x"}, 'commandArgs: expected a list, got the text "x"\n  hint: for one, write ["x"]'),
+        ({"commandArgs": ["a", 1]}, "commandArgs[1]: expected text, got the number 1"),
+        ({"workingDir": ["x"]}, "workingDir: expected text, got a list"),
+        ({"constraints": 3}, "constraints: expected an object (system, minMemory"),
+        ({"constraints": {"minMemory": 1.5}}, "expected a whole number from 0 to 2^64-1, got the number 1.5"),
+        ({"constraints": {"provideBinSh": "true"}}, 'expected true or false, got the text "true"'),
+        ({"additionalFiles": [{"contents": {}}]}, "expected bytes as base64 text, got an object"),
+        ({"inputs": [{"file": {}, "symlink": {}}]}, "only one of file and symlink may be given"),
+    ],
+)
+def test_json_of_a_wrong_shape_is_told_in_plain_words(fields: dict[str, Any], words: str) -> None:
+    with pytest.raises(InvalidRequest) as caught:
+        BuildRequest.from_json(fields)
+    assert words in str(caught.value)
+
+
+@pytest.mark.parametrize("number", [7, 7.0, "7"])
+@pytest.mark.parametrize("value", ["-_8", "-_8=", "+/8", "+/8="])
+def test_what_protobuf_json_allows_is_read(number: object, value: str) -> None:
+    made = BuildRequest.from_json(
+        {
+            "commandArgs": ["a"],
+            "outputs": None,
+            "constraints": {"system": "x", "minMemory": number},
+            "additionalFiles": [{"path": "a", "contents": value}],
+        }
+    )
+    assert made.constraints is not None and made.constraints.min_memory == 7
+    assert made.additional_files["a"] == b"\xfb\xff"
 
 
 def test_nodes_are_encoded_as_castore_encodes_them() -> None:

@@ -37,6 +37,10 @@ _MISSING = """
 SELECT group_concat(hex(column1), '') FROM (VALUES {})
     WHERE NOT EXISTS (SELECT 1 FROM blobs WHERE digest = column1)
 """
+_BEGINNING = """
+SELECT digest FROM blobs WHERE digest BETWEEN ?1 AND ?2
+    UNION SELECT digest FROM directories WHERE digest BETWEEN ?1 AND ?2 ORDER BY digest LIMIT ?3
+"""
 
 
 @dataclass(frozen=True, slots=True)
@@ -138,6 +142,11 @@ class Index:
             text = bytes.fromhex(row[0]) if isinstance(row[0], str) else b""
             absent.update(Digest(text[start : start + DIGEST_SIZE]) for start in range(0, len(text), DIGEST_SIZE))
         return absent
+
+    def beginning_with(self, prefix: str, limit: int) -> list[Digest]:
+        """The first ``limit`` digests of blobs and directories whose hex begins with ``prefix``, in order."""
+        bounds = [bytes.fromhex(prefix.ljust(2 * DIGEST_SIZE, digit)) for digit in "0f"]
+        return [Digest(row[0]) for row in self.query(_BEGINNING, (*bounds, limit)) if isinstance(row[0], bytes)]
 
     def has_large(self, size: int) -> bool:
         """Whether some blob in a file of its own has ``size`` bytes."""

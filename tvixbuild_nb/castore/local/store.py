@@ -112,6 +112,9 @@ class LocalStore:
         """What living processes hold."""
         return [_read_node(node) for (node,) in self.index.query("SELECT DISTINCT node FROM held")]
 
+    def beginning_with(self, prefix: str, limit: int) -> list[Digest]:
+        return self.index.beginning_with(prefix, limit)
+
     def forget_damaged(self, digest: Digest) -> None:
         """Drop a blob whose bytes are wrong from the index, so that ingesting it again mends the store."""
         if not self.read_only:
