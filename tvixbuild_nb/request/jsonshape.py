@@ -10,6 +10,7 @@ import json
 import math
 import re
 from collections.abc import Mapping
+from functools import cache
 from typing import Any
 
 from google.protobuf.descriptor import FieldDescriptor
@@ -29,7 +30,7 @@ def check_shape(value: Mapping[str, Any], descriptor: Any, path: str = "") -> No
     ``path`` of the error is made of the names as they stand in the JSON, camelCase or not; ``index`` is the
     position in the outermost list of single values.
     """
-    known = {name: field for field in descriptor.fields for name in (field.name, field.json_name)}
+    known = _fields(descriptor)
     taken: dict[str, str] = {}
     for name, item in value.items():
         where = f"{path}.{name}" if path else str(name)
@@ -46,6 +47,12 @@ def check_shape(value: Mapping[str, Any], descriptor: Any, path: str = "") -> No
             _check_list(item, field, where)
         else:
             _check_one(item, field, where, None)
+
+
+@cache
+def _fields(descriptor: Any) -> dict[str, FieldDescriptor]:
+    """The fields by both their names; a request may have thousands of messages, but of few kinds."""
+    return {name: field for field in descriptor.fields for name in (field.name, field.json_name)}
 
 
 def _check_list(value: object, field: FieldDescriptor, where: str) -> None:
