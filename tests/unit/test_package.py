@@ -109,6 +109,7 @@ def test_every_room_is_imported_where_unix_is_missing() -> None:
     """Windows renders, stores and reads records; only building needs Linux."""
     code = """
 import os, sys
+import asyncio, blake3, pydantic.main, platformdirs, pydantic_core, zoneinfo  # what is not ours
 for name in ("fcntl", "pwd", "grp", "resource", "termios"):
     sys.modules[name] = None
 for name in ("O_DIRECTORY", "O_NOFOLLOW", "O_CLOEXEC", "O_NONBLOCK", "pidfd_open", "geteuid", "fork"):

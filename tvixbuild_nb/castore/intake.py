@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import mmap
 import os
 from collections import deque
 from collections.abc import Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
+from itertools import cycle
 from threading import BoundedSemaphore
 from types import TracebackType
 from typing import Self
@@ -21,6 +23,7 @@ from tvixbuild_nb.castore.services import Batch
 
 # Files below this are read whole by the walk.
 SMALL = 128 * 1024
+# Two of these fit into a processor's own cache: 4 MiB took three times as long.
 CHUNK = 1 << 20
 _BATCH_BYTES = 4 << 20
 _BATCH_COUNT = 2000
@@ -85,8 +88,11 @@ class Intake:
         os.close(fd)
 
     def _read_large(self, fd: int, size: int, executable: bool) -> FileNode:
-        buffer = bytearray(CHUNK)  # one for all chunks: fresh memory for each costs more than the copying
-        chunks = _chunks(fd, buffer)
+        # Two in turn, since the writer still has one while the next is read; fresh memory for each chunk
+        # would cost more than the copying. Mapped, because that is aligned to pages: the kernel's copying
+        # into and out of a bytearray takes twice as long (1 GiB: 1.0 s instead of 0.5 s).
+        buffers = (mmap.mmap(-1, CHUNK), mmap.mmap(-1, CHUNK))
+        chunks = _chunks(fd, buffers)
         if self._batch.may_hold(size):
             # Perhaps it is there already: find out before a copy is written.
             hasher = blake3()
@@ -99,12 +105,12 @@ class Intake:
             if not self._batch.missing([digest]):
                 self._progress.advance(1, total)
                 return FileNode(digest, total, executable)
-            chunks = _chunks(fd, buffer)
+            chunks = _chunks(fd, buffers)
         # The digest is of the very bytes that are written, so a file that changes meanwhile does no harm.
         stream, total = self._scanner.stream(), 0
         with self._batch.open_write() as writer:
             for chunk in chunks:
-                writer.write(chunk)
+                writer.lend(chunk)
                 stream.feed(chunk)
                 total += len(chunk)
                 self._progress.advance(0, len(chunk))
@@ -134,10 +140,10 @@ class Intake:
             self._waiting.popleft().result()
 
 
-def _chunks(fd: int, buffer: bytearray) -> Iterator[memoryview]:
-    """A file from its start, a piece at a time, each valid until the next; holes come as zeros without being read."""
-    view, holes, position = memoryview(buffer), Holes(fd), 0
-    while True:
+def _chunks(fd: int, buffers: tuple[mmap.mmap, mmap.mmap]) -> Iterator[memoryview]:
+    """A file from its start, a piece at a time, each valid until the next but one; holes come as zeros, unread."""
+    holes, position = Holes(fd), 0
+    for buffer in cycle(buffers):
         if holes.length_at(position) >= CHUNK:
             yield zeros(CHUNK)
             position += CHUNK
@@ -145,5 +151,5 @@ def _chunks(fd: int, buffer: bytearray) -> Iterator[memoryview]:
         count = os.preadv(fd, [buffer], position)
         if not count:
             return
-        yield view[:count]
+        yield memoryview(buffer)[:count]
         position += count

@@ -19,6 +19,10 @@ class BlobWriter(Protocol):
     """
 
     def write(self, data: bytes | memoryview) -> int: ...
+    def lend(self, data: bytes | memoryview) -> int:
+        """As write, but ``data`` may still be read until the next call returns: the store works beside the caller."""
+        ...
+
     def close(self) -> Digest:
         """Store the blob (unless it is there already) and return its digest. Idempotent."""
         ...

@@ -15,6 +15,12 @@ from tvixbuild_nb.castore.services import BlobService, BlobWriter, DirectoryServ
 class ClosingWriter:
     """The context manager half of a BlobWriter: close at the end, abort when an exception leaves."""
 
+    def write(self, data: bytes | memoryview) -> int:
+        raise NotImplementedError
+
+    def lend(self, data: bytes | memoryview) -> int:
+        return self.write(data)
+
     def close(self) -> Digest:
         raise NotImplementedError
 

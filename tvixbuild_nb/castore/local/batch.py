@@ -20,7 +20,7 @@ from tvixbuild_nb.castore.nodes import Directory, Node
 from tvixbuild_nb.castore.writers import AbortingBatch, ClosingWriter
 
 if TYPE_CHECKING:
-    from concurrent.futures import ThreadPoolExecutor
+    from concurrent.futures import Future, ThreadPoolExecutor
 
     from tvixbuild_nb.castore.local.store import LocalStore
 
@@ -203,40 +203,45 @@ class LocalWriter(ClosingWriter):
         self._size = 0
         self._digest: Digest | None = None
         self._helper: ThreadPoolExecutor | None = None
+        self._written: Future[None] | None = None
         self._open = True
 
     def write(self, data: bytes | memoryview) -> int:
+        length = self.lend(data)
+        self._await_written()  # the caller may change its buffer when this returns
+        return length
+
+    def lend(self, data: bytes | memoryview) -> int:
         if not self._open:
             raise ValueError("write to a closed blob writer")
         length = len(data)
         if self._fd < 0 and self._size + length < LARGE:
-            self._hasher.update(data)
             self._buffer += data
         else:
             if self._fd < 0:
                 self._start_file()
-            self._hash_and_write(data)
+            self._write_out_beside(data)
+        # Not with blake3's own threads: they wait by spinning, which on a busy machine costs seconds.
+        self._hasher.update(data)
         self._size += length
         return length
 
-    def _hash_and_write(self, data: bytes | memoryview) -> None:
-        """Both at once for large pieces of large files: each is about half of the work, and lets other threads run.
-
-        Not with blake3's own threads: they wait by spinning, which on a busy machine costs seconds.
-        """
+    def _write_out_beside(self, data: bytes | memoryview) -> None:
+        """Large pieces of large files are written by a helper while the caller hashes this one and reads the next."""
+        self._await_written()
         if self._size < _BESIDE_FROM or len(data) < LARGE:
-            self._hasher.update(data)
-            self._write_out(data)
+            self._write_out(data, self._size)
             return
         if self._helper is None:
             from concurrent.futures import ThreadPoolExecutor
 
             self._helper = ThreadPoolExecutor(1, "castore-blob")
-        written = self._helper.submit(self._write_out, data)
-        try:
-            self._hasher.update(data)
-        finally:
-            written.result()  # the caller may change its buffer when this returns
+        self._written = self._helper.submit(self._write_out, data, self._size)
+
+    def _await_written(self) -> None:
+        written, self._written = self._written, None
+        if written is not None:
+            written.result()
 
     def _start_file(self) -> None:
         self._path = self._store.new_temporary()
@@ -245,10 +250,9 @@ class LocalWriter(ClosingWriter):
             os.write(self._fd, self._buffer)
         self._buffer.clear()
 
-    def _write_out(self, data: bytes | memoryview) -> None:
+    def _write_out(self, data: bytes | memoryview, position: int) -> None:
         assert self._path is not None
         with system_errors(self._path):
-            position = self._size
             if is_hole(data):
                 return  # the file is stretched over it at close
             while data:
@@ -266,6 +270,7 @@ class LocalWriter(ClosingWriter):
             if self._path is None:
                 self._keep_small(digest, bytes(self._buffer))
             else:
+                self._await_written()
                 with system_errors(self._path):
                     os.ftruncate(self._fd, self._size)
                     os.fchmod(self._fd, 0o444)
@@ -289,6 +294,7 @@ class LocalWriter(ClosingWriter):
             self._path.unlink(missing_ok=True)
 
     def _close_file(self) -> None:
+        self._written = None  # of an aborted blob nobody asks any more
         if self._helper is not None:
             self._helper.shutdown()
             self._helper = None
