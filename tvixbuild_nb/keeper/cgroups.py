@@ -11,16 +11,22 @@ import time
 from dataclasses import dataclass
 from typing import Any
 
+from tvixbuild_nb.keeper.trees import remove
+
 PATIENCE = 1.0
 _WANTED = ("memory", "pids", "cpu")
 
 
 @dataclass(frozen=True, slots=True)
 class Hierarchies:
-    """Where cgroups are mounted: version 1 controller -> directory, and the version 2 directory."""
+    """Where cgroups are mounted: version 1 controller -> directory, and the version 2 directory.
+
+    ``covered`` is where the version 2 side would be, had this keeper not put a file system of its own over it.
+    """
 
     v1: dict[str, str]
     v2: str | None
+    covered: str | None = None
 
     @property
     def pure_v2(self) -> bool:
@@ -35,11 +41,12 @@ class Hierarchies:
         return list(dict.fromkeys([*self.v1.values(), *([self.v2] if self.v2 else [])]))
 
 
-def hierarchies() -> Hierarchies:
-    """Read the cgroup mounts of this mount namespace from /proc/self/mountinfo."""
+def hierarchies(mountinfo: str = "/proc/self/mountinfo") -> Hierarchies:
+    """Read the cgroup mounts of this mount namespace."""
     v1: dict[str, str] = {}
     v2: str | None = None
-    with open("/proc/self/mountinfo", encoding="utf-8", errors="surrogateescape") as file:
+    covered: str | None = None
+    with open(mountinfo, encoding="utf-8", errors="surrogateescape") as file:
         for line in file:
             fields, _, tail = line.partition(" - ")
             kind, _, options = tail.split(" ", 2)
@@ -50,7 +57,9 @@ def hierarchies() -> Hierarchies:
                 for option in options.strip().split(","):
                     if option not in ("rw", "ro", "xattr", "noprefix", "clone_children"):
                         v1.setdefault(option, directory)
-    return Hierarchies(v1, v2)
+            elif directory == v2:
+                v2, covered = None, v2
+    return Hierarchies(v1, v2, covered)
 
 
 def _read(path: str) -> str | None:
@@ -134,6 +143,9 @@ class BuildCgroup:
     def _remove_once(self) -> bool:
         """Remove what is empty of it; whether something still had a process."""
         busy = False
+        if self._where.covered is not None:
+            # Plain files, where crun believed a cgroup to be.
+            remove(os.path.join(self._where.covered, self.name))
         for base in self._where.directories():
             top = os.path.join(base, self.name)
             busy |= not (_rmdir(os.path.join(top, "c")) and _rmdir(top)) and _remove_below(top)
