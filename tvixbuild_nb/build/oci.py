@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import threading
+import warnings
 from pathlib import Path
 
 from tvixbuild_nb.build.host import find_runtime
@@ -122,7 +123,8 @@ class OCIBuildService:
                 if self._root is None:
                     self._root = BundleRoot(self._root_path)
                 self._root.entrust_to(keeper)
-                self._root.sweep(keeper)
+                for text in self._root.sweep(keeper):
+                    warnings.warn(f"a dead process's bundle cannot be removed: {text}", stacklevel=2)
             return keeper
 
     def view_home(self) -> Path:

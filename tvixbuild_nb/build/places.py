@@ -39,8 +39,17 @@ class BundleRoot:
             if os.geteuid() == 0:
                 os.chmod(self.path, 0o711)
         self._check_passable()
-        self._token = secrets.token_hex(6)
-        self._lock = locks.take(self.path / f"{self._token}.lock")
+        self._token, self._lock = self._claim()
+
+    def _claim(self) -> tuple[str, int | None]:
+        """A token whose lock is ours: between making and locking it, a sweeper may take it for a dead process's."""
+        while True:
+            token = secrets.token_hex(6)
+            fd = locks.take(self.path / f"{token}.lock")
+            if fd is not None:
+                if os.fstat(fd).st_nlink:
+                    return token, fd
+                os.close(fd)
 
     def _check_passable(self) -> None:
         if os.geteuid() != 0:
@@ -71,7 +80,10 @@ class BundleRoot:
         keeper.look_after(f"{self.path}/{self._token}.", CGROUP_PREFIX)
 
     def sweep(self, keeper: Keeper) -> list[str]:
-        """Remove what processes left that are dead now, keeper and all; what resisted, in words."""
+        """Remove what processes left that are dead now, keeper and all; what resisted, in words.
+
+        What resists keeps its lock file, so that the next sweep tries again.
+        """
         problems: list[str] = []
         for lock in self.path.glob("*.lock"):
             token = lock.name.removesuffix(".lock")
@@ -83,11 +95,12 @@ class BundleRoot:
             try:
                 left = sorted(self.path.glob(f"{token}.*"))
                 left = [path for path in left if path != lock]
-                if left:
-                    problems += keeper.remove(left)
+                resisted = keeper.remove(left) if left else []
                 for bundle in left:
                     BuildCgroup(cgroup_name(bundle)).remove()
-                lock.unlink(missing_ok=True)
+                if not resisted:
+                    lock.unlink(missing_ok=True)
+                problems += resisted
             finally:
                 os.close(fd)
         return problems

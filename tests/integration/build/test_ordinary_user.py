@@ -139,3 +139,20 @@ def test_no_subordinate_ids_is_a_clear_error_with_the_command_that_mends_it(as_u
         """,
     )
     assert "usermod --add-subuids" in str(told["text"])
+
+
+def test_without_namespaces_but_with_user_allow_other_the_view_comes_and_goes(as_user: AsUser) -> None:
+    code = """
+    service = OCIBuildService(namespaces=False)
+    run = sandbox("cat /nix/store/src", service).run(show=False, keep="never")
+    mounts = [line for line in open("/proc/self/mountinfo") if "tvixbuild-nb/bundles" in line]
+    tell(run, mounts=mounts, read=run.accesses and run.accesses.inputs["src"].bytes_read)
+    """
+    own = "/run/fuse.conf.$$"
+    before = f"printf 'user_allow_other\\n' > {own}; mount --bind {own} /etc/fuse.conf; rm {own}"
+    done = as_user(_PRELUDE + textwrap.dedent(code), before=before)
+    assert done.returncode == 0, done.stderr[-3000:]
+    told = json.loads(done.stdout)
+    assert (told["status"], told["inputs"], told["log"]) == ("succeeded", "fuse", "input"), told
+    assert told["mounts"] == [] and told["read"] == 5
+    assert not [text for text in told["degraded"] if "trace" in text or "file system process" in text]
