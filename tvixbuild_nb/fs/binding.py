@@ -17,6 +17,7 @@ from typing import Any, Protocol
 
 from tvixbuild_nb.errors import FuseError
 from tvixbuild_nb.fs.inodes import MTIME
+from tvixbuild_nb.fs.options import MountOptions
 
 # dlopen finds these itself; ctypes.util.find_library, which the bindings would use, starts a compiler.
 LIBRARIES = ("libfuse.so.2", "libfuse3.so.4", "libfuse3.so.3")
@@ -45,18 +46,6 @@ class Answers(Protocol):
     def read(self, path: bytes, size: int, offset: int) -> bytes: ...
     def xattrs(self, path: bytes) -> dict[bytes, bytes]: ...
     def fault(self, operation: str, path: bytes, error: Exception) -> None: ...
-
-
-@dataclass(frozen=True, slots=True)
-class MountOptions:
-    """How a view is mounted. ``allow_other``: other users may look in. ``xattrs``: digests as attributes.
-
-    ``opens``: whether the file system hears of every open; without, reading small files is quicker.
-    """
-
-    allow_other: bool = False
-    xattrs: bool = False
-    opens: bool = True
 
 
 @dataclass(frozen=True, slots=True)

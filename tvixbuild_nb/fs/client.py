@@ -41,9 +41,13 @@ def view_description(store: str, entries: Mapping[bytes, Node], *, xattrs: bool 
 
 
 class ViewServer:
-    """A server process of one's own; a context manager that leaves no process and no mount behind."""
+    """A server process of one's own; a context manager that leaves no process and no mount behind.
 
-    def __init__(self) -> None:
+    ``transport`` insists on one way to speak FUSE, ``"direct"`` or ``"fusepy"``; None takes the one that works.
+    """
+
+    def __init__(self, transport: str | None = None) -> None:
+        self._transport = transport
         control, theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
         self._control = control
         with theirs:
@@ -79,6 +83,7 @@ class ViewServer:
             "view": os.path.abspath(view),
             "trace": None if trace is None else os.path.abspath(trace),
             "allow_other": allow_other,
+            "transport": self._transport,
         }
         ours, theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
         with theirs:

@@ -6,6 +6,9 @@ import ctypes
 import os
 import signal
 
+MS_RDONLY = 1
+MS_NOSUID = 2
+MS_NODEV = 4
 MNT_DETACH = 2
 _PR_SET_PDEATHSIG = 1
 
@@ -19,6 +22,15 @@ def call_process(name: str) -> None:
 def die_with_parent() -> None:
     """Have the kernel kill this process when its parent (the thread that forked it) ends."""
     ctypes.CDLL(None, use_errno=True).prctl(_PR_SET_PDEATHSIG, signal.SIGKILL, 0, 0, 0)
+
+
+def mount(source: str, target: str, kind: str, flags: int, data: str) -> None:
+    """mount(2); ``OSError`` names the target."""
+    libc = ctypes.CDLL(None, use_errno=True)
+    arguments = (source.encode(), os.fsencode(target), kind.encode(), ctypes.c_ulong(flags), data.encode())
+    if libc.mount(*arguments) != 0:
+        number = ctypes.get_errno()
+        raise OSError(number, os.strerror(number), target)
 
 
 def unmount(mountpoint: str, *, lazy: bool = False) -> None:

@@ -63,6 +63,7 @@ def mount(
     foreground: bool = True,
     allow_other: bool = False,
     xattrs: bool = True,
+    transport: str | None = None,
     on_ready: Callable[[Mount], None] | None = None,
 ) -> Mount:
     """Mount ``entries`` (names to nodes, or a directory, whose entries they are) at an empty directory.
@@ -70,8 +71,8 @@ def mount(
     With ``foreground`` it returns when somebody has unmounted it or after Ctrl-C, which unmounts
     it; without, at once, and the Mount unmounts. ``on_ready`` is called in the foreground as soon as
     it can be used. ``xattrs`` shows digests as extended attributes,
-    ``allow_other`` lets other users in. :class:`FuseError` says why not and what to do,
-    :class:`NotFound` that the store does not hold the directory.
+    ``allow_other`` lets other users in, ``transport`` is that of :class:`ViewServer`. :class:`FuseError` says
+    why not and what to do, :class:`NotFound` that the store does not hold the directory.
     """
     if castore.local_path is None:
         raise FuseError(
@@ -92,7 +93,7 @@ def mount(
     with contextlib.ExitStack() as stack:
         view = Path(stack.enter_context(tempfile.TemporaryDirectory(prefix="tvixbuild-nb-"))) / "view.json"
         view.write_text(view_description(castore.address, entries, xattrs=xattrs))
-        server = stack.enter_context(ViewServer())
+        server = stack.enter_context(ViewServer(transport))
         mounted = stack.enter_context(server.mount(view, mountpoint, allow_other=allow_other))
         result = Mount(mounted, stack.pop_all())
     if foreground:

@@ -1,8 +1,8 @@
-"""The process that serves views: the binding is imported once, every view is a forked child.
+"""The process that serves views: every view is a forked child.
 
 Started by :func:`tvixbuild_nb.fs.server_command` with the number of a SEQPACKET socket. Each
 datagram is a JSON object ``{"mountpoint", "view", "trace", "allow_other"}``, may name the view's
-``"store"``, and carries one more SEQPACKET socket, on which the child that serves the view says ``{"ready": pid}``, or
+``"store"`` and the ``"transport"`` to insist on, and carries one more SEQPACKET socket, on which the child that serves the view says ``{"ready": pid}``, or
 ``{"error", "hint"}``, and after the unmount ``{"done": true, "faults": [...]}``; a socket that ends
 without it belonged to a child that died. SIGTERM to the child unmounts in good order, too.
 
@@ -30,12 +30,13 @@ from tvixbuild_nb.castore import Castore, open_castore
 from tvixbuild_nb.castore.encoding import decode_node
 from tvixbuild_nb.castore.nodes import Node
 from tvixbuild_nb.errors import FuseError, TvixBuildError
-from tvixbuild_nb.fs.binding import Binding, MountOptions, load, serve
 from tvixbuild_nb.fs.faults import fuse_error
 from tvixbuild_nb.fs.inodes import View
 from tvixbuild_nb.fs.linux import call_process, die_with_parent, unmount
+from tvixbuild_nb.fs.options import MountOptions
+from tvixbuild_nb.fs.served import ServedView
 from tvixbuild_nb.fs.trace import Recorder, write_trace
-from tvixbuild_nb.fs.transport import Transport
+from tvixbuild_nb.fs.transports import serve
 
 MAX_REQUEST = 1 << 16
 # Seconds a child gets to unmount and to write its trace before it is killed.
@@ -46,15 +47,11 @@ AHEAD = 15
 
 def main(descriptor: int) -> None:
     """Serve views asked for on the socket ``descriptor`` until its other end, or the parent, is gone."""
-    try:
-        binding: Binding | FuseError = load()
-    except FuseError as error:
-        binding = error  # said to whoever asks for a view
     call_process("tvixbuild-fs")
     importlib.import_module("tvixbuild_nb.castore.local")  # or every child would load it anew
     # What is loaded now is shared with the children; their collector must not touch it.
     gc.freeze()
-    Server(socket.socket(fileno=descriptor), binding).run()
+    Server(socket.socket(fileno=descriptor)).run()
 
 
 class Spare(NamedTuple):
@@ -67,9 +64,8 @@ class Spare(NamedTuple):
 class Server:
     """Forks a child per request and waits for all of them; ends with its control socket or its parent."""
 
-    def __init__(self, control: socket.socket, binding: Binding | FuseError) -> None:
+    def __init__(self, control: socket.socket) -> None:
         self._control = control
-        self._binding = binding
         self._pid = os.getpid()
         self._children: dict[int, tuple[int, str]] = {}  # pidfd -> pid, mount point
         self._spare: Spare | None = None
@@ -116,7 +112,7 @@ class Server:
             self._store = request.get("store", self._store)
             pid = self._hand_over(data, reports) or os.fork()
             if pid == 0:
-                self._child(lambda: serve_view(self._binding, request, reports))
+                self._child(lambda: serve_view(request, reports))
         pidfd = os.pidfd_open(pid)
         self._children[pidfd] = (pid, mountpoint)
         return pidfd
@@ -136,7 +132,7 @@ class Server:
         data, sockets, _, _ = socket.recv_fds(task, MAX_REQUEST, 1, socket.MSG_CMSG_CLOEXEC)
         task.close()
         if data:
-            serve_view(self._binding, json.loads(data), socket.socket(fileno=sockets[0]), ahead)
+            serve_view(json.loads(data), socket.socket(fileno=sockets[0]), ahead)
 
     def _hand_over(self, data: bytes, reports: socket.socket) -> int | None:
         """Give the request to the child forked ahead; its pid, or None when there is none (or it died)."""
@@ -194,9 +190,7 @@ def _open_ahead(store: str | None) -> Castore | None:
         return None  # whoever asks for it will be told why
 
 
-def serve_view(
-    binding: Binding | FuseError, request: dict[str, Any], reports: socket.socket, ahead: Castore | None = None
-) -> None:
+def serve_view(request: dict[str, Any], reports: socket.socket, ahead: Castore | None = None) -> None:
     """Mount and serve one view, and report on ``reports``; returns when it is unmounted.
 
     ``ahead`` is a store opened before anybody asked; it is used when it is the right one.
@@ -207,8 +201,6 @@ def serve_view(
     # A collection would walk every inode of the view, and nothing here makes cycles.
     gc.disable()
     try:
-        if isinstance(binding, FuseError):
-            raise binding
         _check_mountpoint(request["mountpoint"])
         with open(request["view"], "rb") as file:
             description = json.load(file)
@@ -218,16 +210,22 @@ def serve_view(
         with ahead as castore:
             view = View(_entries(description["entries"]), castore)
             recorder = Recorder(view)
-            transport = Transport(view, recorder)
+            served = ServedView(view, recorder)
             options = MountOptions(
                 allow_other=bool(request["allow_other"]),
                 xattrs=bool(description["xattrs"]),
                 opens=trace_path is not None,
             )
-            serve(binding, transport, request["mountpoint"], options, lambda: _report(reports, ready=os.getpid()))
+            serve(
+                served,
+                request["mountpoint"],
+                options,
+                transport=request.get("transport"),
+                ready=lambda: _report(reports, ready=os.getpid()),
+            )
             if trace_path is not None:
                 write_trace(recorder.trace(), trace_path)
-            transport.close()
+            served.close()
         _report(reports, done=True, faults=recorder.faults)
     except Exception as error:
         failure = _failure(error, os.pread(stderr, MAX_REQUEST // 4, 0), request["mountpoint"])

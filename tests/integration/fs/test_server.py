@@ -27,9 +27,16 @@ def castore(tmp_path: Path) -> Iterator[Castore]:
         yield castore
 
 
+@pytest.fixture(params=["direct", "fusepy"])
+def transport(request: pytest.FixtureRequest) -> str:
+    if request.param == "direct" and os.geteuid() != 0:
+        pytest.skip("needs root: only root mounts without fusermount")
+    return str(request.param)
+
+
 @pytest.fixture
-def server() -> Iterator[ViewServer]:
-    with ViewServer() as server:
+def server(transport: str) -> Iterator[ViewServer]:
+    with ViewServer(transport) as server:
         yield server
 
 
@@ -176,8 +183,10 @@ def test_sigterm_ends_a_view_in_good_order_though_a_file_is_open(
     assert AccessTrace.from_json((tmp_path / "t.json").read_text()).inputs["src"].opened == ("bin/hello",)
 
 
-def test_the_end_of_the_control_socket_ends_everything(view: Path, tmp_path: Path, mountpoint: Path) -> None:
-    server = ViewServer()
+def test_the_end_of_the_control_socket_ends_everything(
+    transport: str, view: Path, tmp_path: Path, mountpoint: Path
+) -> None:
+    server = ViewServer(transport)
     mounted = server.mount(view, mountpoint, trace=tmp_path / "t.json")
     server.close()
     assert os.listdir(mountpoint) == []
@@ -187,8 +196,8 @@ def test_the_end_of_the_control_socket_ends_everything(view: Path, tmp_path: Pat
         server.mount(view, mountpoint)
 
 
-def test_a_killed_server_takes_its_views_along(view: Path, mountpoint: Path) -> None:
-    server = ViewServer()
+def test_a_killed_server_takes_its_views_along(transport: str, view: Path, mountpoint: Path) -> None:
+    server = ViewServer(transport)
     mounted = server.mount(view, mountpoint)
     try:
         os.kill(server.pid, signal.SIGKILL)

@@ -13,6 +13,7 @@ from support.fs_trees import File, Link, plant
 from tvixbuild_nb.castore import open_castore
 from tvixbuild_nb.errors import InvalidValue
 from tvixbuild_nb.fs import AccessTrace, InputAccess, View
+from tvixbuild_nb.fs.served import ServedView
 from tvixbuild_nb.fs.trace import Recorder, write_trace
 from tvixbuild_nb.fs.transport import Transport
 
@@ -25,7 +26,7 @@ def recording(max_missing: int = 1000) -> tuple[Transport, Recorder]:
     )
     view = View({b"src": node, b"other": castore.ingest_bytes(b"x")}, castore)
     recorder = Recorder(view, max_missing)
-    return Transport(view, recorder), recorder
+    return Transport(ServedView(view, recorder)), recorder
 
 
 def test_what_was_done_stands_under_its_input() -> None:
@@ -74,13 +75,14 @@ def test_misses_are_bounded_and_the_rest_is_counted() -> None:
 def test_readers_make_room_for_others() -> None:
     castore = open_castore("memory:")
     node = plant(castore, {b"%d" % i: File(b"%d" % i) for i in range(300)})
-    transport = Transport(View({b"d": node}, castore))
+    served = ServedView(View({b"d": node}, castore))
+    transport = Transport(served)
     for _ in range(2):
         for i in range(300):
             transport.open(b"/d/%d" % i)
         for i in range(300):
             assert transport.read(b"/d/%d" % i, 10, 0) == b"%d" % i
-    transport.close()
+    served.close()
 
 
 texts = st.text(max_size=8) | st.binary(max_size=8).map(lambda b: b.decode("utf-8", "surrogateescape"))

@@ -1,0 +1,269 @@
+"""The kernel answered directly on /dev/fuse, without libfuse: by inode number, in a loop of one's own.
+
+A view with a trace hears of every lookup and open once; one without lets the kernel take whatever saves
+requests: entries with their attributes in listings, opens that nobody is told of.
+"""
+
+from __future__ import annotations
+
+import errno
+import os
+import select
+import signal
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from types import FrameType
+from typing import TypeAlias
+
+from tvixbuild_nb.fs import linux, protocol
+from tvixbuild_nb.fs.inodes import MTIME, DirEntry
+from tvixbuild_nb.fs.protocol import InitFlag, Opcode, OpenFlag
+from tvixbuild_nb.fs.served import ServedView
+
+DEVICE = "/dev/fuse"
+# Pages a request may read: a mebibyte.
+MAX_PAGES = 256
+MAX_LISTINGS = 16
+# The answers of a system, or of its administrator, that does not let this process mount.
+_REFUSALS = (errno.EPERM, errno.EACCES, errno.ENOENT, errno.ENODEV, errno.ENXIO)
+
+# The bytes that follow the header, an errno, or None where the kernel expects no answer.
+Answer: TypeAlias = "bytes | int | None"
+
+
+class Refused(Exception):
+    """This process may not mount by itself; the ``OSError`` is its cause."""
+
+
+class Stopped(BaseException):
+    """A signal asked the process to end in good order."""
+
+
+@dataclass(frozen=True, slots=True)
+class Device:
+    """An open /dev/fuse that is mounted at ``mountpoint``."""
+
+    fd: int
+    mountpoint: str
+
+
+def mount(mountpoint: str, *, allow_other: bool) -> Device:
+    """Mount at ``mountpoint`` with mount(2), read-only; :class:`Refused` when this process may not.
+
+    The mount answers once :func:`serve` runs. Any other ``OSError`` is the mount's own failure.
+    """
+    try:
+        fd = os.open(DEVICE, os.O_RDWR | os.O_CLOEXEC | os.O_NONBLOCK)
+    except OSError as error:
+        if error.errno in _REFUSALS:
+            raise Refused from error
+        raise
+    options = f"fd={fd},rootmode=40000,user_id={os.getuid()},group_id={os.getgid()},default_permissions"
+    flags = linux.MS_RDONLY | linux.MS_NOSUID | linux.MS_NODEV
+    try:
+        linux.mount("tvixbuild-nb", mountpoint, "fuse.castore", flags, options + ",allow_other" * allow_other)
+    except OSError as error:
+        os.close(fd)
+        if error.errno in _REFUSALS:
+            raise Refused from error
+        raise
+    return Device(fd, mountpoint)
+
+
+def serve(device: Device, served: ServedView, *, xattrs: bool, opens: bool, ready: Callable[[], None]) -> None:
+    """Answer the kernel until unmounted, or until SIGINT, SIGTERM or SIGHUP, which unmount; closes ``device``.
+
+    ``opens``: every lookup and open is heard of. ``ready`` is called once the mount answers. Takes over
+    those signals of this process, so it belongs into a process of its own.
+    """
+    session = Session(device.fd, served, xattrs=xattrs, opens=opens, ready=ready)
+    try:
+        with _stoppable():
+            session.run()
+    except BaseException as error:
+        linux.unmount(device.mountpoint, lazy=True)
+        if not isinstance(error, Stopped):
+            raise
+    finally:
+        # What is still looking in is cut off.
+        os.close(device.fd)
+
+
+@contextmanager
+def _stoppable() -> Iterator[None]:
+    signals = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
+
+    def stop(number: int, frame: FrameType | None) -> None:
+        for each in signals:
+            signal.signal(each, signal.SIG_IGN)
+        raise Stopped
+
+    for number in signals:
+        signal.signal(number, stop)
+    try:
+        yield
+    finally:
+        for number in signals:
+            signal.signal(number, signal.SIG_IGN)
+
+
+class Session:
+    """Requests read from ``fd``, answers written to it, until the kernel says that nothing is mounted any more."""
+
+    def __init__(
+        self, fd: int, served: ServedView, *, xattrs: bool, opens: bool, ready: Callable[[], None] = lambda: None
+    ) -> None:
+        self._fd = fd
+        self._served = served
+        self._view = served.view
+        self._xattrs = xattrs
+        self._opens = opens
+        self._ready = ready
+        self._listings: dict[int, list[DirEntry]] = {}
+        self._opened = protocol.opened(OpenFlag.KEEP_CACHE | OpenFlag.NOFLUSH)
+        self._no_entry = protocol.no_entry()
+        self._handlers: dict[int, Callable[[int, bytes], Answer]] = {
+            Opcode.LOOKUP: self._lookup,
+            Opcode.FORGET: _ignore,
+            Opcode.GETATTR: self._getattr,
+            Opcode.READLINK: self._readlink,
+            Opcode.OPEN: self._open,
+            Opcode.READ: self._read,
+            Opcode.STATFS: lambda ino, message: protocol.statfs(),
+            Opcode.RELEASE: _accept,
+            Opcode.GETXATTR: self._getxattr,
+            Opcode.LISTXATTR: self._listxattr,
+            Opcode.INIT: self._init,
+            Opcode.READDIR: self._readdir,
+            Opcode.RELEASEDIR: _accept,
+            Opcode.INTERRUPT: _ignore,
+            Opcode.DESTROY: _accept,
+            Opcode.BATCH_FORGET: _ignore,
+            Opcode.READDIRPLUS: self._readdirplus,
+        }
+
+    def run(self) -> None:
+        """Answer until unmounted."""
+        handlers, unpack = self._handlers, protocol.REQUEST.unpack_from
+        while (message := self._receive()) is not None:
+            length, opcode, unique, ino = unpack(message)
+            if length != len(message):
+                raise RuntimeError(f"the kernel announced {length} bytes and sent {len(message)}")
+            try:
+                answer = handlers.get(opcode, _unknown)(ino, message)
+            except Exception as error:
+                self._fault(opcode, ino, message, error)
+                answer = errno.EIO
+            if answer is not None:
+                self._send(unique, answer)
+            if opcode == Opcode.INIT:
+                self._ready()
+
+    def _receive(self) -> bytes | None:
+        while True:
+            try:
+                return os.read(self._fd, protocol.READ_BUFFER)
+            except BlockingIOError:
+                select.select([self._fd], [], [])
+            except FileNotFoundError:
+                continue  # whoever asked gave up meanwhile
+            except OSError as error:
+                if error.errno == errno.ENODEV:
+                    return None
+                raise
+
+    def _send(self, unique: int, answer: bytes | int) -> None:
+        try:
+            if isinstance(answer, int):
+                os.write(self._fd, protocol.header(unique, 0, answer))
+            else:
+                os.writev(self._fd, (protocol.header(unique, len(answer)), answer))
+        except FileNotFoundError:
+            pass  # whoever asked gave up meanwhile
+        except OSError as error:
+            if error.errno != errno.ENODEV:  # the next read ends with it
+                raise
+
+    def _fault(self, opcode: int, ino: int, message: bytes, error: Exception) -> None:
+        path = b"/" + b"/".join(self._view.path(ino))
+        if opcode == Opcode.LOOKUP:
+            path = path.rstrip(b"/") + b"/" + protocol.name_request(message)
+        self._served.fault(Opcode(opcode).name.lower(), path, error)
+
+    def _init(self, ino: int, message: bytes) -> Answer:
+        flags = InitFlag.ASYNC_READ | InitFlag.PARALLEL_DIROPS | InitFlag.MAX_PAGES | InitFlag.CACHE_SYMLINKS
+        if not self._opens:
+            flags |= InitFlag.DO_READDIRPLUS
+        return protocol.init(protocol.init_request(message), flags, max_pages=MAX_PAGES)
+
+    def _lookup(self, ino: int, message: bytes) -> Answer:
+        child = self._served.lookup(ino, protocol.name_request(message))
+        if child is None:
+            return self._no_entry
+        return protocol.entry(*self._view.attributes(child), MTIME)
+
+    def _getattr(self, ino: int, message: bytes) -> Answer:
+        return protocol.attributes(*self._view.attributes(ino), MTIME)
+
+    def _readlink(self, ino: int, message: bytes) -> Answer:
+        return self._view.readlink(ino)
+
+    def _open(self, ino: int, message: bytes) -> Answer:
+        if not self._opens:
+            return errno.ENOSYS  # the kernel takes this as: never ask again, opening always succeeds
+        self._served.open(ino)
+        return self._opened
+
+    def _read(self, ino: int, message: bytes) -> Answer:
+        offset, size = protocol.read_request(message)
+        return self._served.read(ino, size, offset)
+
+    def _readdir(self, ino: int, message: bytes) -> Answer:
+        offset, room = protocol.read_request(message)
+        return protocol.directory_entries(self._listing(ino), offset, room)
+
+    def _readdirplus(self, ino: int, message: bytes) -> Answer:
+        offset, room = protocol.read_request(message)
+        return protocol.directory_entries_plus(self._listing(ino), self._view.attributes, MTIME, offset, room)
+
+    def _listing(self, ino: int) -> list[DirEntry]:
+        listing = self._listings.get(ino)
+        if listing is None:
+            listing = list(self._served.readdir(ino))
+            if len(self._listings) >= MAX_LISTINGS:
+                self._listings.pop(next(iter(self._listings)))
+            self._listings[ino] = listing
+        return listing
+
+    def _getxattr(self, ino: int, message: bytes) -> Answer:
+        if not self._xattrs:
+            return errno.ENOSYS
+        room, name = protocol.xattr_request(message)
+        value = self._view.xattrs(ino).get(name)
+        return errno.ENODATA if value is None else _fit(value, room)
+
+    def _listxattr(self, ino: int, message: bytes) -> Answer:
+        if not self._xattrs:
+            return errno.ENOSYS
+        room, _ = protocol.xattr_request(message)
+        return _fit(b"".join(name + b"\0" for name in self._view.xattrs(ino)), room)
+
+
+def _fit(data: bytes, room: int) -> Answer:
+    """Answer an attribute call: the length alone when no room is offered, ERANGE when too little."""
+    if room == 0:
+        return protocol.xattr_size(len(data))
+    return errno.ERANGE if len(data) > room else data
+
+
+def _accept(ino: int, message: bytes) -> Answer:
+    return b""
+
+
+def _ignore(ino: int, message: bytes) -> Answer:
+    return None
+
+
+def _unknown(ino: int, message: bytes) -> Answer:
+    return errno.ENOSYS
