@@ -2,9 +2,10 @@
 
 Started by :func:`tvixbuild_nb.fs.server_command` with the number of a SEQPACKET socket. Each
 datagram is a JSON object ``{"mountpoint", "view", "trace", "allow_other"}``, may name the view's
-``"store"`` and the ``"transport"`` to insist on, and carries one more SEQPACKET socket, on which the child that serves the view says ``{"ready": pid}``, or
-``{"error", "hint"}``, and after the unmount ``{"done": true, "faults": [...]}``; a socket that ends
-without it belonged to a child that died. SIGTERM to the child unmounts in good order, too.
+``"store"`` and the ``"transport"`` to insist on, and carries one more SEQPACKET socket, on which the
+child that serves the view says ``{"ready": pid}``, or ``{"error", "hint"}``, and after the unmount
+``{"done": true, "faults": [...]}``; a socket that ends without it belonged to a child that died.
+SIGTERM to the child unmounts in good order, too.
 
 Single-threaded, so forking is safe; a hanging or killed view takes nothing else along. One child is
 forked ahead, with the last view's store open, so that the next view need not wait for either.

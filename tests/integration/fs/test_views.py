@@ -23,9 +23,11 @@ Show = Callable[[Castore, Node], "contextlib.AbstractContextManager[bytes]"]
 
 @contextlib.contextmanager
 def by_fuse(castore: Castore, node: Node, transport: str | None = None) -> Iterator[bytes]:
-    with tempfile.TemporaryDirectory() as place:
-        with mount(castore, {b"node": node}, place, foreground=False, transport=transport):
-            yield os.fsencode(place) + b"/node"
+    with (
+        tempfile.TemporaryDirectory() as place,
+        mount(castore, {b"node": node}, place, foreground=False, transport=transport),
+    ):
+        yield os.fsencode(place) + b"/node"
 
 
 def directly(castore: Castore, node: Node) -> contextlib.AbstractContextManager[bytes]:
