@@ -19,6 +19,7 @@ from tvixbuild_nb.errors import InvalidNode
 
 _VARINT, _BYTES = 0, 2
 _BYTE = [bytes((number,)) for number in range(0x80)]
+_MORE = [bytes((number | 0x80,)) for number in range(0x80)]  # the same with more bytes to come
 _TAGS = [bytes((field << 3 | _BYTES,)) for field in range(4)]
 _LISTS = {1: "directories", 2: "files", 3: "symlinks"}
 _NODE_FIELDS = {1: ("name", "digest", "size"), 2: ("name", "digest", "size", "executable"), 3: ("name", "target")}
@@ -33,7 +34,7 @@ def encode_directory(directory: Directory) -> bytes:
         length = len(body)
         # One byte of length is the rule; this loop is a good part of an ingest's time.
         lists[kind - 1].append(_TAGS[kind] + (_BYTE[length] if length < 0x80 else _varint(length)) + body)
-    return b"".join([part for parts in lists for part in parts])
+    return b"".join(lists[0] + lists[1] + lists[2])
 
 
 def directory_digest(directory: Directory) -> Digest:
@@ -201,14 +202,11 @@ def _canonical_entries(data: bytes) -> dict[bytes, Node] | None:
 
 
 def _varint(number: int) -> bytes:
-    if number < 0x80:
-        return _BYTE[number]
-    out = bytearray()
+    out = b""
     while number >= 0x80:
-        out.append(number & 0x7F | 0x80)
+        out += _MORE[number & 0x7F]
         number >>= 7
-    out.append(number)
-    return bytes(out)
+    return out + _BYTE[number]
 
 
 def _delimited(field: int, body: bytes) -> bytes:

@@ -21,8 +21,9 @@ from tvixbuild_nb.castore.progress import Progress
 from tvixbuild_nb.castore.refscan import Scanner
 from tvixbuild_nb.castore.services import Batch
 
-# Files below this are read whole by the walk.
-SMALL = 128 * 1024
+# Files below this are read whole by the walk. Less, and handing files to threads costs more than they spare:
+# with 128 KiB the walk waited for the interpreter's lock as long as it read (/usr/share again: 2.0 s instead of 1.5 s).
+SMALL = 1 << 20
 # Two of these fit into a processor's own cache: 4 MiB took three times as long.
 CHUNK = 1 << 20
 _BATCH_BYTES = 4 << 20
@@ -44,11 +45,11 @@ class Intake:
         self._progress = progress
         self._small: list[tuple[Digest, bytes]] = []
         self._small_bytes = 0
-        self._seen = 0
         self._writer: ThreadPoolExecutor | None = None
         self._hashers: ThreadPoolExecutor | None = None
         self._waiting: deque[Future[None]] = deque()
         self._slots = BoundedSemaphore(_LARGE_AT_ONCE + 2)
+        self._buffers: list[tuple[mmap.mmap, mmap.mmap]] = []  # not in use now: fresh ones cost as much as the reading
 
     def __enter__(self) -> Self:
         return self
@@ -91,7 +92,16 @@ class Intake:
         # Two in turn, since the writer still has one while the next is read; fresh memory for each chunk
         # would cost more than the copying. Mapped, because that is aligned to pages: the kernel's copying
         # into and out of a bytearray takes twice as long (1 GiB: 1.0 s instead of 0.5 s).
-        buffers = (mmap.mmap(-1, CHUNK), mmap.mmap(-1, CHUNK))
+        try:
+            buffers = self._buffers.pop()
+        except IndexError:
+            buffers = (mmap.mmap(-1, CHUNK), mmap.mmap(-1, CHUNK))
+        try:
+            return self._store_large(fd, size, executable, buffers)
+        finally:
+            self._buffers.append(buffers)
+
+    def _store_large(self, fd: int, size: int, executable: bool, buffers: tuple[mmap.mmap, mmap.mmap]) -> FileNode:
         chunks = _chunks(fd, buffers)
         if self._batch.may_hold(size):
             # Perhaps it is there already: find out before a copy is written.
@@ -121,10 +131,18 @@ class Intake:
     def _hand_over(self) -> None:
         """Give the collected small files to the writing thread; waits when it is too far behind."""
         if self._writer is None:
+            # As long as all is there already nobody needs a thread, and asking beside the walk costs more than asking.
+            if not self._batch.missing(digest for digest, _ in self._small):
+                self._done()
+                return
             self._writer = ThreadPoolExecutor(1, "castore-write")
         while len(self._waiting) >= _BATCHES_WAITING:
             self._waiting.popleft().result()
         self._waiting.append(self._writer.submit(self._put, self._small, self._small_bytes))
+        self._small, self._small_bytes = [], 0
+
+    def _done(self) -> None:
+        self._progress.advance(len(self._small), self._small_bytes)
         self._small, self._small_bytes = [], 0
 
     def _put(self, blobs: list[tuple[Digest, bytes]], size: int) -> None:

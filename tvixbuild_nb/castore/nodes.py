@@ -18,6 +18,7 @@ from tvixbuild_nb.errors import InvalidNode
 MAX_NAME = 255
 MAX_TARGET = 4095
 MAX_SIZE = 2**64 - 1
+_NO_NAMES = (b"", b".", b"..")
 
 
 def check_name(name: bytes) -> bytes:
@@ -31,6 +32,15 @@ def check_name(name: bytes) -> bytes:
     if b"/" in name or b"\0" in name:
         raise InvalidNode(f"a name holds neither '/' nor NUL: {name!r}", path="name")
     return name
+
+
+def _check_names(names: Mapping[bytes, object]) -> None:
+    """:func:`check_name` for many at once, several times as fast as one by one."""
+    joined = b"".join(names)
+    longest = max(map(len, names), default=0)
+    if longest > MAX_NAME or b"/" in joined or b"\0" in joined or not names.keys().isdisjoint(_NO_NAMES):
+        for name in names:
+            check_name(name)
 
 
 def _check_size(size: int) -> None:
@@ -104,8 +114,7 @@ class Directory:
     def __init__(self, entries: Mapping[bytes, Node] | Iterable[tuple[bytes, Node]] = ()) -> None:
         pairs = sorted(entries.items() if isinstance(entries, Mapping) else entries, key=itemgetter(0))
         table = dict(pairs)
-        for name in table:
-            check_name(name)
+        _check_names(table)
         if len(table) != len(pairs):
             index = next(i for i in range(1, len(pairs)) if pairs[i - 1][0] == pairs[i][0])
             raise InvalidNode(f"the name {pairs[index][0]!r} occurs twice", path="entries", index=index)
@@ -131,4 +140,4 @@ class Directory:
 def _size_of(entries: Mapping[bytes, Node]) -> int:
     # Not what the .proto's comment says (one each): this is what the running Tvix and Snix
     # compute and check, and it is part of every digest.
-    return 2 * len(entries) + sum(node.size for node in entries.values() if isinstance(node, DirectoryNode))
+    return 2 * len(entries) + sum([node.size for node in entries.values() if isinstance(node, DirectoryNode)])

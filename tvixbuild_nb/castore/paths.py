@@ -5,11 +5,12 @@ from __future__ import annotations
 import errno
 import os
 import stat
+import sys
 from collections.abc import Iterator, Sequence
 from concurrent.futures import Future
 from contextlib import AbstractContextManager, contextmanager, nullcontext
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, cast
 
 from tvixbuild_nb.castore.castore import Castore, open_castore
 from tvixbuild_nb.castore.intake import SMALL, Intake
@@ -27,6 +28,7 @@ AnyPath = str | bytes | os.PathLike[str] | os.PathLike[bytes]
 _NOFOLLOW = os.O_RDONLY | getattr(os, "O_NOFOLLOW", 0)
 _FILE = _NOFOLLOW | getattr(os, "O_NONBLOCK", 0)  # a FIFO put in a file's place must not block
 _DIRECTORY = _NOFOLLOW | getattr(os, "O_DIRECTORY", 0)
+_ENCODING = sys.getfilesystemencoding(), sys.getfilesystemencodeerrors()  # os.fsencode, without a call for each name
 
 
 @dataclass(frozen=True, slots=True)
@@ -148,7 +150,7 @@ class _Walk:
                 if top.waits:
                     self._late.append(top)
                 else:
-                    top.node = self._store(top.entries)
+                    top.node = self._put(Directory(cast("dict[bytes, Node]", top.entries)))
                 if stack:
                     stack[-1].entries[top.name] = top.node or top
                     stack[-1].waits |= top.waits
@@ -165,7 +167,7 @@ class _Walk:
         entries, fd = directory.entries, directory.fd
         with _reading(directory.path), os.scandir(fd) as listing:
             for entry in listing:
-                name = os.fsencode(entry.name)
+                name = entry.name.encode(*_ENCODING)
                 if entry.is_file(follow_symlinks=False):
                     found = self._file(name, fd, directory.path, name)
                     entries[name] = found
@@ -220,7 +222,9 @@ class _Walk:
                 nodes[name] = entry.node
             else:
                 nodes[name] = self._result(entry) if isinstance(entry, Future) else entry
-        directory = Directory(nodes)
+        return self._put(Directory(nodes))
+
+    def _put(self, directory: Directory) -> DirectoryNode:
         return DirectoryNode(self._batch.put_directory(directory), directory.size)
 
     def _result(self, future: Future[FileNode]) -> FileNode:

@@ -63,6 +63,8 @@ class Index:
             if not read_only:
                 self._create()
                 self._db.execute("PRAGMA synchronous = NORMAL")
+                # Digests come in no order: with the usual 2 MB the same pages are read again and again.
+                self._db.execute("PRAGMA cache_size = -16384")
                 self._db.execute("PRAGMA wal_autocheckpoint = 4000")
                 self._db.execute("PRAGMA journal_size_limit = 67108864")
 
