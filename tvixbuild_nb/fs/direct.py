@@ -10,6 +10,7 @@ import errno
 import os
 import select
 import signal
+import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -18,6 +19,7 @@ from typing import TypeAlias
 
 from tvixbuild_nb.fs import linux, protocol
 from tvixbuild_nb.fs.inodes import MTIME, DirEntry
+from tvixbuild_nb.fs.patience import Patience
 from tvixbuild_nb.fs.protocol import InitFlag, Opcode, OpenFlag
 from tvixbuild_nb.fs.served import ServedView
 
@@ -25,6 +27,8 @@ DEVICE = "/dev/fuse"
 # Pages a request may read: a mebibyte.
 MAX_PAGES = 256
 MAX_LISTINGS = 16
+# Bytes of an answer that are sooner copied than handed over in two pieces.
+SMALL = 4096
 # The answers of a system, or of its administrator, that does not let this process mount.
 _REFUSALS = (errno.EPERM, errno.EACCES, errno.ENOENT, errno.ENODEV, errno.ENXIO)
 
@@ -120,6 +124,9 @@ class Session:
         self._xattrs = xattrs
         self._opens = opens
         self._ready = ready
+        self._patience = Patience()
+        self._poll = select.poll()
+        self._poll.register(fd, select.POLLIN)
         self._listings: dict[int, list[DirEntry]] = {}
         self._opened = protocol.opened(OpenFlag.KEEP_CACHE | OpenFlag.NOFLUSH)
         self._no_entry = protocol.no_entry()
@@ -145,8 +152,8 @@ class Session:
 
     def run(self) -> None:
         """Answer until unmounted."""
-        handlers, unpack = self._handlers, protocol.REQUEST.unpack_from
-        while (message := self._receive()) is not None:
+        handlers, unpack, receive, send = self._handlers, protocol.REQUEST.unpack_from, self._receive, self._send
+        while (message := receive()) is not None:
             length, opcode, unique, ino = unpack(message)
             if length != len(message):
                 raise RuntimeError(f"the kernel announced {length} bytes and sent {len(message)}")
@@ -156,27 +163,45 @@ class Session:
                 self._fault(opcode, ino, message, error)
                 answer = errno.EIO
             if answer is not None:
-                self._send(unique, answer)
+                send(unique, answer)
             if opcode == Opcode.INIT:
                 self._ready()
 
     def _receive(self) -> bytes | None:
+        """The next request; None when nothing is mounted any more."""
+        until = 0
         while True:
             try:
-                return os.read(self._fd, protocol.READ_BUFFER)
+                message = os.read(self._fd, protocol.READ_BUFFER)
             except BlockingIOError:
-                select.select([self._fd], [], [])
+                now = time.perf_counter_ns()
+                if until == 0:
+                    awake = self._patience.wait()
+                    until = now + awake
+                    if awake == 0:
+                        self._poll.poll()
+                        until = 0
+                elif now >= until:
+                    self._patience.disappointed()
+                    self._poll.poll()
+                    until = 0
             except FileNotFoundError:
-                continue  # whoever asked gave up meanwhile
+                pass  # whoever asked gave up meanwhile
             except OSError as error:
                 if error.errno == errno.ENODEV:
                     return None
                 raise
+            else:
+                if until:
+                    self._patience.rewarded()
+                return message
 
     def _send(self, unique: int, answer: bytes | int) -> None:
         try:
             if isinstance(answer, int):
                 os.write(self._fd, protocol.header(unique, 0, answer))
+            elif len(answer) <= SMALL:
+                os.write(self._fd, protocol.header(unique, len(answer)) + answer)
             else:
                 os.writev(self._fd, (protocol.header(unique, len(answer)), answer))
         except FileNotFoundError:

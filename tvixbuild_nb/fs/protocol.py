@@ -74,7 +74,7 @@ _OUT_HEADER = Struct("=IiQ")
 _ENTRY_OUT = Struct("=4Q2I" + _ATTR)
 _ATTR_OUT = Struct("=Q2I" + _ATTR)
 _DIRENT = Struct("=QQII")
-_READ_IN = Struct("=QQI")
+_READ_IN = Struct("=8xQI")
 _INIT_IN = Struct("=4I")
 _INIT_OUT = Struct("=4IHHIIHHI28x")
 _OPEN_OUT = Struct("=QII")
@@ -95,13 +95,6 @@ class Init(NamedTuple):
     flags: int
 
 
-class Range(NamedTuple):
-    """The bytes, or entries, that a read asks for."""
-
-    offset: int
-    size: int
-
-
 def init_request(message: bytes) -> Init:
     return Init(*_INIT_IN.unpack_from(message, HEADER_SIZE))
 
@@ -111,10 +104,10 @@ def name_request(message: bytes) -> bytes:
     return message[HEADER_SIZE : message.index(b"\0", HEADER_SIZE)]
 
 
-def read_request(message: bytes) -> Range:
-    """The range of a READ, READDIR or READDIRPLUS."""
-    _, offset, size = _READ_IN.unpack_from(message, HEADER_SIZE)
-    return Range(offset, size)
+def read_request(message: bytes) -> tuple[int, int]:
+    """What a READ, READDIR or READDIRPLUS asks for: the first byte, or entry, and the room for the answer in bytes."""
+    offset, size = _READ_IN.unpack_from(message, HEADER_SIZE)
+    return offset, size
 
 
 def xattr_request(message: bytes) -> tuple[int, bytes]:
