@@ -11,6 +11,7 @@ from pathlib import Path
 import pytest
 
 from support.fs_trees import File, plant
+from support.users import AsUser
 from tvixbuild_nb.castore import Digest, DirectoryNode, open_castore
 from tvixbuild_nb.errors import FuseError, NotFound
 from tvixbuild_nb.fs import mount, probe_fuse
@@ -103,7 +104,30 @@ def test_what_cannot_be_mounted_is_said_before_anything_starts(tmp_path: Path) -
 def test_the_probe_mounts() -> None:
     probe = probe_fuse()
     assert probe.works, probe.error
-    assert probe.binding is not None
+    assert probe.by_binding is None
+    assert probe.binding is not None and probe.binding in str(probe.through)
+    assert (probe.direct is None) == str(probe.through).startswith("/dev/fuse")
+
+
+AS_USER = """
+import os, tempfile
+from tvixbuild_nb.castore import open_castore
+from tvixbuild_nb.fs import mount, probe_fuse
+probe = probe_fuse()
+print(probe.works, probe.direct.message, probe.through == probe.binding)
+with tempfile.TemporaryDirectory() as place, open_castore(f"file:{place}/store") as castore:
+    os.mkdir(f"{place}/mnt")
+    with mount(castore, {b"f": castore.ingest_bytes(b"inside")}, f"{place}/mnt", foreground=False):
+        print(open(f"{place}/mnt/f").read())
+"""
+
+
+def test_who_may_not_mount_directly_mounts_through_the_binding(as_user: AsUser) -> None:
+    result = as_user(AS_USER, check=True)
+    first, second = result.stdout.splitlines()
+    assert first.startswith("True mounting is not allowed here")
+    assert first.endswith("True")
+    assert second == "inside"
 
 
 IN_NAMESPACES = """

@@ -129,7 +129,7 @@ def fuse(facts: Facts, outcome: Outcome) -> Check:
     name, did = "FUSE", "mounted an empty view, looked into it, unmounted it"
     where = "in namespaces of one's own" if outcome.get("namespace") is None else "on the host"
     if outcome["works"]:
-        return Check(name, "ok", did, f"works {where}, through {outcome['binding']}")
+        return Check(name, "ok", did, f"works {where}, through {outcome['through']}")
     remedy = outcome.get("hint")
     if outcome.get("binding") is None:
         remedy = facts.install("libfuse2")

@@ -217,6 +217,7 @@ def _probe(*, allow_other: bool) -> Outcome:
     return {
         "works": found.works,
         "binding": found.binding,
+        "through": found.through,
         "error": None if error is None else error.message,
         "hint": None if error is None else error.hint,
     }
