@@ -13,85 +13,46 @@ import signal
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass
 from types import FrameType
 from typing import TypeAlias
 
 from tvixbuild_nb.fs import linux, protocol
+from tvixbuild_nb.fs.device import Device
 from tvixbuild_nb.fs.inodes import MTIME, DirEntry
 from tvixbuild_nb.fs.patience import Patience
-from tvixbuild_nb.fs.protocol import InitFlag, Opcode, OpenFlag
+from tvixbuild_nb.fs.protocol import Opcode, OpenFlag
 from tvixbuild_nb.fs.served import ServedView
 
-DEVICE = "/dev/fuse"
-# Pages a request may read: a mebibyte.
-MAX_PAGES = 256
 MAX_LISTINGS = 16
 # Bytes of an answer that are sooner copied than handed over in two pieces.
 SMALL = 4096
-# The answers of a system, or of its administrator, that does not let this process mount.
-_REFUSALS = (errno.EPERM, errno.EACCES, errno.ENOENT, errno.ENODEV, errno.ENXIO)
-
 # The bytes that follow the header, an errno, or None where the kernel expects no answer.
 Answer: TypeAlias = "bytes | int | None"
-
-
-class Refused(Exception):
-    """This process may not mount by itself; the ``OSError`` is its cause."""
 
 
 class Stopped(BaseException):
     """A signal asked the process to end in good order."""
 
 
-@dataclass(frozen=True, slots=True)
-class Device:
-    """An open /dev/fuse that is mounted at ``mountpoint``."""
+def serve(device: Device, served: ServedView, mountpoint: str, *, xattrs: bool, ready: Callable[[], None]) -> None:
+    """Mount ``device`` at ``mountpoint`` and answer the kernel until unmounted, or until SIGINT, SIGTERM or SIGHUP.
 
-    fd: int
-    mountpoint: str
-
-
-def mount(mountpoint: str, *, allow_other: bool) -> Device:
-    """Mount at ``mountpoint`` with mount(2), read-only; :class:`Refused` when this process may not.
-
-    The mount answers once :func:`serve` runs. Any other ``OSError`` is the mount's own failure.
+    Those unmount; they are taken over from this process for good, so it belongs into one of its own. ``ready``
+    is called once the mount is there. :class:`Refused` when this process may not mount. Closes ``device``.
     """
-    try:
-        fd = os.open(DEVICE, os.O_RDWR | os.O_CLOEXEC | os.O_NONBLOCK)
-    except OSError as error:
-        if error.errno in _REFUSALS:
-            raise Refused from error
-        raise
-    options = f"fd={fd},rootmode=40000,user_id={os.getuid()},group_id={os.getgid()},default_permissions"
-    flags = linux.MS_RDONLY | linux.MS_NOSUID | linux.MS_NODEV
-    try:
-        linux.mount("tvixbuild-nb", mountpoint, "fuse.castore", flags, options + ",allow_other" * allow_other)
-    except OSError as error:
-        os.close(fd)
-        if error.errno in _REFUSALS:
-            raise Refused from error
-        raise
-    return Device(fd, mountpoint)
-
-
-def serve(device: Device, served: ServedView, *, xattrs: bool, opens: bool, ready: Callable[[], None]) -> None:
-    """Answer the kernel until unmounted, or until SIGINT, SIGTERM or SIGHUP, which unmount; closes ``device``.
-
-    ``opens``: every lookup and open is heard of. ``ready`` is called once the mount answers. Takes over
-    those signals of this process, so it belongs into a process of its own.
-    """
-    session = Session(device.fd, served, xattrs=xattrs, opens=opens, ready=ready)
     try:
         with _stoppable():
-            session.run()
-    except BaseException as error:
-        linux.unmount(device.mountpoint, lazy=True)
-        if not isinstance(error, Stopped):
-            raise
+            device.attach(mountpoint)
+            try:
+                ready()
+                Session(device.fd, served, xattrs=xattrs, opens=device.opens).run()
+            except BaseException:
+                linux.unmount(mountpoint, lazy=True)
+                raise
+    except Stopped:
+        pass
     finally:
-        # What is still looking in is cut off.
-        os.close(device.fd)
+        device.close()
 
 
 @contextmanager
@@ -115,15 +76,12 @@ def _stoppable() -> Iterator[None]:
 class Session:
     """Requests read from ``fd``, answers written to it, until the kernel says that nothing is mounted any more."""
 
-    def __init__(
-        self, fd: int, served: ServedView, *, xattrs: bool, opens: bool, ready: Callable[[], None] = lambda: None
-    ) -> None:
+    def __init__(self, fd: int, served: ServedView, *, xattrs: bool, opens: bool) -> None:
         self._fd = fd
         self._served = served
         self._view = served.view
         self._xattrs = xattrs
         self._opens = opens
-        self._ready = ready
         self._patience = Patience()
         self._poll = select.poll()
         self._poll.register(fd, select.POLLIN)
@@ -141,7 +99,6 @@ class Session:
             Opcode.RELEASE: _accept,
             Opcode.GETXATTR: self._getxattr,
             Opcode.LISTXATTR: self._listxattr,
-            Opcode.INIT: self._init,
             Opcode.READDIR: self._readdir,
             Opcode.RELEASEDIR: _accept,
             Opcode.INTERRUPT: _ignore,
@@ -164,8 +121,6 @@ class Session:
                 answer = errno.EIO
             if answer is not None:
                 send(unique, answer)
-            if opcode == Opcode.INIT:
-                self._ready()
 
     def _receive(self) -> bytes | None:
         """The next request; None when nothing is mounted any more."""
@@ -215,12 +170,6 @@ class Session:
         if opcode == Opcode.LOOKUP:
             path = path.rstrip(b"/") + b"/" + protocol.name_request(message)
         self._served.fault(Opcode(opcode).name.lower(), path, error)
-
-    def _init(self, ino: int, message: bytes) -> Answer:
-        flags = InitFlag.ASYNC_READ | InitFlag.PARALLEL_DIROPS | InitFlag.MAX_PAGES | InitFlag.CACHE_SYMLINKS
-        if not self._opens:
-            flags |= InitFlag.DO_READDIRPLUS
-        return protocol.init(protocol.init_request(message), flags, max_pages=MAX_PAGES)
 
     def _lookup(self, ino: int, message: bytes) -> Answer:
         child = self._served.lookup(ino, protocol.name_request(message))

@@ -8,7 +8,8 @@ child that serves the view says ``{"ready": pid}``, or ``{"error", "hint"}``, an
 SIGTERM to the child unmounts in good order, too.
 
 Single-threaded, so forking is safe; a hanging or killed view takes nothing else along. One child is
-forked ahead, with the last view's store open, so that the next view need not wait for either.
+forked ahead, with the last view's store open and a mount like its mount made, so that the next view need
+not wait for any of them.
 """
 
 from __future__ import annotations
@@ -25,6 +26,7 @@ import signal
 import socket
 import time
 from collections.abc import Callable
+from dataclasses import replace
 from typing import Any, NamedTuple, NoReturn
 
 from tvixbuild_nb.castore import Castore, open_castore
@@ -37,7 +39,7 @@ from tvixbuild_nb.fs.linux import call_process, die_with_parent, unmount
 from tvixbuild_nb.fs.options import MountOptions
 from tvixbuild_nb.fs.served import ServedView
 from tvixbuild_nb.fs.trace import Recorder, write_trace
-from tvixbuild_nb.fs.transports import serve
+from tvixbuild_nb.fs.transports import Prepared, serve
 
 MAX_REQUEST = 1 << 16
 # Seconds a child gets to unmount and to write its trace before it is killed.
@@ -62,6 +64,13 @@ class Spare(NamedTuple):
     task: socket.socket
 
 
+class Ahead(NamedTuple):
+    """What was made before anybody asked: a store, where one is known, and what can be made of a mount."""
+
+    store: Castore | None
+    prepared: Prepared
+
+
 class Server:
     """Forks a child per request and waits for all of them; ends with its control socket or its parent."""
 
@@ -71,6 +80,7 @@ class Server:
         self._children: dict[int, tuple[int, str]] = {}  # pidfd -> pid, mount point
         self._spare: Spare | None = None
         self._store: str | None = None
+        self._options = MountOptions(allow_other=True)
 
     def run(self) -> None:
         """Answer requests until the end; leaves no child and no mount behind."""
@@ -111,6 +121,7 @@ class Server:
                 _report(reports, error=f"not a request: {error!r}", hint=None)
                 return None
             self._store = request.get("store", self._store)
+            self._options = _options(request)
             pid = self._hand_over(data, reports) or os.fork()
             if pid == 0:
                 self._child(lambda: serve_view(request, reports))
@@ -129,7 +140,7 @@ class Server:
 
     def _await_task(self, task: socket.socket) -> None:
         call_process("tvixbuild-spare")
-        ahead = _open_ahead(self._store)
+        ahead = Ahead(_open_ahead(self._store), Prepared.make(self._options))
         data, sockets, _, _ = socket.recv_fds(task, MAX_REQUEST, 1, socket.MSG_CMSG_CLOEXEC)
         task.close()
         if data:
@@ -191,10 +202,10 @@ def _open_ahead(store: str | None) -> Castore | None:
         return None  # whoever asks for it will be told why
 
 
-def serve_view(request: dict[str, Any], reports: socket.socket, ahead: Castore | None = None) -> None:
+def serve_view(request: dict[str, Any], reports: socket.socket, ahead: Ahead | None = None) -> None:
     """Mount and serve one view, and report on ``reports``; returns when it is unmounted.
 
-    ``ahead`` is a store opened before anybody asked; it is used when it is the right one.
+    Of ``ahead`` that is used which turns out to be the right one.
     """
     call_process("tvixbuild-view")
     stderr = os.memfd_create("stderr")
@@ -206,23 +217,21 @@ def serve_view(request: dict[str, Any], reports: socket.socket, ahead: Castore |
         with open(request["view"], "rb") as file:
             description = json.load(file)
         trace_path: str | None = request["trace"]
-        if ahead is None or ahead.address != description["store"]:
-            ahead = open_castore(description["store"], read_only=True)
-        with ahead as castore:
+        store = None if ahead is None else ahead.store
+        if store is None or store.address != description["store"]:
+            store = open_castore(description["store"], read_only=True)
+        with store as castore:
             view = View(_entries(description["entries"]), castore)
             recorder = Recorder(view)
             served = ServedView(view, recorder)
-            options = MountOptions(
-                allow_other=bool(request["allow_other"]),
-                xattrs=bool(description["xattrs"]),
-                opens=trace_path is not None,
-            )
+            options = replace(_options(request), xattrs=bool(description["xattrs"]))
             serve(
                 served,
                 request["mountpoint"],
                 options,
                 transport=request.get("transport"),
                 ready=lambda: _report(reports, ready=os.getpid()),
+                prepared=None if ahead is None else ahead.prepared,
             )
             if trace_path is not None:
                 write_trace(recorder.trace(), trace_path)
@@ -231,6 +240,10 @@ def serve_view(request: dict[str, Any], reports: socket.socket, ahead: Castore |
     except Exception as error:
         failure = _failure(error, os.pread(stderr, MAX_REQUEST // 4, 0), request["mountpoint"])
         _report(reports, error=failure.message, hint=failure.hint)
+
+
+def _options(request: dict[str, Any]) -> MountOptions:
+    return MountOptions(allow_other=bool(request.get("allow_other")), opens=request.get("trace") is not None)
 
 
 def _check_mountpoint(mountpoint: str) -> None:

@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+import contextlib
 from collections.abc import Callable
+from dataclasses import dataclass
 from typing import Final
 
 from tvixbuild_nb.errors import FuseError
 from tvixbuild_nb.fs import direct
+from tvixbuild_nb.fs.device import Device, Refused, open_device
 from tvixbuild_nb.fs.faults import fuse_error
 from tvixbuild_nb.fs.options import MountOptions
 from tvixbuild_nb.fs.served import ServedView
@@ -15,8 +18,41 @@ DIRECT: Final = "direct"
 BINDING: Final = "fusepy"
 
 
+@dataclass(frozen=True, slots=True)
+class Prepared:
+    """What can be had before it is known what will be mounted where: a device, where this process may mount."""
+
+    device: Device | None
+
+    @classmethod
+    def make(cls, options: MountOptions) -> Prepared:
+        """For a mount that will probably have ``options``."""
+        try:
+            return cls(open_device(allow_other=options.allow_other, opens=options.opens))
+        except (Refused, OSError):
+            with contextlib.suppress(FuseError):  # whoever needs it will be told
+                from tvixbuild_nb.fs import binding
+
+                binding.load()
+            return cls(None)
+
+    def take(self, options: MountOptions) -> Device | None:
+        """The device, when it is what ``options`` ask for."""
+        device = self.device
+        if device is None or (device.allow_other, device.opens) == (options.allow_other, options.opens):
+            return device
+        device.close()
+        return None
+
+
 def serve(
-    served: ServedView, mountpoint: str, options: MountOptions, *, transport: str | None, ready: Callable[[], None]
+    served: ServedView,
+    mountpoint: str,
+    options: MountOptions,
+    *,
+    transport: str | None,
+    ready: Callable[[], None],
+    prepared: Prepared | None = None,
 ) -> None:
     """Mount and answer the kernel until unmounted; ``ready`` is called once it answers.
 
@@ -27,13 +63,13 @@ def serve(
         raise FuseError(f"no transport is called {transport!r}", hint=f"{DIRECT}, {BINDING} or null")
     if transport != BINDING:
         try:
-            device = direct.mount(mountpoint, allow_other=options.allow_other)
-        except direct.Refused as refused:
+            device = None if prepared is None else prepared.take(options)
+            device = device or open_device(allow_other=options.allow_other, opens=options.opens)
+            direct.serve(device, served, mountpoint, xattrs=options.xattrs, ready=ready)
+            return
+        except Refused as refused:
             if transport == DIRECT:
                 raise fuse_error(f"mount failed: {refused.__cause__}", path=mountpoint) from refused
-        else:
-            direct.serve(device, served, xattrs=options.xattrs, opens=options.opens, ready=ready)
-            return
     # Loaded only where it is needed: a view's process starts the sooner.
     from tvixbuild_nb.fs import binding
     from tvixbuild_nb.fs.transport import Transport
