@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ctypes
+import functools
 import os
 import signal
 
@@ -21,17 +22,22 @@ _FSOPEN_CLOEXEC = _FSMOUNT_CLOEXEC = 1
 _MOVE_MOUNT_F_EMPTY_PATH = 4
 _AT_FDCWD = -100
 _PR_SET_PDEATHSIG = 1
+_PR_SET_NAME = 15
+
+
+@functools.cache
+def _libc() -> ctypes.CDLL:
+    return ctypes.CDLL(None, use_errno=True)
 
 
 def call_process(name: str) -> None:
     """What ps shows for this process; at most 15 bytes."""
-    with open("/proc/self/comm", "w", encoding="ascii") as file:
-        file.write(name)
+    _libc().prctl(_PR_SET_NAME, name.encode("ascii"), 0, 0, 0)
 
 
 def die_with_parent() -> None:
     """Have the kernel kill this process when its parent (the thread that forked it) ends."""
-    ctypes.CDLL(None, use_errno=True).prctl(_PR_SET_PDEATHSIG, signal.SIGKILL, 0, 0, 0)
+    _libc().prctl(_PR_SET_PDEATHSIG, signal.SIGKILL, 0, 0, 0)
 
 
 def fsopen(kind: str) -> int:
@@ -57,8 +63,7 @@ def move_mount(mount: int, target: str) -> None:
 
 def _call(number: int, *arguments: int | bytes | None, what: str) -> int:
     """A system call that glibc has no function for everywhere; ``OSError`` says ``what`` failed."""
-    libc = ctypes.CDLL(None, use_errno=True)
-    result = libc.syscall(number, *(ctypes.c_long(each) if isinstance(each, int) else each for each in arguments))
+    result = _libc().syscall(number, *(ctypes.c_long(each) if isinstance(each, int) else each for each in arguments))
     if result < 0:
         error = ctypes.get_errno()
         raise OSError(error, os.strerror(error), what)
@@ -70,8 +75,7 @@ def unmount(mountpoint: str, *, lazy: bool = False) -> None:
 
     ``lazy`` takes it out of the tree at once, even while something is still looking in.
     """
-    libc = ctypes.CDLL(None, use_errno=True)
-    if libc.umount2(os.fsencode(mountpoint), MNT_DETACH if lazy else 0) == 0:
+    if _libc().umount2(os.fsencode(mountpoint), MNT_DETACH if lazy else 0) == 0:
         return
     number = ctypes.get_errno()
     if os.geteuid() != 0:

@@ -30,11 +30,11 @@ from dataclasses import replace
 from typing import Any, NamedTuple, NoReturn
 
 from tvixbuild_nb.castore import Castore, open_castore
-from tvixbuild_nb.castore.encoding import decode_node
-from tvixbuild_nb.castore.nodes import Node
+from tvixbuild_nb.castore.encoding import decode_node, encode_node
+from tvixbuild_nb.castore.nodes import Node, SymlinkNode
 from tvixbuild_nb.errors import FuseError, TvixBuildError
 from tvixbuild_nb.fs.faults import fuse_error
-from tvixbuild_nb.fs.inodes import View
+from tvixbuild_nb.fs.inodes import ROOT, View
 from tvixbuild_nb.fs.linux import call_process, die_with_parent, unmount
 from tvixbuild_nb.fs.options import MountOptions
 from tvixbuild_nb.fs.served import ServedView
@@ -69,6 +69,14 @@ class Ahead(NamedTuple):
 
     store: Castore | None
     prepared: Prepared
+
+    @classmethod
+    def make(cls, store: str | None, options: MountOptions) -> Ahead:
+        """For a view of ``store`` with ``options``: like the last one."""
+        castore = _open_ahead(store)
+        if castore is not None:
+            _rehearse(castore)
+        return cls(castore, Prepared.make(options))
 
 
 class Server:
@@ -140,7 +148,7 @@ class Server:
 
     def _await_task(self, task: socket.socket) -> None:
         call_process("tvixbuild-spare")
-        ahead = Ahead(_open_ahead(self._store), Prepared.make(self._options))
+        ahead = Ahead.make(self._store, self._options)
         data, sockets, _, _ = socket.recv_fds(task, MAX_REQUEST, 1, socket.MSG_CMSG_CLOEXEC)
         task.close()
         if data:
@@ -192,6 +200,15 @@ class Server:
                 os.kill(pid, signal.SIGKILL)
                 _detach(mountpoint)
             self._reap(pidfd)
+
+
+def _rehearse(castore: Castore) -> None:
+    """Go once through what every view needs: the pages that touches are copied now, and not while somebody waits."""
+    node = encode_node(b"", SymlinkNode(b"rehearsal"))
+    description = json.loads(json.dumps([[base64.b64encode(each).decode() for each in (b"name", node)]]))
+    served = ServedView(View(_entries(description), castore), None)
+    served.lookup(ROOT, b"name")
+    list(served.readdir(ROOT))
 
 
 def _open_ahead(store: str | None) -> Castore | None:
