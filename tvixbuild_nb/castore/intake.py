@@ -27,6 +27,8 @@ SMALL = 1 << 20
 # Two of these fit into a processor's own cache: 4 MiB took three times as long.
 CHUNK = 1 << 20
 _BATCH_BYTES = 4 << 20
+# While nothing had to be written yet: what is let go after every look stays in the processor's cache.
+_ASK_BYTES = 1 << 20
 _BATCH_COUNT = 2000
 _BATCHES_WAITING = 3
 _LARGE_AT_ONCE = max(2, min(4, os.cpu_count() or 1))
@@ -45,6 +47,7 @@ class Intake:
         self._progress = progress
         self._small: list[tuple[Digest, bytes]] = []
         self._small_bytes = 0
+        self._enough_bytes = _ASK_BYTES
         self._writer: ThreadPoolExecutor | None = None
         self._hashers: ThreadPoolExecutor | None = None
         self._waiting: deque[Future[None]] = deque()
@@ -71,7 +74,7 @@ class Intake:
         self._scanner.scan(data)
         self._small.append((digest, data))
         self._small_bytes += len(data)
-        if self._small_bytes >= _BATCH_BYTES or len(self._small) >= _BATCH_COUNT:
+        if self._small_bytes >= self._enough_bytes or len(self._small) >= _BATCH_COUNT:
             self._hand_over()
         return FileNode(digest, len(data), executable)
 
@@ -136,6 +139,7 @@ class Intake:
                 self._done()
                 return
             self._writer = ThreadPoolExecutor(1, "castore-write")
+            self._enough_bytes = _BATCH_BYTES
         while len(self._waiting) >= _BATCHES_WAITING:
             self._waiting.popleft().result()
         self._waiting.append(self._writer.submit(self._put, self._small, self._small_bytes))

@@ -178,6 +178,22 @@ class TestPaths:
         castore.ingest(tmp_path / "d", progress=seen)
         assert (seen.files, seen.bytes) == (3, 5 + len(LARGE))
 
+    def test_again_only_what_is_new_is_stored(self, castore: Castore, tmp_path: Path) -> None:
+        noise = random.Random(3)
+        medium = {b"m%d" % number: (noise.randbytes(400_000), False) for number in range(4)}
+        make(os.fsencode(tmp_path / "d"), medium | {b"f%d" % n: (b"%d" % n, False) for n in range(4100)})
+        first, again = castore.ingest(tmp_path / "d"), Silent()
+        assert castore.ingest(tmp_path / "d", progress=again) == first
+        assert (again.files, again.bytes) == (4104, 1_600_000 + sum(len(str(n)) for n in range(4100)))
+        (tmp_path / "d" / "f77").write_bytes(b"changed")
+        (tmp_path / "d" / "m2").write_bytes(LARGE)
+        changed = castore.ingest(tmp_path / "d")
+        assert castore.has_closure(first) and castore.has_closure(changed)
+        assert (castore.tree(changed) / "f77").read_bytes() == b"changed"
+        assert (castore.tree(changed) / "m2").read_bytes() == LARGE
+        assert (castore.tree(first) / "m2").read_bytes() == medium[b"m2"][0]
+        assert open_castore("memory:").ingest(tmp_path / "d") == changed
+
     def test_the_convenience_returns_a_tree(self, tmp_path: Path) -> None:
         (tmp_path / "hello").write_bytes(b"hi")
         tree = ingest(tmp_path / "hello", tmp_path / "store")
