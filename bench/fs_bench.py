@@ -8,6 +8,7 @@ waking an idle processor (on some virtual machines several times the work itself
 from __future__ import annotations
 
 import os
+import statistics
 import subprocess
 import sys
 import time
@@ -24,6 +25,7 @@ from tvixbuild_nb.fs import ViewServer, view_description
 TREE = Path("/usr/share")
 SMALL = 16 << 10
 COUNT = 20_000
+MOUNTS = 30
 BIG_BYTES = 1 << 30
 
 # In a process of their own, as a build would: print seconds.
@@ -70,6 +72,7 @@ def rows() -> list[dict[str, Any]]:
                     table.append(_row("pipe round trip", where, f"{float(_python(_PIPE)) * 1e6:.0f} us", ""))
                     table += _native(native, names, entries, count, where)
                     table += _views(castore, node, big, place, names, entries, count, where)
+            table += _mounts(castore, node, place)
     return table
 
 
@@ -91,9 +94,14 @@ def _views(
     mountpoint.mkdir(exist_ok=True)
     view.write_text(view_description(castore.address, {b"tree": node, b"big": big}))
     tree = mountpoint / "tree"
-    with ViewServer() as server:
-        for kind, trace in (("view with a trace", place / "trace.json"), ("shared view", None)):
-            label = f"{kind}, {where}"
+    for transport, kind, trace in (
+        ("direct", "with a trace", place / "trace.json"),
+        ("fusepy", "with a trace", place / "trace.json"),
+        ("direct", "shared", None),
+        ("fusepy", "shared", None),
+    ):
+        label = f"{transport}, {kind}, {where}"
+        with ViewServer(transport) as server:
             with server.mount(view, mountpoint, trace=trace):
                 result.append(_row("find, cold", label, _rate(entries, _find(tree)), ">= 15 000/s"))
                 result.append(_row("find, warm", label, _rate(entries, _find(tree)), ">= 80 000/s"))
@@ -105,6 +113,24 @@ def _views(
             with server.mount(view, mountpoint, trace=trace):
                 result.append(_row("find -size, cold", label, _rate(entries, _find(tree, "-size", "+1000G")), ""))
                 result.append(_row("find -size, warm", label, _rate(entries, _find(tree, "-size", "+1000G")), ""))
+    return result
+
+
+def _mounts(castore: Castore, node: Node, place: Path) -> list[dict[str, Any]]:
+    """From the request to the answer that the view is ready, with pauses between, as runs have them."""
+    view, mountpoint = place / "view.json", place / "mnt"
+    view.write_text(view_description(castore.address, {b"tree": node}))
+    result = []
+    for transport in ("direct", "fusepy"):
+        times = []
+        with ViewServer(transport) as server:
+            for _ in range(MOUNTS):
+                time.sleep(0.05)
+                start = time.perf_counter()
+                with server.mount(view, mountpoint, trace=place / "trace.json", store=castore.address):
+                    times.append(time.perf_counter() - start)
+        # For the first views nothing was made ahead.
+        result.append(_row("mount to ready", transport, f"{statistics.median(times[2:]) * 1e3:.1f} ms", ""))
     return result
 
 
@@ -176,7 +202,7 @@ def _row(what: str, where: str, value: str, wanted: str) -> dict[str, Any]:
 def main() -> None:
     """Print the table."""
     for row in rows():
-        print(f"{row['what']:20} {row['where']:36} {row['value']:>14} {row['wanted']}")
+        print(f"{row['what']:20} {row['where']:38} {row['value']:>14} {row['wanted']}")
 
 
 if __name__ == "__main__":

@@ -72,10 +72,12 @@ class ViewServer:
         *,
         trace: str | os.PathLike[str] | None = None,
         allow_other: bool = False,
+        store: str | None = None,
     ) -> MountedView:
         """Mount what the view file describes; returns when it answers, raises :class:`FuseError` when not.
 
-        ``trace`` is the file that will hold the JSON of the AccessTrace after the unmount.
+        ``trace`` is the file that will hold the JSON of the AccessTrace after the unmount. A ``store`` is
+        one to be held open for the next view.
         """
         mountpoint = os.path.abspath(mountpoint)
         request = {
@@ -84,6 +86,7 @@ class ViewServer:
             "trace": None if trace is None else os.path.abspath(trace),
             "allow_other": allow_other,
             "transport": self._transport,
+            **({} if store is None else {"store": store}),
         }
         ours, theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
         with theirs:

@@ -71,12 +71,12 @@ class Ahead(NamedTuple):
     prepared: Prepared
 
     @classmethod
-    def make(cls, store: str | None, options: MountOptions) -> Ahead:
-        """For a view of ``store`` with ``options``: like the last one."""
+    def make(cls, store: str | None, options: MountOptions, transport: str | None) -> Ahead:
+        """For a view of ``store`` with ``options``, by ``transport``: like the last one."""
         castore = _open_ahead(store)
         if castore is not None:
             _rehearse(castore)
-        return cls(castore, Prepared.make(options))
+        return cls(castore, Prepared.make(options, transport))
 
 
 class Server:
@@ -89,6 +89,7 @@ class Server:
         self._spare: Spare | None = None
         self._store: str | None = None
         self._options = MountOptions(allow_other=True)
+        self._transport: str | None = None
 
     def run(self) -> None:
         """Answer requests until the end; leaves no child and no mount behind."""
@@ -129,7 +130,7 @@ class Server:
                 _report(reports, error=f"not a request: {error!r}", hint=None)
                 return None
             self._store = request.get("store", self._store)
-            self._options = _options(request)
+            self._options, self._transport = _options(request), request.get("transport")
             pid = self._hand_over(data, reports) or os.fork()
             if pid == 0:
                 self._child(lambda: serve_view(request, reports))
@@ -148,7 +149,7 @@ class Server:
 
     def _await_task(self, task: socket.socket) -> None:
         call_process("tvixbuild-spare")
-        ahead = Ahead.make(self._store, self._options)
+        ahead = Ahead.make(self._store, self._options, self._transport)
         data, sockets, _, _ = socket.recv_fds(task, MAX_REQUEST, 1, socket.MSG_CMSG_CLOEXEC)
         task.close()
         if data:

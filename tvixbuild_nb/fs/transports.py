@@ -25,16 +25,16 @@ class Prepared:
     device: Device | None
 
     @classmethod
-    def make(cls, options: MountOptions) -> Prepared:
-        """For a mount that will probably have ``options``."""
-        try:
-            return cls(open_device(allow_other=options.allow_other, opens=options.opens))
-        except (Refused, OSError):
-            with contextlib.suppress(FuseError):  # whoever needs it will be told
-                from tvixbuild_nb.fs import binding
+    def make(cls, options: MountOptions, transport: str | None = None) -> Prepared:
+        """For a mount that will probably have ``options``, by ``transport``."""
+        with contextlib.suppress(Refused, OSError):
+            if transport != BINDING:
+                return cls(open_device(allow_other=options.allow_other, opens=options.opens))
+        with contextlib.suppress(FuseError):  # whoever needs it will be told
+            from tvixbuild_nb.fs import binding
 
-                binding.load()
-            return cls(None)
+            binding.load()
+        return cls(None)
 
     def take(self, options: MountOptions) -> Device | None:
         """The device, when it is what ``options`` ask for."""
