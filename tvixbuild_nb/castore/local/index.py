@@ -134,8 +134,8 @@ class Index:
         return None if row is None else Place(*row)
 
     def missing(self, digests: Iterable[Digest]) -> set[Digest]:
-        # In order, so that neighbours lie on the same page. As bytearrays, because sqlite3 looks for an adapter for each
-        # value of another type, which takes a quarter of the time.
+        # In order, so that neighbours lie on the same page. As bytearrays, because sqlite3 looks for an adapter
+        # for each value that is bytes or of our own type, which takes a quarter of the time.
         asked = map(bytearray, sorted(set(digests)))
         absent: set[Digest] = set()
         while part := list(islice(asked, _ASK_AT_ONCE)):
