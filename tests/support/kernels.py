@@ -46,6 +46,13 @@ def await_text(run, text, seconds=40):
             raise AssertionError(f"no {text!r} in time: {run.log.text()}")
         time.sleep(0.01)
 
+def await_no_bundles(root, seconds=20):
+    # A run's last directories may go a moment after its end.
+    deadline = time.monotonic() + seconds
+    while (left := [path.name for path in root.iterdir() if path.is_dir()]) and time.monotonic() < deadline:
+        time.sleep(0.01)
+    return left
+
 def verdict(run):
     run.wait(60)
     return dict(

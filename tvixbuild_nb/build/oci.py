@@ -9,7 +9,7 @@ from pathlib import Path
 
 from tvixbuild_nb.build.host import find_runtime
 from tvixbuild_nb.build.ocibuild import OCIBuild
-from tvixbuild_nb.build.places import RECORD_LINK, BundleRoot, default_bundle_root
+from tvixbuild_nb.build.places import RECORD_LINK, RUNTIME_STATE, BundleRoot, default_bundle_root
 from tvixbuild_nb.build.plan import HostFacts, PlannedBuild, plan_build
 from tvixbuild_nb.build.record import RunRecord
 from tvixbuild_nb.build.result import BuildResult
@@ -20,6 +20,7 @@ from tvixbuild_nb.castore.nodes import DirectoryNode, FileNode, Node
 from tvixbuild_nb.errors import HostRefused, NotFound
 from tvixbuild_nb.fs import server_command
 from tvixbuild_nb.keeper import Keeper, KeeperOptions, keeper_for_this_process
+from tvixbuild_nb.keeper.trees import remove
 from tvixbuild_nb.oci import SpecOptions
 from tvixbuild_nb.request import BuildRequest
 
@@ -135,8 +136,9 @@ class OCIBuildService:
         return self._root_path / "checkouts"
 
     def keep_bundle(self, bundle: Path, record: RunRecord) -> Path:
-        """Move a bundle to where it is kept, closed to others; its new path."""
+        """Move a bundle to where it is kept, closed to others and without the runtime's state; its new path."""
         kept = self._bundles().kept_path(record.id)
+        remove(str(bundle / RUNTIME_STATE))
         os.chmod(bundle, 0o700)
         # Whoever collects garbage sees by it whether the run is still recorded.
         (bundle / RECORD_LINK).symlink_to(record.path.absolute())

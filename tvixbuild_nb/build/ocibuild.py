@@ -11,6 +11,7 @@ from tvixbuild_nb.build import verdict as verdicts
 from tvixbuild_nb.build.inputs import describe_view, link_checkouts
 from tvixbuild_nb.build.janitor import make_janitor
 from tvixbuild_nb.build.outputs import ingest_outputs, written_paths
+from tvixbuild_nb.build.places import RUNTIME_STATE
 from tvixbuild_nb.build.plan import PlannedBuild
 from tvixbuild_nb.build.result import BuildOutput, BuildResult, Usage
 from tvixbuild_nb.build.service import BuildContext
@@ -73,7 +74,7 @@ class OCIBuild:
                     self._run()
                 with context.stage("ingest"):
                     verdict = self._ingest(plan)
-                self._clear_ahead(verdict)
+                self._clear_scratch(verdict)
             finally:
                 try:
                     self._await_gone()
@@ -135,6 +136,7 @@ class OCIBuild:
 
     def _submit_again(self, plan: PlannedBuild) -> dict[str, Any]:
         self._await_gone()
+        self._let_go()
         return self._submit(plan, self._choose_inputs())
 
     def _choose_inputs(self) -> str:
@@ -171,7 +173,9 @@ class OCIBuild:
         return BuildPlan(
             bundle=str(bundle),
             container=self.container,
-            runtime=RuntimePlan(plan.runtime.path, plan.runtime.kind, str(bundle / "state"), plan.cgroup is not None),
+            runtime=RuntimePlan(
+                plan.runtime.path, plan.runtime.kind, str(bundle / RUNTIME_STATE), plan.cgroup is not None
+            ),
             view=view,
             own=plan.owned,
             user=plan.sandbox_ids,
@@ -264,34 +268,44 @@ class OCIBuild:
             # What it held died with it; what it cannot delete is deleted by clean.
             self._keeper_died = True
             self.service.keeper_died()
-        finally:
+
+    def _let_go(self) -> None:
+        """Nothing more will be asked of the keeper for this build."""
+        if self._channel is not None:
             self._channel.close()
             self._channel = None
-            self._early.clear()
+        self._early.clear()
 
     def _keeps(self, verdict: Verdict) -> bool:
         failed = verdict.status in ("failed", "timed-out") and not verdict.killed
         return self.policy.keep == "always" or (self.policy.keep == "failure" and failed)
 
-    def _clear_ahead(self, verdict: Verdict) -> None:
-        """Remove most of the bundle while the keeper is still taking container and view away."""
+    def _clear_scratch(self, verdict: Verdict) -> None:
+        """Give the room of what was built back before the run is over, while the keeper takes the view away."""
         assert self.bundle is not None
-        if self._keeps(verdict):
-            return
-        for path in (self.bundle.scratch, self.bundle.root):
-            # What resists is tried again, and told, by clean.
+        if not self._keeps(verdict):
+            # What resists is tried again by clean.
             with contextlib.suppress(OSError):
-                remove(str(path))
+                remove(str(self.bundle.scratch))
 
     def _clean(self, plan: PlannedBuild, verdict: Verdict) -> None:
         if self._keeper_died and plan.cgroup is not None:
             BuildCgroup(plan.cgroup).remove()
-        if self.bundle is None:
-            return
-        bundle = self.bundle.path
-        if self._keeps(verdict) and bundle.exists():
-            self.kept = self.service.keep_bundle(bundle, self.record)
-            return
+        try:
+            if self.bundle is None:
+                return
+            if self._keeps(verdict) and self.bundle.path.exists():
+                self.kept = self.service.keep_bundle(self.bundle.path, self.record)
+            elif self._channel is None or self._keeper_died or plan.needs_janitor:
+                self._remove(self.bundle.path)
+            else:
+                # The keeper may remove whatever a build made; nobody need wait for a few empty directories.
+                self._clear_scratch(verdict)
+                self._channel.discard()
+        finally:
+            self._let_go()
+
+    def _remove(self, bundle: Path) -> None:
         try:
             remove(str(bundle))
         except PermissionError:

@@ -15,6 +15,8 @@ from tvixbuild_nb.keeper.cgroups import BuildCgroup
 
 CGROUP_PREFIX = "tvixbuild-nb-"
 RECORD_LINK = "record"
+# The runtime's own state, inside the bundle as long as the container exists.
+RUNTIME_STATE = "state"
 
 
 def default_bundle_root() -> Path:

@@ -50,6 +50,8 @@ class RunRecord:
     def __init__(self, path: Path) -> None:
         self.path = path
         self._lock = threading.Lock()
+        # Open from a live run's first event to its last.
+        self._events = -1
 
     @property
     def id(self) -> str:
@@ -160,8 +162,20 @@ class RunRecord:
     def emit(self, event: StageEvent | EndEvent) -> None:
         """Append one event; log chunks are the keeper's to write. On a full disk it is left out: builds go on."""
         line = event.model_dump_json(exclude_none=True).encode() + b"\n"
-        with self._lock, contextlib.suppress(OSError), (self.path / "events.jsonl").open("ab", buffering=0) as file:
-            file.write(line)
+        with self._lock, contextlib.suppress(OSError):
+            try:
+                if self._events < 0:
+                    flags = os.O_WRONLY | os.O_CREAT | os.O_APPEND | os.O_CLOEXEC
+                    self._events = os.open(self.path / "events.jsonl", flags, 0o644)
+                os.write(self._events, line)
+            finally:
+                if isinstance(event, EndEvent):
+                    self._close_events()
+
+    def _close_events(self) -> None:
+        if self._events >= 0:
+            os.close(self._events)
+            self._events = -1
 
     @contextmanager
     def held(self) -> Iterator[None]:
@@ -187,6 +201,8 @@ class RunRecord:
 
     def delete(self) -> None:
         """Remove the record; idempotent."""
+        with self._lock:
+            self._close_events()
         if self.path.exists():
             shutil.rmtree(self.path)
 

@@ -121,6 +121,10 @@ class RunChannel:
         """Ask the keeper to end the build; from any thread, more than once."""
         self._say("cancel")
 
+    def discard(self) -> None:
+        """After ``gone``: have the keeper remove the bundle, without waiting for it."""
+        self._say("discard")
+
     def _say(self, op: str) -> None:
         try:
             send(self._sock, {"op": op})

@@ -15,17 +15,19 @@ import signal
 import socket
 import subprocess
 import time
+from collections.abc import Iterator
 from typing import Any
 
 from tvixbuild_nb.keeper import linux
 from tvixbuild_nb.keeper.cgroups import BuildCgroup
 from tvixbuild_nb.keeper.inspect import catches, inside, other_processes
+from tvixbuild_nb.keeper.joining import JoinAhead
 from tvixbuild_nb.keeper.log import LogWriter
 from tvixbuild_nb.keeper.messages import Message, receive, send
 from tvixbuild_nb.keeper.output import Output
 from tvixbuild_nb.keeper.runtime import Runtime, last_error
 from tvixbuild_nb.keeper.trees import adopt, remove
-from tvixbuild_nb.keeper.views import BoundView, View, ViewFailed, bind_shared_view, mount_view
+from tvixbuild_nb.keeper.views import MountedInputs, PendingView, ViewFailed, ask_for_view, bind_shared_view
 
 KILL_PATIENCE = 5.0
 DRAIN_PATIENCE = 2.0
@@ -48,6 +50,15 @@ class SetupProblem(Exception):
         self.view_died = view_died
 
 
+@contextlib.contextmanager
+def _views_may_fail() -> Iterator[None]:
+    try:
+        yield
+    except ViewFailed as failed:
+        text = f"inputs could not be mounted: {failed}"
+        raise SetupProblem(text, failed.hint, "mount", view_died=failed.died) from failed
+
+
 class Supervisor:
     """Runs one build as ``plan`` says; the plan's keys are documented in ``client.BuildPlan``."""
 
@@ -60,7 +71,8 @@ class Supervisor:
         self.runtime = Runtime.from_message(plan["runtime"])
         self.runtime_log = os.path.join(self.bundle, "runtime.log")
         self.cgroup = BuildCgroup(plan["cgroup"]) if plan["cgroup"] else None
-        self.view: View | BoundView | None = None
+        self.joining: JoinAhead | None = None
+        self.view: MountedInputs | None = None
         self.output: Output | None = None
         self.init: int | None = None
         self.complete = False
@@ -77,10 +89,11 @@ class Supervisor:
         log = LogWriter(self.plan["log"], self.plan["index"])
         try:
             try:
-                self._mount_inputs()
+                view = self._ask_for_view()
+                self._make_cgroup()
+                self._await_view(view)
                 self._await_bundle()
                 self._hand_over_scratch()
-                self._make_cgroup()
                 ended = self._run(log)
             except SetupProblem as problem:
                 ended = {
@@ -99,34 +112,35 @@ class Supervisor:
         self._adopt_outputs()
         # From here on the owner may ingest, while the rest is taken away.
         self._tell({"event": "settled"})
-        if self.view is not None:
-            self.view.unmount()
         left = self._delete_container()
         faults = self._finish_view()
         self._tell({"event": "gone", "left": left, "problems": self.problems, "faults": faults})
+        if self.cgroup is not None:
+            self.cgroup.remove()
+        self._await_farewell()
 
     # -- before ------------------------------------------------------------------------------
 
-    def _mount_inputs(self) -> None:
+    def _ask_for_view(self) -> PendingView | None:
+        """Have the inputs mounted, beside whatever comes next; a shared view is there at once."""
         wanted = self.plan["view"]
-        if wanted is not None:
-            self._mount_view(wanted)
-        self._tell({"event": "mounted"})
-
-    def _mount_view(self, wanted: Message) -> None:
+        if wanted is None:
+            return None
         if self.file_systems is None:
             raise SetupProblem("the file system process could not be started", stage="mount", view_died=True)
         mountpoint = os.path.join(self.bundle, "inputs")
         request = {"view": wanted["spec"], **{key: wanted[key] for key in ("store", "trace", "allow_other")}}
-        try:
-            if wanted["shared"] is not None:
-                home = wanted["home"]
-                self.view = bind_shared_view(self.file_systems, request, wanted["shared"], home, mountpoint)
-            else:
-                self.view = mount_view(self.file_systems, request, mountpoint)
-        except ViewFailed as failed:
-            text = f"inputs could not be mounted: {failed}"
-            raise SetupProblem(text, failed.hint, "mount", view_died=failed.died) from failed
+        with _views_may_fail():
+            if wanted["shared"] is None:
+                return ask_for_view(self.file_systems, request, mountpoint)
+            self.view = bind_shared_view(self.file_systems, request, wanted["shared"], wanted["home"], mountpoint)
+        return None
+
+    def _await_view(self, pending: PendingView | None) -> None:
+        if pending is not None:
+            with _views_may_fail():
+                self.view = pending.ready()
+        self._tell({"event": "mounted"})
 
     def _await_bundle(self) -> None:
         """The owner fills the bundle while the view is mounted: go on when it says so."""
@@ -154,6 +168,7 @@ class Supervisor:
             self.cgroup.create()
         except OSError as error:
             raise SetupProblem(f"no cgroup for the build: {error.strerror}: {error.filename}") from error
+        self.joining = JoinAhead()
 
     # -- the run -----------------------------------------------------------------------------
 
@@ -165,6 +180,8 @@ class Supervisor:
         self.output = Output(self.plan["terminal"], self.bundle, self.plan["user"], log)
         try:
             error = self._launch(deadline)
+            if self.joining is not None:
+                self.joining.end()
             if self.init is None:
                 self.output.drain(time.monotonic() + DRAIN_PATIENCE)
                 return {
@@ -282,15 +299,12 @@ class Supervisor:
             self.stopped = self.stopped or "timed-out"
 
     def _listen(self) -> None:
-        try:
-            received = receive(self.owner)
-        except OSError:
-            received = None
-        if received is None:
+        heard = self._hear()
+        if heard is None:
             self.stopped = self.stopped or "owner-gone"
-        elif received[0]["op"] == "go":
+        elif heard["op"] == "go":
             self.complete = True
-        elif received[0]["op"] == "cancel":
+        elif heard["op"] == "cancel":
             self.stopped = self.stopped or "cancelled"
 
     @staticmethod
@@ -332,6 +346,9 @@ class Supervisor:
         if pid == 0:
             raise SetupProblem("the container's first process cannot be killed")
         self.reaped = True
+        if self.view is not None:
+            # Nobody looks into it any more.
+            self.view.unmount()
         self.usage.update(
             cpu_user=resources.ru_utime, cpu_system=resources.ru_stime, peak_memory_process=resources.ru_maxrss * 1024
         )
@@ -374,20 +391,34 @@ class Supervisor:
         """Undo what the runtime made; None, or what is left in words.
 
         Once the container's first process was reaped, its processes, mounts and namespaces are gone by
-        the kernel's hand, and what a `delete` would still remove is ours: the state directory and the
-        cgroup. That spares a process per build. A container that never came so far is the runtime's.
+        the kernel's hand, and what a `delete` would still remove is ours: the cgroup, and the state directory,
+        which goes with the bundle. That spares a process per build. A container that never came so far is the
+        runtime's.
         """
-        left = None
+        if self.reaped:
+            return None
         try:
-            if self.reaped:
-                remove(self.runtime.state)
-            else:
-                left = self.runtime.delete(self.container, self.runtime_log)
+            return self.runtime.delete(self.container, self.runtime_log)
         except (OSError, subprocess.TimeoutExpired) as error:
-            left = str(error)
-        if self.cgroup is not None:
-            self.cgroup.remove()
-        return left
+            return str(error)
+
+    def _await_farewell(self) -> None:
+        """Wait until the owner has no further use of this build, and remove the bundle when it says so.
+
+        Nobody waits for that: the run is over, and what is left are directories.
+        """
+        while (received := self._hear()) is not None:
+            if received["op"] == "discard":
+                remove(self.bundle)
+                return
+
+    def _hear(self) -> Message | None:
+        """The owner's next word; None when it has closed its end or is dead."""
+        try:
+            received = receive(self.owner)
+        except OSError:
+            return None
+        return None if received is None else received[0]
 
     def _tell(self, message: Message) -> None:
         try:

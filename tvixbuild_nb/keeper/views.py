@@ -8,6 +8,8 @@ import os
 import select
 import signal
 import socket
+import threading
+from abc import ABC, abstractmethod
 from collections.abc import Iterator
 from typing import Any
 
@@ -28,20 +30,52 @@ class ViewFailed(Exception):
         self.died = died
 
 
-class View:
-    """One mounted view, served by a process of its own whose death shows on ``fileno()``."""
+class MountedInputs(ABC):
+    """What stands on a build's ``inputs/``; the death of who serves it shows on ``fileno()``.
 
-    def __init__(self, mountpoint: str, sock: socket.socket, pid: int) -> None:
+    ``faults`` holds, after :meth:`finish`, what could not be answered though it should, one text each.
+    """
+
+    def __init__(self, mountpoint: str, pid: int) -> None:
         self.mountpoint = mountpoint
         self.pid = pid
         self.faults: list[str] = []
+        self._unmounting: threading.Thread | None = None
+
+    @abstractmethod
+    def fileno(self) -> int: ...
+
+    def unmount(self) -> None:
+        """Begin to take it away, beside whatever comes next: most of it is the kernel waiting. Idempotent."""
+        if self._unmounting is None:
+            self._unmounting = threading.Thread(target=self._unmount)
+            self._unmounting.start()
+
+    def finish(self) -> str | None:
+        """Wait until it is taken away and the trace is written; None, or what went wrong."""
+        self.unmount()
+        if self._unmounting is not None:
+            self._unmounting.join()
+        return self._finish()
+
+    @abstractmethod
+    def _unmount(self) -> None: ...
+
+    @abstractmethod
+    def _finish(self) -> str | None: ...
+
+
+class View(MountedInputs):
+    """One mounted view, served by a process of its own."""
+
+    def __init__(self, mountpoint: str, sock: socket.socket, pid: int) -> None:
+        super().__init__(mountpoint, pid)
         self._sock = sock
 
     def fileno(self) -> int:
         return self._sock.fileno()
 
-    def unmount(self) -> None:
-        """Take the view away; its process then writes the trace, while others do other things."""
+    def _unmount(self) -> None:
         try:
             linux.umount(self.mountpoint)
         except OSError:
@@ -49,11 +83,7 @@ class View:
             with contextlib.suppress(ProcessLookupError):
                 os.kill(self.pid, signal.SIGTERM)
 
-    def finish(self) -> str | None:
-        """After :meth:`unmount`, wait until the trace is written; None, or what went wrong.
-
-        ``faults`` then holds what the view could not answer though it should, one text each.
-        """
+    def _finish(self) -> str | None:
         with self._sock:
             answer = _answer(self._sock, DONE_TIMEOUT)
             if answer is None and not _hung_up(self._sock):
@@ -67,29 +97,49 @@ class View:
         return None
 
 
-class BoundView:
-    """A shared view bound to one build's mount point; the server's death shows on ``fileno()``."""
+class BoundView(MountedInputs):
+    """A shared view bound to one build's mount point; what it could not answer is only told at its own end."""
 
     def __init__(self, mountpoint: str, pid: int) -> None:
-        self.mountpoint = mountpoint
-        self.pid = pid
-        # What a shared view could not answer is only told at its own end.
-        self.faults: list[str] = []
+        super().__init__(mountpoint, pid)
         self._pidfd = os.pidfd_open(pid)
+        self._problem: str | None = None
 
     def fileno(self) -> int:
         return self._pidfd
 
-    def unmount(self) -> None:
-        linux.umount(self.mountpoint)
+    def _unmount(self) -> None:
+        try:
+            linux.umount(self.mountpoint)
+        except OSError as error:
+            self._problem = f"inputs: {error.strerror}"
 
-    def finish(self) -> str | None:
+    def _finish(self) -> str | None:
         os.close(self._pidfd)
-        return None
+        return self._problem
 
 
-def mount_view(server: socket.socket, plan: Message, mountpoint: str) -> View:
-    """Mount a fresh view on ``mountpoint``; :class:`ViewFailed` with the server's reason."""
+class PendingView:
+    """A view that was asked for: :meth:`ready` waits for it."""
+
+    def __init__(self, mountpoint: str, sock: socket.socket) -> None:
+        self._mountpoint = mountpoint
+        self._sock = sock
+
+    def ready(self) -> View:
+        """The mounted view; :class:`ViewFailed` with the server's reason."""
+        answer = _answer(self._sock, READY_TIMEOUT)
+        if answer is None:
+            self._sock.close()
+            raise ViewFailed("the file system process ended, or hung, before its view was ready", died=True)
+        if "error" in answer:
+            self._sock.close()
+            raise ViewFailed(answer["error"], answer.get("hint"))
+        return View(self._mountpoint, self._sock, answer["ready"])
+
+
+def ask_for_view(server: socket.socket, plan: Message, mountpoint: str) -> PendingView:
+    """Have a fresh view mounted on ``mountpoint``; :class:`ViewFailed` when nobody is there to do it."""
     ours, theirs = channel()
     try:
         send(server, {**plan, "mountpoint": mountpoint}, [theirs.fileno()])
@@ -98,14 +148,7 @@ def mount_view(server: socket.socket, plan: Message, mountpoint: str) -> View:
         raise ViewFailed(f"the file system process is gone: {error.strerror}", died=True) from error
     finally:
         theirs.close()
-    answer = _answer(ours, READY_TIMEOUT)
-    if answer is None:
-        ours.close()
-        raise ViewFailed("the file system process ended, or hung, before its view was ready", died=True)
-    if "error" in answer:
-        ours.close()
-        raise ViewFailed(answer["error"], answer.get("hint"))
-    return View(mountpoint, ours, answer["ready"])
+    return PendingView(mountpoint, ours)
 
 
 def bind_shared_view(server: socket.socket, plan: Message, key: str, home: str, mountpoint: str) -> BoundView:
@@ -124,7 +167,7 @@ def bind_shared_view(server: socket.socket, plan: Message, key: str, home: str, 
             with contextlib.suppress(OSError):
                 linux.umount(shared)
             _displace(home)
-            view = mount_view(server, plan, shared)
+            view = ask_for_view(server, plan, shared).ready()
             pid = view.pid
             with open(note, "w", encoding="ascii") as file:
                 file.write(str(pid))

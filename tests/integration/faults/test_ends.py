@@ -205,7 +205,7 @@ run = sandbox("echo ready; sleep 1000").start()
 await_text(run, "ready")
 path = run.record.path
 run.delete()
-say(record=path.exists(), bundles=[p.name for p in PLACE.glob("bundles/*") if p.is_dir()])
+say(record=path.exists(), bundles=await_no_bundles(PLACE / "bundles"))
 """
     )
     assert found == {"record": False, "bundles": []}

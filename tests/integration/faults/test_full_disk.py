@@ -58,6 +58,7 @@ def test_a_full_bundle_root_is_a_setup_failure(small: Path, kernels: Kernels) ->
 place = Path(os.environ["FAULT_BUNDLES"])
 say(**verdict(sandbox("true").run(show=False)))
 def fill(leave):
+    await_no_bundles(place)
     with open(place / "ballast", "wb", buffering=0) as file:
         try:
             while file.write(b"x" * 4096): pass
@@ -69,10 +70,11 @@ for leave in (0, 4096, 8192, 16384, 40960):
     (place / "ballast").unlink()
 say(**verdict(sandbox("head -c 5000000 /dev/zero >/build/x", ).run(show=False, keep="never")))
 say(**verdict(sandbox("true").run(show=False)))
+say(left=await_no_bundles(place))
 """,
         FAULT_BUNDLES=str(small / "bundles"),
     )
-    first, *full, inside, last = said
+    first, *full, inside, last, end = said
     assert first["status"] == last["status"] == "succeeded"
     for found in full:
         if found["status"] != "succeeded":
@@ -81,7 +83,7 @@ say(**verdict(sandbox("true").run(show=False)))
     assert full[0]["status"] == "failed" and str(small) in full[0]["message"] and full[0]["hint"]
     assert (inside["status"], inside["failed_at"]) == ("failed", "build")
     assert "head: standard output: " in inside["log"]
-    assert [path for path in (small / "bundles").iterdir() if path.is_dir()] == []
+    assert end == {"left": []}
 
 
 def test_a_full_state_directory_loses_log_and_says_so(small: Path, kernels: Kernels) -> None:

@@ -10,6 +10,7 @@ import pytest
 from tvixbuild_nb.keeper.cgroups import Hierarchies, hierarchies
 from tvixbuild_nb.keeper.ids import SubordinateRange, subordinate_range
 from tvixbuild_nb.keeper.inspect import unescape
+from tvixbuild_nb.keeper.joining import own_procs_file
 from tvixbuild_nb.keeper.messages import MAX_MESSAGE, channel, receive, send
 from tvixbuild_nb.keeper.runtime import Runtime, last_error
 
@@ -91,3 +92,11 @@ def test_a_version_2_side_that_was_covered_is_no_hierarchy(tmp_path: Path) -> No
 
 def test_mountinfo_fields_are_unescaped() -> None:
     assert unescape(r"/a\040b\134c\011") == "/a b\\c\t"
+
+
+def test_the_own_cgroup_is_found_in_whatever_hierarchy_is_mounted() -> None:
+    membership = "4:cpu,cpuacct:/jobs/a\n2:freezer:/\n1:name=systemd:/init\n0::/user.slice\n"
+    v1 = Hierarchies({"cpu": "/cg/cpu", "freezer": "/cg/freezer"}, None)
+    assert own_procs_file(v1, membership) == "/cg/cpu/jobs/a/cgroup.procs"
+    assert own_procs_file(Hierarchies({}, "/cg"), membership) == "/cg/user.slice/cgroup.procs"
+    assert own_procs_file(Hierarchies({}, None), membership) is None
