@@ -1,9 +1,11 @@
 """fs: castore nodes as a read-only file system, by FUSE or as a checkout.
 
-``inodes`` holds the logic of a view, pure; ``trace`` what was accessed, as a value; ``binding`` and
-``transport`` speak to the kernel through libfuse; ``server`` is the process that serves views,
-``client`` its other end; ``mounting`` is for people, ``probe`` tells whether FUSE can be had here,
-``faults`` puts the system's words into ours; ``checkouts`` is the way without FUSE.
+``inodes`` holds the logic of a view, pure; ``trace`` what was accessed, as a value; ``served`` is a view as
+it is served, whoever speaks to the kernel. Two do: ``direct``, with ``device``, ``protocol`` and
+``patience``, where this process may mount, and ``binding``, with ``transport``, through libfuse elsewhere;
+``transports`` chooses. ``server`` is the process that serves views, ``client`` its other end; ``mounting``
+is for people, ``probe`` tells whether FUSE can be had here, ``faults`` puts the system's words into ours;
+``checkouts`` is the way without FUSE.
 """
 
 from __future__ import annotations

@@ -166,9 +166,13 @@ class Session:
                 raise
 
     def _fault(self, opcode: int, ino: int, message: bytes, error: Exception) -> None:
-        path = b"/" + b"/".join(self._view.path(ino))
-        if opcode == Opcode.LOOKUP:
-            path = path.rstrip(b"/") + b"/" + protocol.name_request(message)
+        try:
+            names = self._view.path(ino)
+            if opcode == Opcode.LOOKUP:
+                names = (*names, protocol.name_request(message))
+            path = b"/" + b"/".join(names)
+        except (IndexError, ValueError):  # the question itself was at fault
+            path = b"(inode %d)" % ino
         self._served.fault(Opcode(opcode).name.lower(), path, error)
 
     def _lookup(self, ino: int, message: bytes) -> Answer:
