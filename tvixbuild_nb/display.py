@@ -1,22 +1,54 @@
 """The one door between values and views.
 
-Values call :func:`mimebundle` from ``_repr_mimebundle_``; whoever knows how to draw a type registers
-a function for it with ``mimebundle.register(Type)``. Without one, a value shows its ``repr``;
-:func:`plain` is for those whose ``str`` is made to be read.
+Values call :func:`mimebundle` from ``_repr_mimebundle_``; whoever knows how to draw a type tells :func:`register`.
+Without one, a value shows its ``repr``; :func:`plain` is for those whose ``str`` is made to be read. The first call
+inside IPython loads the views of :mod:`tvixbuild_nb.widgets`, where they are installed; nobody below imports them.
 """
 
 from __future__ import annotations
 
+import sys
+import threading
+from collections.abc import Callable
 from functools import singledispatch
-from typing import Any
+from importlib import import_module
+from typing import Any, TypeVar
+
+Value = TypeVar("Value")
+Bundle = dict[str, Any]
+
+VIEWS = "tvixbuild_nb.widgets"
+_loading = threading.Lock()
+_loaded = False
+
+
+def mimebundle(value: object) -> Bundle:
+    """The display bundle of ``value``: MIME type to data."""
+    _load_views()
+    return _draw(value)
+
+
+def register(kind: type[Value], draw: Callable[[Value], Bundle]) -> None:
+    """From now on values of this type are drawn by ``draw``; a later call displaces an earlier one."""
+    _draw.register(kind, draw)
+
+
+def plain(value: object) -> Bundle:
+    """A display bundle of plain text, the value's ``str``."""
+    return {"text/plain": str(value)}
 
 
 @singledispatch
-def mimebundle(value: object) -> dict[str, Any]:
-    """The display bundle of ``value``: MIME type to data. The fallback is plain text, its ``repr``."""
+def _draw(value: object) -> Bundle:
     return {"text/plain": repr(value)}
 
 
-def plain(value: object) -> dict[str, Any]:
-    """A display bundle of plain text, the value's ``str``."""
-    return {"text/plain": str(value)}
+def _load_views() -> None:
+    global _loaded
+    ipython = sys.modules.get("IPython")
+    if _loaded or ipython is None or ipython.get_ipython() is None:
+        return
+    with _loading:
+        if not _loaded:
+            import_module(VIEWS).register_views()
+            _loaded = True

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from tvixbuild_nb.display import mimebundle, plain
+from tvixbuild_nb.display import mimebundle, plain, register
 from tvixbuild_nb.keeper.inspect import unescape
 
 
@@ -124,4 +124,4 @@ def _limit(line: str) -> tuple[str, tuple[str, str, str]]:
     return line[:26].strip(), (line[26:47].strip(), line[47:68].strip(), line[68:].strip())
 
 
-mimebundle.register(Inside, plain)
+register(Inside, plain)

@@ -14,7 +14,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
-from tvixbuild_nb.display import mimebundle, plain
+from tvixbuild_nb.display import mimebundle, plain, register
 from tvixbuild_nb.errors import InvalidValue
 from tvixbuild_nb.fs.inodes import ROOT, View
 
@@ -245,4 +245,4 @@ def _strings(values: Any) -> tuple[str, ...]:
     return tuple(values)
 
 
-mimebundle.register(AccessTrace, plain)
+register(AccessTrace, plain)

@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, overload
 
 from tvixbuild_nb.castore.nodes import DirectoryNode, FileNode, Node
-from tvixbuild_nb.display import mimebundle, plain
+from tvixbuild_nb.display import mimebundle, plain, register
 from tvixbuild_nb.oci.layout import ancestors
 from tvixbuild_nb.oci.mounts import PlannedMount, planned_mounts, symlink_inputs
 from tvixbuild_nb.oci.options import SpecOptions
@@ -176,4 +176,4 @@ def _cells(row: MountRow) -> tuple[str, ...]:
     return tuple(cell.encode("utf-8", "backslashreplace").decode().replace("\n", "\\n") for cell in cells)
 
 
-mimebundle.register(MountTable, plain)
+register(MountTable, plain)

@@ -1,0 +1,292 @@
+"""A real JupyterLab on loopback and a real Chromium, for tests of what people see.
+
+One server and one browser for a test session's process; each test gets a notebook, a kernel and a page of its own.
+Nothing leaves the machine: a request to anywhere else is aborted and fails the test, and so does an error in the
+browser's console.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import os
+import shutil
+import socket
+import subprocess
+import sys
+import time
+import urllib.request
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from playwright.sync_api import BrowserContext, ConsoleMessage, Locator, Page, Playwright, Route
+
+CHROMIUM = "/usr/bin/chromium"
+PATIENCE = 60.0
+_IDLE = "window.jupyterapp?.shell.currentWidget?.sessionContext?.session?.kernel?.status === 'idle'"
+_ASK = """
+async ([code, seconds]) => {
+  const kernel = window.jupyterapp.shell.currentWidget.sessionContext.session.kernel;
+  const future = kernel.requestExecute({ code, store_history: false });
+  let text = "";
+  future.onIOPub = (message) => {
+    if (message.header.msg_type === "stream") text += message.content.text;
+    if (message.header.msg_type === "error") text += message.content.traceback.join("\\n");
+  };
+  const give_up = (reject) => () => reject(new Error("the kernel does not answer: " + code));
+  const late = new Promise((_, reject) => setTimeout(give_up(reject), seconds * 1000));
+  const reply = await Promise.race([future.done, late]);
+  return { status: reply.content.status, text };
+}
+"""
+# What browsers and JupyterLab say about themselves, whatever is shown.
+_NOISE = ("favicon", "ResizeObserver loop", "Third-party cookie", "was preloaded using link preload")
+
+
+class Server:
+    """``jupyter lab`` with settings, kernels and caches of its own, dead with the process that started it."""
+
+    def __init__(self, place: Path, theme: str) -> None:
+        self.notebooks = place / "notebooks"
+        self.notebooks.mkdir(parents=True)
+        settings = place / "settings"
+        themes = settings / "@jupyterlab" / "apputils-extension" / "themes.jupyterlab-settings"
+        themes.parent.mkdir(parents=True)
+        themes.write_text(json.dumps({"theme": f"JupyterLab {theme.title()}"}))
+        (themes.parent / "notification.jupyterlab-settings").write_text(
+            json.dumps({"fetchNews": "false", "checkForUpdates": False})
+        )
+        with socket.socket() as probe:
+            probe.bind(("127.0.0.1", 0))
+            self.port = probe.getsockname()[1]
+        own = {
+            "HOME": "home",
+            "JUPYTER_CONFIG_DIR": "config",
+            "JUPYTER_DATA_DIR": "data",
+            "JUPYTER_RUNTIME_DIR": "runtime",
+            "JUPYTERLAB_SETTINGS_DIR": "settings",
+            "JUPYTERLAB_WORKSPACES_DIR": "workspaces",
+            "IPYTHONDIR": "ipython",
+        }
+        for name in own.values():
+            (place / name).mkdir(exist_ok=True)
+        self.log = (place / "server.log").open("wb")
+        options = [
+            "--allow-root", "--no-browser", "--ip=127.0.0.1", f"--port={self.port}", "--ServerApp.port_retries=0",
+            "--IdentityProvider.token=", "--ServerApp.password=", "--ServerApp.disable_check_xsrf=True",
+            f"--ServerApp.root_dir={self.notebooks}", "--LabApp.news_url=", "--LabApp.expose_app_in_browser=True",
+        ]  # fmt: skip
+        self.process = subprocess.Popen(
+            # Killed with us, and its kernels with it.
+            ["setpriv", "--pdeathsig", "TERM", sys.executable, "-m", "jupyterlab", *options],
+            env={**os.environ, **{name: str(place / value) for name, value in own.items()}},
+            stdin=subprocess.DEVNULL,
+            stdout=self.log,
+            stderr=self.log,
+            start_new_session=True,
+        )
+        self._await()
+
+    @property
+    def address(self) -> str:
+        return f"http://127.0.0.1:{self.port}"
+
+    def _await(self) -> None:
+        deadline = time.monotonic() + PATIENCE
+        while True:
+            with contextlib.suppress(OSError), urllib.request.urlopen(f"{self.address}/api", timeout=2):
+                return
+            if self.process.poll() is not None or time.monotonic() > deadline:
+                raise AssertionError(f"JupyterLab did not start: {Path(self.log.name).read_text()[-3000:]}")
+            time.sleep(0.1)
+
+    def close(self) -> None:
+        self.process.terminate()
+        with contextlib.suppress(subprocess.TimeoutExpired):
+            self.process.wait(20)
+        self.process.kill()
+        self.process.wait()
+        self.log.close()
+
+
+@dataclass
+class Lab:
+    """One theme's server and browser."""
+
+    server: Server
+    context: BrowserContext
+    theme: str
+    pictures: Path
+    strangers: list[str] = field(default_factory=list)
+
+    @contextlib.contextmanager
+    def notebook(self, name: str, *cells: str) -> Iterator[Notebook]:
+        """Open a new notebook of these cells; at the end its kernel is gone, and nothing went wrong in the browser."""
+        path = self.server.notebooks / f"{name}.ipynb"
+        path.write_text(json.dumps(notebook_json(cells)))
+        page = self.context.new_page()
+        told: list[str] = []
+
+        def hear(message: ConsoleMessage) -> None:
+            if message.type == "error" and not any(noise in message.text for noise in _NOISE):
+                told.append(message.text)
+
+        page.on("console", hear)
+        page.on("pageerror", lambda error: told.append(str(error)))
+        notebook = Notebook(page, self, path)
+        try:
+            page.goto(f"{self.server.address}/lab/tree/{path.name}?reset")
+            notebook.await_kernel()
+            yield notebook
+            assert told == [], f"the browser's console: {told}"
+            assert self.strangers == [], f"asked for from elsewhere: {self.strangers}"
+        except BaseException:
+            with contextlib.suppress(Exception):
+                notebook.picture("failed")
+            raise
+        finally:
+            with contextlib.suppress(Exception):
+                page.evaluate("window.jupyterapp.shell.currentWidget.sessionContext.shutdown()")
+            page.close()
+            path.unlink(missing_ok=True)
+
+
+class Notebook:
+    """One open notebook: run its cells, ask its kernel, look at its page."""
+
+    def __init__(self, page: Page, lab: Lab, path: Path) -> None:
+        self.page = page
+        self.lab = lab
+        self.path = path
+
+    def await_kernel(self, seconds: float = PATIENCE) -> None:
+        """Wait until the kernel is idle; the page's own indicator is idle before there is a kernel."""
+        self.page.wait_for_function(_IDLE, timeout=seconds * 1000)
+
+    def run_all(self, *, wait: bool = True) -> None:
+        """Run every cell; with ``wait`` until the kernel is idle again."""
+        self.page.evaluate("window.jupyterapp.commands.execute('notebook:run-all-cells')")
+        if wait:
+            self.page.wait_for_timeout(300)
+            self.await_kernel()
+
+    def ask(self, code: str, seconds: float = PATIENCE) -> str:
+        """Run ``code`` in the kernel, beside the cells; what it printed. An exception there fails the test."""
+        answer = self.page.evaluate(_ASK, [code, seconds])
+        assert answer["status"] == "ok", answer["text"]
+        text: str = answer["text"]
+        return text.strip()
+
+    def view(self, name: str) -> Locator:
+        """The displayed view of that name (class ``tvixbuild-<name>``)."""
+        return self.page.locator(f".tvixbuild-{name}")
+
+    def save(self) -> dict[str, Any]:
+        """Save the notebook; what is on disk then."""
+        self.page.evaluate("window.jupyterapp.commands.execute('docmanager:save')")
+        self.page.wait_for_timeout(500)
+        saved: dict[str, Any] = json.loads(self.path.read_text())
+        return saved
+
+    def reload(self) -> None:
+        """Load the page anew; the kernel goes on."""
+        self.page.reload()
+        self.await_kernel()
+
+    def picture(self, name: str) -> Path:
+        """Take a screenshot, kept as a test artefact."""
+        path = self.lab.pictures / f"{self.path.stem}-{name}-{self.lab.theme}.png"
+        self.page.screenshot(path=path)
+        return path
+
+    def violations(self, name: str) -> list[str]:
+        """What axe-core finds serious or critical within the view ``name``, one text each."""
+        return axe(self.page, f".tvixbuild-{name}")
+
+
+def axe(page: Page, selector: str) -> list[str]:
+    """Serious and critical findings of axe-core below ``selector``. A control that must fail shows that it looks."""
+    import axe_playwright_python
+
+    script = Path(axe_playwright_python.__file__).with_name("axe.min.js")
+    page.evaluate("document.body.style.height = '100vh'")  # or else colour contrast is never looked at
+    if not page.evaluate("typeof window.axe === 'object'"):
+        page.evaluate(script.read_text() + "\n;window.axe = window.axe || axe; undefined")
+    control = """() => {
+      const bad = document.createElement("div");
+      bad.id = "axe-control";
+      bad.style.cssText = "background:#fff;color:#fefefe;position:fixed;top:0;left:0;z-index:9999";
+      bad.innerHTML = "<input><span>nobody can read this</span>";
+      document.body.append(bad);
+    }"""
+    page.evaluate(control)
+    check = """async (selector) => {
+      const found = (await axe.run(selector, {resultTypes: ['violations']})).violations;
+      const shown = (node) => node.html + ' ' + (node.any[0]?.message ?? '');
+      return found.filter((violation) => ['serious', 'critical'].includes(violation.impact)).map(
+        (violation) => `${violation.id}: ${violation.help}: ${violation.nodes.slice(0, 3).map(shown).join(' | ')}`);
+    }"""
+    try:
+        assert page.evaluate(check, "#axe-control"), "axe-core found nothing wrong with what is wrong"
+    finally:
+        page.evaluate("document.getElementById('axe-control').remove()")
+    found: list[str] = page.evaluate(check, selector)
+    return found
+
+
+@contextlib.contextmanager
+def running_lab(playwright: Playwright, place: Path, theme: str, pictures: Path) -> Iterator[Lab]:
+    """A server and a browser in one theme (light, dark); both are gone afterwards."""
+    if not Path(CHROMIUM).exists():
+        raise AssertionError("chromium is missing: apt-get install chromium (tests/apt.txt)")
+    server = Server(place, theme)
+    try:
+        context = playwright.chromium.launch_persistent_context(
+            place / "browser",
+            executable_path=CHROMIUM,
+            headless=True,
+            chromium_sandbox=False,
+            viewport={"width": 1280, "height": 900},
+            args=[
+                "--disable-gpu",
+                "--disable-quic",
+                "--no-first-run",
+                "--disable-background-networking",
+                "--disable-component-update",
+                "--disable-sync",
+            ],  # fmt: skip
+        )
+        context.set_default_timeout(30_000)
+        lab = Lab(server, context, theme, pictures)
+
+        def guard(route: Route) -> None:
+            if route.request.url.startswith((server.address, "data:", "blob:", "about:")):
+                route.continue_()
+            else:
+                lab.strangers.append(route.request.url)
+                route.abort()
+
+        context.route("**/*", guard)
+        try:
+            yield lab
+        finally:
+            context.close()
+    finally:
+        server.close()
+        shutil.rmtree(place, ignore_errors=True)
+
+
+def notebook_json(cells: tuple[str, ...]) -> dict[str, Any]:
+    """A notebook of code cells, ready to be written."""
+    return {
+        "cells": [
+            {"cell_type": "code", "execution_count": None, "id": f"c{n}", "metadata": {}, "outputs": [], "source": cell}
+            for n, cell in enumerate(cells)
+        ],
+        "metadata": {"kernelspec": {"display_name": "Python 3", "language": "python", "name": "python3"}},
+        "nbformat": 4,
+        "nbformat_minor": 5,
+    }

@@ -1,0 +1,68 @@
+"""The three forms of a view, and the display bundle that carries them all."""
+
+from __future__ import annotations
+
+import io
+import sys
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+from tvixbuild_nb.widgets.kit.html import Html
+
+if TYPE_CHECKING:
+    from rich.console import RenderableType
+
+    from tvixbuild_nb.widgets.kit.live import LiveView
+
+TEXT_WIDTH = 110
+VIEW_TYPE = "application/vnd.jupyter.widget-view+json"
+
+Bundle = dict[str, Any]
+
+
+@dataclass(frozen=True, slots=True)
+class Forms:
+    """How one value shows itself; each form is made when it is asked for.
+
+    ``text``: a rich renderable; ``html``: markup without scripts and without anything from elsewhere; ``live``: the
+    widget, or None where there is no live form.
+    """
+
+    text: Callable[[], RenderableType]
+    html: Callable[[], Html]
+    live: Callable[[], LiveView] | None = None
+
+    def bundle(self) -> Bundle:
+        """All forms by MIME type; the live one only in a kernel, and when anywidget is installed."""
+        data: Bundle = {"text/plain": plain_text(self.text()), "text/html": str(self.html())}
+        if self.live is not None and in_kernel() and can_live():
+            widget = self.live()
+            data[VIEW_TYPE] = {"version_major": 2, "version_minor": 0, "model_id": widget.model_id}
+        return data
+
+
+def plain_text(renderable: RenderableType, width: int = TEXT_WIDTH) -> str:
+    """A rich renderable as text without colours."""
+    from rich.console import Console
+
+    console = Console(file=io.StringIO(), width=width, color_system=None, highlight=False, markup=False, emoji=False)
+    with console.capture() as captured:
+        console.print(renderable)
+    return captured.get().rstrip("\n")
+
+
+def in_kernel() -> bool:
+    """Whether this process is a Jupyter kernel; nothing is imported to find out."""
+    ipython = sys.modules.get("IPython")
+    shell = ipython.get_ipython() if ipython is not None else None
+    return shell is not None and getattr(shell, "kernel", None) is not None
+
+
+def can_live() -> bool:
+    """Whether live views can be had: the extra ``notebook`` is installed."""
+    try:
+        import anywidget  # noqa: F401 - asked only whether it is there
+    except ImportError:
+        return False
+    return True
