@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import inspect
 import os
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from pathlib import Path
 from typing import Any, Self
 
@@ -20,6 +20,7 @@ from tvixbuild_nb.sandbox.hostprogram import add_to_inputs, program_files
 from tvixbuild_nb.sandbox.printer import default_output
 from tvixbuild_nb.sandbox.run import Run
 from tvixbuild_nb.sandbox.services import shared_builder, shared_store
+from tvixbuild_nb.sandbox.watching import Watchers
 
 InputValue = str | os.PathLike[str] | bytes | Tree | Node
 
@@ -94,6 +95,7 @@ class Sandbox:
         self._has_constraints = True
         self._store = store
         self._builder = builder
+        self._watchers: Watchers | None = None
         for name, value in (inputs or {}).items():
             self.add_input(name, value)
 
@@ -241,6 +243,19 @@ class Sandbox:
     def mount_table(self) -> MountTable:
         """The mounts in order, each with where it comes from and what asked for it."""
         return mount_table(self.request, self.spec_options)
+
+    def watch(self, callback: Callable[[frozenset[str]], object]) -> Callable[[], None]:
+        """Call ``callback(names)`` from another thread whenever fields changed, in place too; returns what cancels it.
+
+        A bound method is held weakly. Changes within a fifth of a second come as one.
+        """
+        if self._watchers is None:
+            self._watchers = Watchers(self, _ATTRIBUTES)
+        return self._watchers.add(callback)
+
+    def __getstate__(self) -> dict[str, Any]:
+        # A copy is watched by nobody.
+        return {**self.__dict__, "_watchers": None}
 
     # -- running ----------------------------------------------------------------------------------
 
