@@ -33,6 +33,7 @@ PRAGMA user_version = 1;
 
 _BUSY_SECONDS = 60.0
 _ASK_AT_ONCE = 500
+_FIND = "SELECT pack, offset, size FROM blobs WHERE digest = ?"
 _MISSING = """
 SELECT group_concat(hex(column1), '') FROM (VALUES {})
     WHERE NOT EXISTS (SELECT 1 FROM blobs WHERE digest = column1)
@@ -102,13 +103,16 @@ class Index:
         try:
             yield
         except sqlite3.Error as error:
-            text = str(error)
-            hint = None
-            if "full" in text:
-                hint = "free some space: `tvixbuild-nb gc` deletes what nothing needs"
-            elif "malformed" in text or "not a database" in text:
-                hint = "the index is damaged: delete the store and ingest again"
-            raise StoreError(text, path=self._layout.index, hint=hint) from error
+            raise self._failure(error) from error
+
+    def _failure(self, error: sqlite3.Error) -> StoreError:
+        text = str(error)
+        hint = None
+        if "full" in text:
+            hint = "free some space: `tvixbuild-nb gc` deletes what nothing needs"
+        elif "malformed" in text or "not a database" in text:
+            hint = "the index is damaged: delete the store and ingest again"
+        return StoreError(text, path=self._layout.index, hint=hint)
 
     def query(self, sql: str, parameters: Sequence[object] = ()) -> list[tuple[object, ...]]:
         """All rows of one SELECT."""
@@ -129,8 +133,13 @@ class Index:
                 raise
 
     def find(self, digest: Digest) -> Place | None:
-        with self._lock, self._errors():
-            row = self._db.execute("SELECT pack, offset, size FROM blobs WHERE digest = ?", (digest,)).fetchone()
+        # Asked for every small file that a view reads: without a generator, and with a value sqlite3 needs no adapter
+        # for (see missing): a fifth less time.
+        try:
+            with self._lock:
+                row = self._db.execute(_FIND, (bytearray(digest),)).fetchone()
+        except sqlite3.Error as error:
+            raise self._failure(error) from error
         return None if row is None else Place(*row)
 
     def missing(self, digests: Iterable[Digest]) -> set[Digest]:
