@@ -92,6 +92,10 @@ class Layout:
                 parts = [*target.split("/"), *parts]
         return self._place(done, before)
 
+    def holding(self, path: str) -> Place:
+        """Where ``path`` itself is kept below all mounts, no link followed."""
+        return self._place(_parts(path), None)
+
     def _place(self, parts: Sequence[str], before: int | None) -> Place:
         path = "/" + "/".join(parts)
         end = len(self.mounts) if before is None else before

@@ -35,6 +35,11 @@ class PlannedMount:
         return self.mount.destination
 
 
+def takes_writes(mount: Mount) -> bool:
+    """Whether a build can write somewhere in the mount, as far as its type and options say."""
+    return mount.type in ("none", "tmpfs", "mqueue", "devpts") and not {"ro", "rro"} & set(mount.options or ())
+
+
 def scratch_name(path: str) -> str:
     """The name below ``scratch/`` of a scratch path: BASE32 (RFC 4648, padded) of its BLAKE3."""
     return base64.b32encode(blake3(path.encode()).digest()).decode("ascii")

@@ -3,15 +3,19 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, overload
 
 from tvixbuild_nb.castore.nodes import DirectoryNode, FileNode, Node
 from tvixbuild_nb.display import mimebundle, plain, register
-from tvixbuild_nb.oci.layout import ancestors
-from tvixbuild_nb.oci.mounts import PlannedMount, planned_mounts, symlink_inputs
+from tvixbuild_nb.errors import InvalidSpec
+from tvixbuild_nb.oci.layout import Layout, Lookup, ancestors
+from tvixbuild_nb.oci.mounts import PlannedMount, planned_mounts, symlink_inputs, takes_writes
 from tvixbuild_nb.oci.options import SpecOptions
+from tvixbuild_nb.oci.rootview import RootNode, root_view
+from tvixbuild_nb.oci.seen import SeenMount, UnplannedMount, differences, pair, why_unplanned
+from tvixbuild_nb.oci.spec import Spec
 from tvixbuild_nb.request import BuildRequest
 
 if TYPE_CHECKING:
@@ -27,7 +31,8 @@ class MountRow:
     ``source`` as in config.json; ``host_source`` the absolute path on the host (None when there is
     none, or the bundle's path is not known); ``digest`` (hex) and ``size`` (bytes of a file, entries
     below a directory) of an input; ``shadows`` the destinations hidden by this mount, ``shadowed_by``
-    the one that hides it.
+    the one that hides it; ``mounted_at`` where it ends up when symlinks lead elsewhere. After an observed run
+    ``seen`` is the mount as the process had it, ``differs`` what was asked for and is not in force.
     """
 
     destination: str
@@ -41,13 +46,24 @@ class MountRow:
     size: int | None = None
     shadows: tuple[str, ...] = ()
     shadowed_by: str | None = None
+    mounted_at: str | None = None
+    seen: SeenMount | None = None
+    differs: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
 class MountTable(Sequence[MountRow]):
-    """The rows in mount order; shows itself as a table wherever it is shown."""
+    """The rows in mount order; shows itself as a table wherever it is shown.
+
+    ``root``: the resulting tree of ``/``, or None when no bundle can hold the request (``refused`` says why);
+    ``observed``: whether the rows have what was seen beside them, and ``unplanned`` the mounts nobody asked for.
+    """
 
     rows: tuple[MountRow, ...]
+    root: RootNode | None = None
+    refused: str | None = None
+    observed: bool = False
+    unplanned: tuple[UnplannedMount, ...] = ()
 
     @overload
     def __getitem__(self, index: int) -> MountRow: ...
@@ -65,6 +81,29 @@ class MountTable(Sequence[MountRow]):
     def at(self, destination: str) -> MountRow | None:
         """The topmost mount at exactly ``destination``, or None."""
         return next((row for row in reversed(self.rows) if row.destination == destination), None)
+
+    def beside(self, seen: Sequence[SeenMount], spec: Spec) -> MountTable:
+        """The same table with what the process had in force: ``seen`` in the kernel's order, ``spec`` what was run."""
+        places = [row.mounted_at or row.destination for row in self.rows]
+        mounts = [position for position, row in enumerate(self.rows) if row.type != "symlink"]
+        found = pair([places[position] for position in mounts], seen)
+        rows = list(self.rows)
+        planned = [(places[position], rows[position].type, rows[position].options) for position in mounts]
+        taken = set(found.values())
+        unplanned = [mount for number, mount in enumerate(seen) if number not in taken]
+        for number, position in enumerate(mounts):
+            row = rows[position]
+            if number not in found:
+                rows[position] = replace(row, differs=("asked for, not there",))
+                continue
+            mount = seen[found[number]]
+            if row.shadowed_by is not None:
+                mount = replace(mount, mode=None, uid=None, gid=None)
+            below = [other for other in unplanned if other.destination.startswith(f"{mount.destination}/")]
+            rows[position] = replace(row, seen=mount, differs=differences(row.type, row.options, mount, below))
+        masked, readonly = spec.linux.masked_paths, spec.linux.readonly_paths
+        reasons = [UnplannedMount(mount, why_unplanned(mount, planned, masked, readonly)) for mount in unplanned]
+        return replace(self, rows=tuple(rows), observed=True, unplanned=tuple(reasons))
 
     def to_dicts(self) -> list[dict[str, Any]]:
         """The rows as JSON data."""
@@ -92,19 +131,30 @@ class MountTable(Sequence[MountRow]):
         return mimebundle(self)
 
 
-def mount_table(request: BuildRequest, options: SpecOptions, bundle: str | Path | None = None) -> MountTable:
-    """The mounts of ``request``, purely; with ``bundle`` the sources below it are shown as host paths."""
+def mount_table(
+    request: BuildRequest, options: SpecOptions, bundle: str | Path | None = None, *, lookup: Lookup | None = None
+) -> MountTable:
+    """The mounts of ``request``, purely; with ``bundle`` the sources below it are shown as host paths.
+
+    ``lookup`` (``castore.directories.get``) lets the tree of ``/`` show the first level of each input.
+    """
     planned = planned_mounts(request, options)
     shadows, shadowed_by = _shadows(planned)
+    root, refused, points = None, None, [mount.destination for mount in planned]
+    try:
+        root = root_view(request, options, lookup)
+        points = [place.path for place in Layout(request, options, lookup).points]
+    except InvalidSpec as error:
+        refused = str(error)
     rows = [
-        _row(mount, bundle, tuple(shadows.get(position, ())), shadowed_by.get(position))
+        _row(mount, bundle, tuple(shadows.get(position, ())), shadowed_by.get(position), points[position])
         for position, mount in enumerate(planned)
     ]
     for path, node in symlink_inputs(request, options).items():
         name = path.rpartition("/")[2]
         target = node.target.decode("utf-8", "backslashreplace")
         rows.append(MountRow(path, "symlink", target, None, (), f"inputs[{name!r}]", False))
-    return MountTable(tuple(rows))
+    return MountTable(tuple(rows), root, refused)
 
 
 def _shadows(planned: Sequence[PlannedMount]) -> tuple[dict[int, list[str]], dict[int, str]]:
@@ -124,7 +174,11 @@ def _shadows(planned: Sequence[PlannedMount]) -> tuple[dict[int, list[str]], dic
 
 
 def _row(
-    planned: PlannedMount, bundle: str | Path | None, shadows: tuple[str, ...], shadowed_by: str | None
+    planned: PlannedMount,
+    bundle: str | Path | None,
+    shadows: tuple[str, ...],
+    shadowed_by: str | None,
+    point: str,
 ) -> MountRow:
     mount, options = planned.mount, planned.mount.options or ()
     digest, size = _content(planned.node)
@@ -135,11 +189,12 @@ def _row(
         host_source=_host_source(mount.type, mount.source, bundle),
         options=options,
         asked_for_by=planned.asked_for_by,
-        writable=mount.type in ("none", "tmpfs", "mqueue", "devpts") and not {"ro", "rro"} & set(options),
+        writable=takes_writes(mount),
         digest=digest,
         size=size,
         shadows=shadows,
         shadowed_by=shadowed_by,
+        mounted_at=None if point == mount.destination else point,
     )
 
 
@@ -171,6 +226,7 @@ def _cells(row: MountRow) -> tuple[str, ...]:
         note.append("hides " + ", ".join(row.shadows))
     if row.digest:
         note.append(row.digest[:12])
+    note += row.differs
     source = row.host_source or row.source
     cells = (row.destination, row.type, source, ",".join(row.options), row.asked_for_by, "; ".join(note))
     return tuple(cell.encode("utf-8", "backslashreplace").decode().replace("\n", "\\n") for cell in cells)
