@@ -13,8 +13,8 @@ from tvixbuild_nb.build.events import Stream
 from tvixbuild_nb.build.record import RunRecord
 from tvixbuild_nb.display import mimebundle
 from tvixbuild_nb.keeper import STREAMS
+from tvixbuild_nb.sandbox.lines import LineAssembler
 
-MAX_LINE = 1 << 16
 _BATCH = 1024
 
 
@@ -39,6 +39,11 @@ class RunLog:
 
     def __init__(self, record: RunRecord) -> None:
         self._record = record
+
+    @property
+    def record(self) -> RunRecord:
+        """Where the run is kept on disk."""
+        return self._record
 
     @property
     def path(self) -> str:
@@ -66,27 +71,21 @@ class RunLog:
 
     def lines(self, stream: Stream | None = None) -> Iterator[LogLine]:
         """Line by line, in bounded memory; lines of the two streams never mix within a line."""
-        pending: dict[Stream, tuple[float, builtins.bytes]] = {}
+        assembler = LineAssembler()
+        began: dict[Stream, float] = {}
         number = 0
         for time, which, data in self._chunks():
             if stream is not None and which != stream:
                 continue
-            began, rest = pending.get(which, (time, b""))
-            *complete, rest = (rest + data).split(b"\n")
-            for line in complete:
+            index = STREAMS.index(which)
+            for line in assembler.feed(index, data)[0]:
                 number += 1
-                yield LogLine(number, began, which, _decode(line))
-                began = time
-            while len(rest) > MAX_LINE:
-                number += 1
-                yield LogLine(number, began, which, _decode(rest[:MAX_LINE]))
-                rest, began = rest[MAX_LINE:], time
-            pending[which] = (began if rest else time, rest)
-            if not rest:
-                del pending[which]
-        for which, (began, rest) in pending.items():
+                yield LogLine(number, began.pop(which, time), which, _decode(line))
+            if index in assembler.rest:
+                began.setdefault(which, time)
+        for index, rest in assembler.rest.items():
             number += 1
-            yield LogLine(number, began, which, _decode(rest))
+            yield LogLine(number, began[STREAMS[index]], STREAMS[index], _decode(rest))
 
     def tail(self, count: int = 20) -> list[LogLine]:
         """The last ``count`` lines."""

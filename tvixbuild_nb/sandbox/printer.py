@@ -15,12 +15,12 @@ _READ = 256 * 1024
 
 # Colours may pass; whatever else a build sends could move the cursor, retitle the window or hide text.
 _COLOUR = r"\x1b\[[0-9;:]*m"
-_CONTROL_SEQUENCE = r"\x1b\[[0-?]*[ -/]*[@-~]"
-_STRING_SEQUENCE = r"\x1b[\]PX^_].*?(?:\x07|\x1b\\|$)"
-_OTHER_SEQUENCE = r"\x1b[ -/]*[0-~]?"
+CONTROL_SEQUENCE = r"\x1b\[[0-?]*[ -/]*[@-~]"
+STRING_SEQUENCE = r"\x1b[\]PX^_].*?(?:\x07|\x1b\\|$)"
+OTHER_SEQUENCE = r"\x1b[ -/]*[0-~]?"
 _CHARACTERS = r"[\x00-\x08\x0b\x0c\x0e-\x1f\x7f-\x9f\u202a-\u202e\u2066-\u2069]"
 _ESCAPES = re.compile(
-    f"{_COLOUR}|(?P<drop>{_CONTROL_SEQUENCE}|{_STRING_SEQUENCE}|{_OTHER_SEQUENCE}|{_CHARACTERS})", re.DOTALL
+    f"{_COLOUR}|(?P<drop>{CONTROL_SEQUENCE}|{STRING_SEQUENCE}|{OTHER_SEQUENCE}|{_CHARACTERS})", re.DOTALL
 )
 
 

@@ -1,0 +1,47 @@
+"""A log without a kernel: its beginning and its end."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from tvixbuild_nb.widgets.kit import Html, fragment, tag
+from tvixbuild_nb.widgets.log.excerpt import Excerpt, summary
+
+# Colours stay away: what can be read in a light theme may not be in a dark one.
+_STYLES = {
+    "b": "font-weight:bold",
+    "d": "opacity:0.75",
+    "i": "font-style:italic",
+    "u": "text-decoration:underline",
+    "s": "text-decoration:line-through",
+}
+MARKS = ("   ", "err", "tty")
+_PRE = "margin:0;white-space:pre-wrap;overflow-wrap:anywhere"
+
+
+def log_html(log: Excerpt) -> Html:
+    """The excerpt, self-contained, folded open."""
+    left_out = None
+    if log.left_out:
+        left_out = tag("p", tag("em", f"{log.left_out:,} lines are not shown here"))
+    return tag(
+        "details",
+        tag("summary", summary(log.state)),
+        tag("pre", [_line(line) for line in log.first], style=_PRE),
+        left_out,
+        tag("pre", [_line(line) for line in log.last], style=_PRE) if log.last else None,
+        open=True,
+    )
+
+
+def _line(line: dict[str, Any]) -> Html:
+    parts = line.get("p") or [[line["x"], ""]]
+    more = tag("em", f" [{line['more']:,} more characters]") if "more" in line else None
+    text = fragment([_part(text, classes) for text, classes in parts], more)
+    body = tag("b", text) if line.get("k") == "phase" else text
+    return fragment(f"{line['n']:>6} {MARKS[line['s']]} ", body, "\n")
+
+
+def _part(text: str, classes: str) -> Html:
+    style = ";".join(_STYLES[name] for name in classes.split() if name in _STYLES)
+    return tag("span", text, style=style) if style else fragment(text)
