@@ -78,7 +78,7 @@ class LogCalls:
 
     @callable_from_front
     def log_lines(self, first: int, count: int) -> dict[str, Any]:
-        """Lines from number ``first`` on; fewer than ``count`` when they are long, but one at least where there is one."""
+        """Lines from number ``first`` on; fewer than ``count`` when they are long, but one at least."""
         lines = self.log.lines(int(first), max(1, min(int(count), MOST)), 1 << 18)
         return {"first": int(first), "lines": [line_data(line, self.log.hide) for line in lines]}
 

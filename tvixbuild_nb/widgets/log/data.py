@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable
 from typing import Any
 
@@ -9,6 +10,7 @@ from tvixbuild_nb.widgets.log.ansi import Span, spans
 from tvixbuild_nb.widgets.log.folds import Fold, nix_message
 from tvixbuild_nb.widgets.log.source import LogSource, SourceLine
 
+_COLOURS = re.compile(r"\x1b\[[0-9;:]*m")
 Hide = Callable[[str], str]
 WIDE = 4096
 """Characters of a line that are sent unasked."""
@@ -30,6 +32,11 @@ def line_spans(raw: bytes, hide: Hide | None = None) -> list[Span]:
 
 def plain_line(raw: bytes, hide: Hide | None = None) -> str:
     """The text of a line as it is shown, without styles: what a search looks at."""
+    if hide is None and raw.isascii() and raw[:5] != b"@nix ":
+        # Most lines, and a search sees them all.
+        text = _COLOURS.sub("", raw.decode("ascii"))
+        if text.isprintable():
+            return text
     return "".join(text for text, _ in _shown(raw, hide)[0])
 
 
@@ -45,7 +52,7 @@ def _shown(raw: bytes, hide: Hide | None) -> tuple[list[Span], str | None]:
 
 
 def line_data(line: SourceLine, hide: Hide | None = None, wide: int = WIDE) -> dict[str, Any]:
-    """``{n, t, s, x | p, k?, more?}``: number, time, stream, text or ``[text, classes]`` parts, kind, characters cut off."""
+    """``{n, t, s, x | p, k?, more?}``: number, time, stream, text or ``[text, classes]``, kind, characters cut off."""
     parts, kind = _shown(line.raw, hide)
     data: dict[str, Any] = {"n": line.number, "t": round(line.time, 3), "s": line.stream}
     length = sum(len(text) for text, _ in parts)

@@ -23,7 +23,7 @@ class Excerpt(NamedTuple):
 
 
 def excerpt(source: LogSource, first: int = FIRST, last: int = LAST, wide: int = _WIDE) -> Excerpt:
-    """At most ``first`` lines of the beginning and ``last`` of the end, and 64 KiB of each; ``wide`` characters a line."""
+    """At most ``first`` lines of the beginning, ``last`` of the end, 64 KiB of each; ``wide`` characters a line."""
     state = state_data(source, source.is_running())
     if state["total"] <= first + last:
         head, tail = source.lines(1, first + last, 2 * _BYTES), []

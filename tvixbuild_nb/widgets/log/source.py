@@ -119,7 +119,7 @@ class LogSource:
         self._starts[stream] = at
 
     def lines(self, first: int, count: int, budget: int = 1 << 20) -> list[SourceLine]:
-        """The lines from number ``first`` on, at most ``count`` and about ``budget`` bytes of them, but one at least."""
+        """The lines from number ``first`` on, at most ``count`` and ``budget`` bytes of them, but one at least."""
         with self._lock:
             found = [SourceLine(*line) for line in self._settled(max(first, 1), count, budget, times=True)]
             number = first + len(found)
