@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import json
+import stat
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 from tvixbuild_nb.display import mimebundle, plain, register
 from tvixbuild_nb.keeper.inspect import unescape
+from tvixbuild_nb.oci import SeenMount
 
 
 @dataclass(frozen=True, slots=True)
@@ -93,6 +95,28 @@ class Inside:
         """The mount in force at ``destination`` (the last one there), or None."""
         found = [mount for mount in self.mountinfo if mount.destination == destination]
         return found[-1] if found else None
+
+    def seen(self) -> tuple[SeenMount, ...]:
+        """The mounts in the kernel's order, each with what stood at its destination, for a mount table."""
+        # The keeper's keys are as mountinfo writes them.
+        modes = {unescape(path): status for path, status in self.modes.items()}
+        return tuple(_seen(mount, modes.get(mount.destination, {})) for mount in self.mountinfo)
+
+
+def _seen(mount: MountInfo, status: dict[str, Any]) -> SeenMount:
+    mode = status.get("mode")
+    return SeenMount(
+        destination=mount.destination,
+        type=mount.type,
+        source=mount.source,
+        root=mount.root,
+        options=mount.options,
+        super_options=mount.super_options,
+        mode=None if mode is None else stat.S_IMODE(mode),
+        uid=status.get("uid"),
+        gid=status.get("gid"),
+        error=status.get("error"),
+    )
 
 
 def _pairs(text: str) -> list[tuple[str, str]]:

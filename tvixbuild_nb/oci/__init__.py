@@ -7,8 +7,9 @@ why, is told by :func:`deviations`.
 """
 
 from tvixbuild_nb.oci.bundle import Bundle
-from tvixbuild_nb.oci.capabilities import CAPABILITY_MEANINGS, capabilities_of
+from tvixbuild_nb.oci.capabilities import capabilities_of
 from tvixbuild_nb.oci.check import check_host, plan_on_host
+from tvixbuild_nb.oci.compare import Diff, Difference
 from tvixbuild_nb.oci.deviations import Deviation, deviations
 from tvixbuild_nb.oci.explain import explain
 from tvixbuild_nb.oci.explanation import Explanation, Reference
@@ -18,18 +19,21 @@ from tvixbuild_nb.oci.mountoptions import option_meaning
 from tvixbuild_nb.oci.mounts import host_output_paths, scratch_name, scratch_of
 from tvixbuild_nb.oci.options import HostPath, IdMapping, Limits, Problem, SpecOptions
 from tvixbuild_nb.oci.plan import BundlePlan, Made, plan_bundle
+from tvixbuild_nb.oci.preview import Preview
 from tvixbuild_nb.oci.recover import recover_options
 from tvixbuild_nb.oci.render import render_spec
 from tvixbuild_nb.oci.rootview import RootNode, root_view
 from tvixbuild_nb.oci.seen import SeenMount, UnplannedMount
 from tvixbuild_nb.oci.spec import Mount, Rlimit, Spec, User
 from tvixbuild_nb.oci.table import MountRow, MountTable, mount_table
+from tvixbuild_nb.oci.validity import Validity
 
 __all__ = [
-    "CAPABILITY_MEANINGS",
     "Bundle",
     "BundlePlan",
     "Deviation",
+    "Diff",
+    "Difference",
     "Explanation",
     "HostPath",
     "IdMapping",
@@ -40,6 +44,7 @@ __all__ = [
     "MountRow",
     "MountTable",
     "Need",
+    "Preview",
     "Problem",
     "RootNode",
     "Reference",
@@ -49,6 +54,7 @@ __all__ = [
     "SpecOptions",
     "UnplannedMount",
     "User",
+    "Validity",
     "capabilities_of",
     "cgroup_layout",
     "check_host",

@@ -1,57 +1,52 @@
-"""The kernel's capabilities: number, name and meaning, in a line each; see capabilities(7) for the whole truth."""
+"""The kernel's numbers and names: capabilities as bits of a mask, namespaces and limits as /proc has them.
+
+What they mean stands in :mod:`tvixbuild_nb.oci.meanings`.
+"""
 
 from __future__ import annotations
 
 from collections.abc import Iterator
 from types import MappingProxyType
 
-# In the order of their numbers, which a mask's bits are.
-CAPABILITY_MEANINGS = MappingProxyType(
+# By number, from linux/capability.h.
+CAPABILITY_NAMES = tuple(
+    f"CAP_{name}"
+    for name in (
+        "CHOWN", "DAC_OVERRIDE", "DAC_READ_SEARCH", "FOWNER", "FSETID", "KILL", "SETGID", "SETUID", "SETPCAP",
+        "LINUX_IMMUTABLE", "NET_BIND_SERVICE", "NET_BROADCAST", "NET_ADMIN", "NET_RAW", "IPC_LOCK", "IPC_OWNER",
+        "SYS_MODULE", "SYS_RAWIO", "SYS_CHROOT", "SYS_PTRACE", "SYS_PACCT", "SYS_ADMIN", "SYS_BOOT", "SYS_NICE",
+        "SYS_RESOURCE", "SYS_TIME", "SYS_TTY_CONFIG", "MKNOD", "LEASE", "AUDIT_WRITE", "AUDIT_CONTROL", "SETFCAP",
+        "MAC_OVERRIDE", "MAC_ADMIN", "SYSLOG", "WAKE_ALARM", "BLOCK_SUSPEND", "AUDIT_READ", "PERFMON", "BPF",
+        "CHECKPOINT_RESTORE",
+    )
+)  # fmt: skip
+
+# Type in config.json -> name below /proc/PID/ns.
+NAMESPACE_FILES = MappingProxyType(
+    {"user": "user", "pid": "pid", "mount": "mnt", "network": "net", "ipc": "ipc", "uts": "uts", "cgroup": "cgroup"}
+)
+
+# Type in config.json -> name in /proc/PID/limits.
+LIMIT_LINES = MappingProxyType(
     {
-        "CAP_CHOWN": "give files to other owners and groups",
-        "CAP_DAC_OVERRIDE": "read, write and search whatever the permission bits say",
-        "CAP_DAC_READ_SEARCH": "read any file and search any directory, whatever the permission bits say",
-        "CAP_FOWNER": "do what otherwise only a file's owner may: chmod, utime, remove from sticky directories",
-        "CAP_FSETID": "keep setuid and setgid bits when a file changes, set them for a foreign group",
-        "CAP_KILL": "send signals to processes of other users",
-        "CAP_SETGID": "take on any group that is mapped, and write group maps",
-        "CAP_SETUID": "take on any user that is mapped, and write user maps",
-        "CAP_SETPCAP": "hand on capabilities and drop them from the bounding set",
-        "CAP_LINUX_IMMUTABLE": "set and clear the immutable and append-only marks of files",
-        "CAP_NET_BIND_SERVICE": "listen on ports below 1024",
-        "CAP_NET_BROADCAST": "send broadcasts and hear multicasts (the kernel does not ask for it)",
-        "CAP_NET_ADMIN": "configure interfaces, routes, firewall and sockets",
-        "CAP_NET_RAW": "send and receive raw packets (ping, packet capture)",
-        "CAP_IPC_LOCK": "pin memory so that it is never swapped out, use huge pages",
-        "CAP_IPC_OWNER": "use other users' System V message queues, semaphores and shared memory",
-        "CAP_SYS_MODULE": "load code into the kernel and remove it",
-        "CAP_SYS_RAWIO": "reach ports and memory of devices directly",
-        "CAP_SYS_CHROOT": "chroot, and join mount namespaces",
-        "CAP_SYS_PTRACE": "watch and change other processes, read their memory",
-        "CAP_SYS_PACCT": "switch process accounting on and off",
-        "CAP_SYS_ADMIN": "mount, make namespaces, set the host name and a hundred other things: nearly root",
-        "CAP_SYS_BOOT": "restart the machine, load another kernel",
-        "CAP_SYS_NICE": "raise priorities, choose real-time scheduling and processors, also for others",
-        "CAP_SYS_RESOURCE": "raise hard limits, exceed quotas and reserved space",
-        "CAP_SYS_TIME": "set the clocks",
-        "CAP_SYS_TTY_CONFIG": "hang up terminals and configure consoles",
-        "CAP_MKNOD": "make device files (in a user namespace nobody can open them)",
-        "CAP_LEASE": "take leases on other users' files",
-        "CAP_AUDIT_WRITE": "write to the kernel's audit log",
-        "CAP_AUDIT_CONTROL": "switch auditing on and off and change its rules",
-        "CAP_SETFCAP": "give files capabilities of their own",
-        "CAP_MAC_OVERRIDE": "pass over the rules of a security module such as Smack",
-        "CAP_MAC_ADMIN": "change the rules of a security module such as Smack",
-        "CAP_SYSLOG": "read the kernel's messages and addresses, clear its log",
-        "CAP_WAKE_ALARM": "set timers that wake a sleeping machine",
-        "CAP_BLOCK_SUSPEND": "keep the machine from going to sleep",
-        "CAP_AUDIT_READ": "read the audit log as it grows",
-        "CAP_PERFMON": "measure performance of anything that runs",
-        "CAP_BPF": "load BPF programs into the kernel",
-        "CAP_CHECKPOINT_RESTORE": "restore processes with the numbers they had, read their exact mappings",
+        "RLIMIT_NOFILE": "Max open files",
+        "RLIMIT_NPROC": "Max processes",
+        "RLIMIT_CPU": "Max cpu time",
+        "RLIMIT_AS": "Max address space",
+        "RLIMIT_DATA": "Max data size",
+        "RLIMIT_STACK": "Max stack size",
+        "RLIMIT_RSS": "Max resident set",
+        "RLIMIT_FSIZE": "Max file size",
+        "RLIMIT_CORE": "Max core file size",
+        "RLIMIT_MEMLOCK": "Max locked memory",
+        "RLIMIT_LOCKS": "Max file locks",
+        "RLIMIT_SIGPENDING": "Max pending signals",
+        "RLIMIT_MSGQUEUE": "Max msgqueue size",
+        "RLIMIT_NICE": "Max nice priority",
+        "RLIMIT_RTPRIO": "Max realtime priority",
+        "RLIMIT_RTTIME": "Max realtime timeout",
     }
 )
-CAPABILITY_NAMES = tuple(CAPABILITY_MEANINGS)
 
 
 def capabilities_of(mask: int) -> frozenset[str]:

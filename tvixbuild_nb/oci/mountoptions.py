@@ -1,4 +1,6 @@
-"""What each mount option means, in a sentence; data for whoever shows mounts.
+"""Mount options spelled out with their values, for whoever shows mounts.
+
+Flags that this package asks for are explained in :mod:`tvixbuild_nb.oci.meanings`, here are others a kernel shows.
 
 The options are those of mount(8), tmpfs(5) and the kernel's devpts page; ``rbind``, ``rro`` and their kin are the
 OCI runtime-spec's (config.md, mounts).
@@ -8,31 +10,21 @@ from __future__ import annotations
 
 from types import MappingProxyType
 
+from tvixbuild_nb.oci import meanings
+
 _FLAGS = MappingProxyType(
     {
-        "ro": "read-only through this mount; what is mounted below it is another matter",
-        "rw": "writable, as far as the permission bits allow",
-        "rro": "read-only together with every mount below it (the kernel's recursive mount attributes)",
         "rrw": "writable together with every mount below it",
-        "bind": "shows an existing file or directory here; mounts below it stay behind",
-        "rbind": "shows an existing file or directory here, along with every mount below it",
-        "nosuid": "setuid and setgid bits and file capabilities have no effect",
         "suid": "setuid and setgid bits have their effect",
-        "noexec": "no program can be started from here",
         "exec": "programs can be started from here",
-        "nodev": "device files cannot be opened as devices",
         "dev": "device files are devices",
-        "relatime": "a read updates the access time only when it is older than the last change, or than a day",
         "norelatime": "access times do not follow the relatime rule",
-        "strictatime": "every read updates the access time",
         "nostrictatime": "not every read updates the access time",
-        "noatime": "reads never update access times",
         "atime": "reads update access times as the kernel sees fit",
         "nodiratime": "reading a directory never updates its access time",
         "diratime": "reading a directory may update its access time",
         "sync": "writes wait until they are on the disk",
         "async": "writes need not wait for the disk",
-        "newinstance": "pseudo-terminals of its own: those of the host cannot be seen",
         "private": "mounts made below are neither passed on nor received",
         "rprivate": "mounts made below, at any depth, are neither passed on nor received",
         "slave": "mounts made on the host appear here, not the other way round",
@@ -69,14 +61,14 @@ _DEVPTS = MappingProxyType(
         "uid": "new pseudo-terminals belong to uid {}",
     }
 )
-KNOWN_OPTIONS = frozenset({*_FLAGS, *_VALUES})
+KNOWN_OPTIONS = frozenset({*_FLAGS, *_VALUES, *meanings.MOUNT_OPTIONS})
 
 
 def option_meaning(option: str, kind: str = "") -> str | None:
     """What ``option`` (``nosuid``, ``mode=755``) says on a mount of type ``kind``; None for one not known here."""
     name, given, value = option.partition("=")
     if not given:
-        return _FLAGS.get(name)
+        return meanings.MOUNT_OPTIONS[name][0] if name in meanings.MOUNT_OPTIONS else _FLAGS.get(name)
     sentence = (_DEVPTS.get(name) if kind == "devpts" else None) or _VALUES.get(name)
     if sentence is None:
         return None

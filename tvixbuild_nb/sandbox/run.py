@@ -29,7 +29,8 @@ from tvixbuild_nb.display import mimebundle
 from tvixbuild_nb.errors import BuildFailed
 from tvixbuild_nb.fs import AccessTrace
 from tvixbuild_nb.keeper.trees import remove
-from tvixbuild_nb.request import BuildRequest
+from tvixbuild_nb.oci import MountTable, Spec, mount_table, recover_options
+from tvixbuild_nb.request import BuildRequest, Redactor
 from tvixbuild_nb.sandbox.log import RunLog
 from tvixbuild_nb.sandbox.printer import LogPrinter
 from tvixbuild_nb.sandbox.services import shared_store
@@ -149,6 +150,11 @@ class Run:
         return self._result
 
     @property
+    def is_ours(self) -> bool:
+        """Whether this process runs it, and so can cancel it; others only watch."""
+        return self._live is not None
+
+    @property
     def running(self) -> bool:
         return self.result is None
 
@@ -208,6 +214,11 @@ class Run:
     @cached_property
     def request(self) -> BuildRequest:
         return self._record.read_request()
+
+    @cached_property
+    def redactor(self) -> Redactor:
+        """What takes the values of ``sb.secrets`` out of text that somebody will see: ``str``, ``repr`` and views do."""
+        return self._record.redactor()
 
     @property
     def config(self) -> dict[str, object] | None:
@@ -274,6 +285,25 @@ class Run:
         """The sandbox as its process had it; None unless the run was observed."""
         return Inside.read(self._record.inside_path)
 
+    @property
+    def spec(self) -> Spec | None:
+        """The configuration that was run, as a value; None when it never came to that."""
+        config = self.config
+        return None if config is None else Spec.from_json(config)
+
+    def mount_table(self) -> MountTable | None:
+        """The mounts of the configuration that was run; None when it never came to that.
+
+        For an observed run each row has beside it what the kernel said, see :meth:`MountTable.beside`.
+        """
+        spec = self.spec
+        if spec is None:
+            return None
+        options = recover_options(self.request, spec)
+        table = mount_table(self.request, options, self.bundle, lookup=self.castore.directories.get)
+        inside = self.inside
+        return table if inside is None else table.beside(inside.seen(), spec)
+
     def raise_for_status(self) -> Self:
         """This run when it succeeded, else :class:`BuildFailed` with the verdict and the end of the log."""
         self._wait(None)
@@ -281,9 +311,13 @@ class Run:
         assert result is not None
         if result.ok:
             return self
-        tail = "\n".join(f"  | {line.text}" for line in self.log.tail(10))
-        text = f"run {self.id} {result.verdict()}"
-        raise BuildFailed(f"{text}\n{tail}" if tail else text, run=self, hint=result.hint)
+        tail = "\n".join(f"  | {line}" for line in self.log.tail(10))
+        text = f"run {self.id} {self._verdict(result)}"
+        hint = result.hint and self.redactor.text(result.hint)
+        raise BuildFailed(f"{text}\n{tail}" if tail else text, run=self, hint=hint)
+
+    def _verdict(self, result: BuildResult) -> str:
+        return self.redactor.text(result.verdict())
 
     def delete(self) -> None:
         """Remove the record and the kept bundle; a run that goes on is cancelled first."""
@@ -299,12 +333,12 @@ class Run:
         result = self.result
         if result is None:
             return f"run {self.id} is running"
-        text = f"run {self.id} {result.verdict()}"
-        return text if result.hint is None else f"{text}\n  hint: {result.hint}"
+        text = f"run {self.id} {self._verdict(result)}"
+        return text if result.hint is None else f"{text}\n  hint: {self.redactor.text(result.hint)}"
 
     def __repr__(self) -> str:
         result = self.result
-        return f"<Run {self.id}: {'running' if result is None else result.verdict()}>"
+        return f"<Run {self.id}: {'running' if result is None else self._verdict(result)}>"
 
     def _repr_mimebundle_(self, include: object = None, exclude: object = None) -> dict[str, Any]:
         return mimebundle(self)

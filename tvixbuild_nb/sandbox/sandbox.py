@@ -14,11 +14,12 @@ from tvixbuild_nb.castore.nodes import check_name
 from tvixbuild_nb.display import mimebundle
 from tvixbuild_nb.errors import IngestError, InvalidNode, InvalidRequest
 from tvixbuild_nb.oci import Deviation, MountTable, Spec, SpecOptions, deviations, mount_table, render_spec
-from tvixbuild_nb.request import BuildConstraints, BuildRequest
+from tvixbuild_nb.request import BuildConstraints, BuildRequest, Redactor
 from tvixbuild_nb.request.model import did_you_mean
 from tvixbuild_nb.sandbox.hostprogram import add_to_inputs, program_files
 from tvixbuild_nb.sandbox.printer import default_output
 from tvixbuild_nb.sandbox.run import Run
+from tvixbuild_nb.sandbox.secrets import Environment, check_secrets
 from tvixbuild_nb.sandbox.services import shared_builder, shared_store
 from tvixbuild_nb.sandbox.watching import Watchers
 
@@ -39,6 +40,9 @@ class Sandbox:
     - ``additional_files``: path -> text or bytes, there when the build starts.
     - ``working_dir``, ``scratch_paths``, ``inputs_dir``, ``refscan_needles``: as in BuildRequest.
     - ``system``, ``min_memory`` (bytes), ``available_ro_paths``, ``network_access``, ``provide_bin_sh``.
+    - ``secrets``: names of variables whose values are never shown: not in printed logs, views, ``repr``, saved
+      notebooks. They are found by value, so these must have 4 characters at least. What code asks for is the truth
+      (``sb.env["TOKEN"]``, ``sb.request``, ``run.log.text()``), and so are the run's files on disk.
     - ``options``: a SpecOptions; None is what this host needs.
     - ``store``: a Castore or an address; ``builder``: a BuildService or an address; ``runtime``: runc or crun.
 
@@ -63,6 +67,7 @@ class Sandbox:
         available_ro_paths: Iterable[str] = (),
         network_access: bool = False,
         provide_bin_sh: bool = True,
+        secrets: Iterable[str] = (),
         options: SpecOptions | None = None,
         store: Castore | str | None = None,
         builder: BuildService | str | None = None,
@@ -73,7 +78,8 @@ class Sandbox:
             raise _unknown(name)
         self.command = ("/bin/sh", "-c", command) if isinstance(command, str) else tuple(command)
         self.outputs = _texts(outputs, "outputs")
-        self.env = _mapping(env, "env")
+        self.secrets = _texts(secrets, "secrets")
+        self.env: Mapping[str, str | bytes] = _mapping(env, "env")
         self.additional_files = _mapping(additional_files, "additional_files")
         self.working_dir = working_dir
         self.scratch_paths = _texts(scratch_paths, "scratch_paths")
@@ -91,6 +97,7 @@ class Sandbox:
         self.options = options
         self.runtime = runtime
         self.inputs: dict[str, Node] = {}
+        self._origins: dict[str, tuple[Node, str]] = {}
         self.last_run: Run | None = None
         self._has_constraints = True
         self._store = store
@@ -101,10 +108,11 @@ class Sandbox:
 
     # -- describing -------------------------------------------------------------------------------
 
-    def add_input(self, name: str, value: InputValue) -> Node:
+    def add_input(self, name: str, value: InputValue, *, origin: str | None = None) -> Node:
         """Give the build a read-only input: a path (text or Path), bytes, a Tree of any store, or a node.
 
-        Contents are stored at once; a node is taken as it is. Returns the node.
+        Contents are stored at once; a node is taken as it is. Returns the node. ``origin`` is what :meth:`origin` says
+        of it; None says it from ``value``.
         """
         try:
             check_name(os.fsencode(name))
@@ -112,7 +120,15 @@ class Sandbox:
             raise InvalidRequest(error.message, path="inputs", hint="an input's name is one path component") from None
         node = self._ingest(value)
         self.inputs[name] = node
+        said = _origin(value) if origin is None else origin
+        if said is not None:
+            self._origins[name] = (node, said)
         return node
+
+    def origin(self, name: str) -> str | None:
+        """Where the input of this name came from, in words; None when it came as a node, or is not there."""
+        node, origin = self._origins.get(name, (None, None))
+        return origin if node is not None and self.inputs.get(name) == node else None
 
     def _ingest(self, value: InputValue) -> Node:
         match value:
@@ -159,7 +175,12 @@ class Sandbox:
         if self.provide_bin_sh and any(os.path.dirname(os.path.realpath(path)) == _BIN for path in paths):
             # The sandbox's shell is mounted over /bin/sh, which then lies in a read-only input and must be there.
             paths = program_files(program, [*wanted, "/bin/sh"])
-        self.inputs = add_to_inputs(self.store, self.inputs, paths)
+        before = self.inputs
+        self.inputs = add_to_inputs(self.store, before, paths)
+        for name, node in self.inputs.items():
+            if before.get(name) != node:
+                said = self._origins[name][1] + ", and" if name in before and self.origin(name) else "this host:"
+                self._origins[name] = (node, f"{said} what {program} needs")
         return paths
 
     @property
@@ -174,6 +195,12 @@ class Sandbox:
             network_access=self.network_access,
             provide_bin_sh=self.provide_bin_sh,
         )
+
+    @constraints.setter
+    def constraints(self, constraints: BuildConstraints | None) -> None:
+        self._has_constraints = constraints is not None
+        for name, value in () if constraints is None else constraints:
+            setattr(self, name, value)
 
     @property
     def request(self) -> BuildRequest:
@@ -208,7 +235,7 @@ class Sandbox:
             **({} if constraints is None else dict(constraints)),
             **surroundings,
         )
-        sandbox._has_constraints = constraints is not None
+        sandbox.constraints = constraints
         return sandbox
 
     def save(self, path: str | os.PathLike[str]) -> None:
@@ -220,12 +247,24 @@ class Sandbox:
         """The sandbox of a request saved as protobuf-JSON; :class:`InvalidRequest` when it is none."""
         return cls.from_request(BuildRequest.from_json(Path(path).read_bytes()), **surroundings)
 
+    def edit(self) -> Self:
+        """This sandbox: as a cell's last line it shows itself as a form, where every field can be changed.
+
+        What is valid there is written into the sandbox at once, and what Python changes appears there.
+        """
+        return self
+
     # -- seeing what it becomes -------------------------------------------------------------------
 
     @property
     def spec_options(self) -> SpecOptions:
         """How it is rendered here: ``options``, or what this host needs."""
         return self.options if self.options is not None else SpecOptions.for_host()
+
+    @property
+    def redactor(self) -> Redactor:
+        """What takes the values of ``secrets`` out of text that somebody will see."""
+        return Redactor.of(self.env, self.secrets)
 
     @property
     def spec(self) -> Spec:
@@ -241,8 +280,9 @@ class Sandbox:
         return deviations(self.spec_options, self.request)
 
     def mount_table(self) -> MountTable:
-        """The mounts in order, each with where it comes from and what asked for it."""
-        return mount_table(self.request, self.spec_options)
+        """The mounts in order, each with where it comes from and what asked for it, and the tree of ``/`` they make."""
+        lookup = self._store.directories.get if isinstance(self._store, Castore) else None
+        return mount_table(self.request, self.spec_options, lookup=lookup)
 
     def watch(self, callback: Callable[[frozenset[str]], object]) -> Callable[[], None]:
         """Call ``callback(names)`` from another thread whenever fields changed, in place too; returns what cancels it.
@@ -309,7 +349,11 @@ class Sandbox:
         )
         request = self.request
         builder = self.builder
-        run = Run.begin(builder, request, BuildContext(RunRecord.create(), policy), check=check)
+        check_secrets(request.environment_vars, self.secrets)
+        record = RunRecord.create()
+        if self.secrets:
+            record.write_secrets(self.secrets)
+        run = Run.begin(builder, request, BuildContext(record, policy), check=check)
         self.last_run = run
         return run
 
@@ -349,10 +393,14 @@ class Sandbox:
     def __setattr__(self, name: str, value: object) -> None:
         if not (name.startswith("_") or name in _ATTRIBUTES):
             raise _unknown(name)
+        if name == "env" and isinstance(value, Mapping):
+            value = Environment(value, self.secrets)
         super().__setattr__(name, value)
+        if name == "secrets" and isinstance(env := self.__dict__.get("env"), Environment):
+            env.secrets = self.secrets
 
     def __repr__(self) -> str:
-        command = " ".join(self.command)
+        command = self.redactor.text(" ".join(self.command))
         shown = command if len(command) <= 60 else command[:59] + "…"
         inputs = f"{len(self.inputs)} input{'' if len(self.inputs) == 1 else 's'}"
         return f"<Sandbox {shown!r}: {inputs}, outputs {', '.join(self.outputs) or 'none'}>"
@@ -373,8 +421,20 @@ def _mapping(values: Mapping[str, str | bytes] | None, field: str) -> dict[str, 
     return dict(values or {})
 
 
+def _origin(value: InputValue) -> str | None:
+    match value:
+        case bytes():
+            return f"{len(value)} bytes given in Python"
+        case Tree():
+            return f"{value} of {value.castore.address}"
+        case str() | os.PathLike():
+            return os.path.abspath(os.fspath(value))
+        case _:
+            return None
+
+
 _FIELDS = tuple(name for name in inspect.signature(Sandbox).parameters if name != "unknown")
-_ATTRIBUTES = frozenset(_FIELDS) | {"last_run"}
+_ATTRIBUTES = frozenset(_FIELDS) | {"last_run", "constraints"}
 
 
 def _unknown(name: str) -> InvalidRequest:
