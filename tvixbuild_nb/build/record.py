@@ -10,7 +10,7 @@ import secrets
 import shutil
 import threading
 import time
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
@@ -19,7 +19,7 @@ from tvixbuild_nb.build.events import EndEvent, Event, LogEvent, StageEvent, rec
 from tvixbuild_nb.build.result import BuildResult, lost_result
 from tvixbuild_nb.errors import HostRefused, RunNotFound
 from tvixbuild_nb.keeper import STREAMS, LogReader
-from tvixbuild_nb.request import BuildRequest
+from tvixbuild_nb.request import BuildRequest, Redactor
 
 STATE_VARIABLE = "TVIXBUILD_NB_STATE"
 _ID = re.compile(r"[0-9a-z-]+\Z")
@@ -116,6 +116,18 @@ class RunRecord:
 
     def read_request(self) -> BuildRequest:
         return BuildRequest.from_json((self.path / "request.json").read_bytes())
+
+    def write_secrets(self, names: Iterable[str]) -> None:
+        """Note which variables of the request have values that nobody is to see."""
+        self._write("secrets.json", json.dumps(sorted(names)).encode())
+
+    def redactor(self) -> Redactor:
+        """What takes the values of this run's secrets out of text that somebody will see."""
+        try:
+            names: list[str] = json.loads((self.path / "secrets.json").read_bytes())
+            return Redactor.of(self.read_request().environment_vars, names)
+        except FileNotFoundError:
+            return Redactor()
 
     def write_config(self, text: str) -> None:
         self._write("config.json", text.encode())

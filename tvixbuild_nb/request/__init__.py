@@ -7,6 +7,7 @@ the wire forms (``from_bytes``, ``from_json``) are strict.
 
 from tvixbuild_nb.request.buildrequest import BuildConstraints, BuildRequest
 from tvixbuild_nb.request.model import Value
+from tvixbuild_nb.request.redactor import Redactor
 from tvixbuild_nb.request.sortedmap import SortedMap
 
-__all__ = ["BuildConstraints", "BuildRequest", "SortedMap", "Value"]
+__all__ = ["BuildConstraints", "BuildRequest", "Redactor", "SortedMap", "Value"]

@@ -7,12 +7,14 @@ import codecs
 import re
 from collections import deque
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, field
+from functools import cached_property
 
 from tvixbuild_nb.build.events import Stream
 from tvixbuild_nb.build.record import RunRecord
 from tvixbuild_nb.display import mimebundle
 from tvixbuild_nb.keeper import STREAMS
+from tvixbuild_nb.request.redactor import NOTHING_SECRET, Redactor
 from tvixbuild_nb.sandbox.lines import LineAssembler
 
 _BATCH = 1024
@@ -20,21 +22,30 @@ _BATCH = 1024
 
 @dataclass(frozen=True, slots=True)
 class LogLine:
-    """One line: its number from 1, when its first byte came (seconds since the epoch), stream, text without end."""
+    """One line: its number from 1, when its first byte came (seconds since the epoch), stream, text without end.
+
+    ``text`` is the truth; ``str`` and ``repr`` go through ``redactor``.
+    """
 
     number: int
     time: float
     stream: Stream
     text: str
+    redactor: Redactor = field(default=NOTHING_SECRET, compare=False)
 
     def __str__(self) -> str:
-        return self.text
+        return self.redactor.text(self.text)
+
+    def __repr__(self) -> str:
+        return f"LogLine(number={self.number}, time={self.time}, stream={self.stream!r}, text={str(self)!r})"
 
 
 class RunLog:
     """The log of one run, finished or growing; every call reads what is there by then.
 
-    Decoded as UTF-8, what is not becomes U+FFFD. Lines longer than 64 KiB are cut into several.
+    Decoded as UTF-8, what is not becomes U+FFFD. Lines longer than 64 KiB are cut into several. What code asks for
+    (:meth:`bytes`, :meth:`text`, ``line.text``, :meth:`search`) is what the build wrote; where it is shown (``str``,
+    ``repr``, views) the values of the sandbox's ``secrets`` are left out.
     """
 
     def __init__(self, record: RunRecord) -> None:
@@ -49,6 +60,11 @@ class RunLog:
     def path(self) -> str:
         """The file that holds the raw bytes."""
         return str(self._record.log_path)
+
+    @cached_property
+    def redactor(self) -> Redactor:
+        """What takes the values of this run's secrets out of text that somebody will see."""
+        return self._record.redactor()
 
     @property
     def size(self) -> int:
@@ -80,12 +96,12 @@ class RunLog:
             index = STREAMS.index(which)
             for line in assembler.feed(index, data)[0]:
                 number += 1
-                yield LogLine(number, began.pop(which, time), which, _decode(line))
+                yield LogLine(number, began.pop(which, time), which, _decode(line), self.redactor)
             if index in assembler.rest:
                 began.setdefault(which, time)
         for index, rest in assembler.rest.items():
             number += 1
-            yield LogLine(number, began[STREAMS[index]], STREAMS[index], _decode(rest))
+            yield LogLine(number, began[STREAMS[index]], STREAMS[index], _decode(rest), self.redactor)
 
     def tail(self, count: int = 20) -> list[LogLine]:
         """The last ``count`` lines."""
@@ -107,7 +123,7 @@ class RunLog:
                     return
 
     def __str__(self) -> str:
-        return self.text()
+        return self.redactor.text(self.text())
 
     def __repr__(self) -> str:
         return f"<RunLog of {self._record.id}: {self.size} bytes>"

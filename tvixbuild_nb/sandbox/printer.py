@@ -45,7 +45,7 @@ class LogPrinter:
     """Copies a growing log to ``output``; where it cannot keep up or there is too much, it says what it left out.
 
     The first 512 KiB are shown, or everything as long as it keeps up when ``output`` is a terminal; then the
-    last 16 KiB. ``run.log`` has all of it.
+    last 16 KiB. ``run.log`` has all of it. The values of the run's secrets are left out.
     """
 
     def __init__(self, record: RunRecord, output: TextIO) -> None:
@@ -54,6 +54,7 @@ class LogPrinter:
         self._position = 0
         self._budget = None if output.isatty() else HEAD
         self._decoder = codecs.getincrementaldecoder("utf-8")("replace")
+        self._hidden = record.redactor().stream()
 
     def show(self) -> None:
         """Print what came since the last call."""
@@ -74,16 +75,18 @@ class LogPrinter:
         if size - self._position > TAIL:
             self._skip_to(size - TAIL)
         self._print(size - self._position)
-        self._output.write(harmless(self._decoder.decode(b"", True)))
+        self._output.write(self._hidden.feed(harmless(self._decoder.decode(b"", True))) + self._hidden.finish())
         self._output.flush()
         self._log.close()
 
     def _print(self, length: int) -> None:
         data = self._log.read(self._position, length)
         self._position += len(data)
-        self._output.write(harmless(self._decoder.decode(data)))
+        # Hidden last: what would be dropped must not part a secret in two.
+        self._output.write(self._hidden.feed(harmless(self._decoder.decode(data))))
 
     def _skip_to(self, position: int) -> None:
         self._output.write(f"\n[... {position - self._position} bytes not shown here, run.log has them ...]\n")
         self._decoder.reset()
+        self._hidden.skip()
         self._position = position

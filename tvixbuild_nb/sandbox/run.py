@@ -217,7 +217,7 @@ class Run:
 
     @cached_property
     def redactor(self) -> Redactor:
-        """What takes the values of ``sb.secrets`` out of text that somebody will see: ``str``, ``repr`` and views do."""
+        """What takes the values of ``sb.secrets`` out of text that somebody will see."""
         return self._record.redactor()
 
     @property
