@@ -44,6 +44,7 @@ class Intake:
     def __init__(self, batch: Batch, scanner: Scanner, progress: Progress) -> None:
         self._batch = batch
         self._scanner = scanner
+        self._scanning = scanner.any  # a call for every file is felt
         self._progress = progress
         self._small: list[tuple[Digest, bytes]] = []
         self._small_bytes = 0
@@ -70,13 +71,14 @@ class Intake:
 
     def small(self, data: bytes, executable: bool) -> FileNode:
         """A whole file of few bytes."""
-        digest = Digest.of(data)
-        self._scanner.scan(data)
+        digest, size = Digest.of(data), len(data)
+        if self._scanning:
+            self._scanner.scan(data)
         self._small.append((digest, data))
-        self._small_bytes += len(data)
+        self._small_bytes += size
         if self._small_bytes >= self._enough_bytes or len(self._small) >= _BATCH_COUNT:
             self._hand_over()
-        return FileNode(digest, len(data), executable)
+        return FileNode(digest, size, executable)
 
     def large(self, fd: int, size: int, executable: bool) -> Future[FileNode]:
         """An open regular file of about ``size`` bytes, read from its start in a thread, which closes ``fd``."""

@@ -165,13 +165,15 @@ class _Walk:
     def _list(self, directory: _Open) -> None:
         """Take in the files and symlinks of ``directory``, and note its subdirectories."""
         entries, fd = directory.entries, directory.fd
+        encoding, errors = _ENCODING
         with _reading(directory.path), os.scandir(fd) as listing:
             for entry in listing:
-                name = entry.name.encode(*_ENCODING)
+                name = entry.name.encode(encoding, errors)
                 if entry.is_file(follow_symlinks=False):
                     found = self._file(name, fd, directory.path, name)
                     entries[name] = found
-                    directory.waits |= not isinstance(found, FileNode)
+                    if type(found) is not FileNode:
+                        directory.waits = True
                 elif entry.is_dir(follow_symlinks=False):
                     directory.todo.append(name)
                 elif entry.is_symlink():

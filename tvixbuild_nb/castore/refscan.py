@@ -44,6 +44,11 @@ class Scanner:
         self._automaton = (rest, BytesAhoCorasick(rest))
 
     @property
+    def any(self) -> bool:
+        """Whether there is any needle to look for."""
+        return bool(self._indices)
+
+    @property
     def found(self) -> frozenset[int]:
         """Indices into the needles of those seen so far."""
         return frozenset(index for needle in list(self._found) for index in self._indices[needle])
