@@ -12,6 +12,8 @@ from tvixbuild_nb.widgets.log.data import fold_data, line_data, state_data
 from tvixbuild_nb.widgets.log.source import LogSource
 
 TOPIC = "log"
+# The front end's parts that make logPane(host, link, options); a view's own file comes behind them.
+LOG_PARTS = ("logfolds", "logrows", "logfind", "logbar", "logpane")
 TAIL = 100
 MOST = 500
 _PIECE = 1 << 20

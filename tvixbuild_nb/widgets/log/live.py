@@ -4,14 +4,14 @@ from __future__ import annotations
 
 from tvixbuild_nb.widgets.kit.live import LiveView, front
 from tvixbuild_nb.widgets.kit.pace import Updates
-from tvixbuild_nb.widgets.log.calls import LogCalls
+from tvixbuild_nb.widgets.log.calls import LOG_PARTS, LogCalls
 from tvixbuild_nb.widgets.log.source import LogSource
 
 
 class LogView(LogCalls, LiveView):
     """The log alone; it follows a run until that is over."""
 
-    _esm = front("js", "ansi", "rows", "logdata", "logfind", "logpane", "log")
+    _esm = front("js", *LOG_PARTS, "log")
     _css = front("css", "log")
 
     def __init__(self, source: LogSource) -> None:
