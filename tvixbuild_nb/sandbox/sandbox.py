@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import inspect
 import os
+import weakref
 from collections.abc import Callable, Iterable, Mapping
 from pathlib import Path
 from typing import Any, Self
@@ -13,7 +14,7 @@ from tvixbuild_nb.castore import Castore, DirectoryNode, FileNode, Node, Symlink
 from tvixbuild_nb.castore.nodes import check_name
 from tvixbuild_nb.display import mimebundle
 from tvixbuild_nb.errors import IngestError, InvalidNode, InvalidRequest
-from tvixbuild_nb.oci import Deviation, MountTable, Spec, SpecOptions, deviations, mount_table, render_spec
+from tvixbuild_nb.oci import Deviation, MountTable, Preview, Spec, SpecOptions, deviations, mount_table, render_spec
 from tvixbuild_nb.request import BuildConstraints, BuildRequest, Redactor
 from tvixbuild_nb.request.model import did_you_mean
 from tvixbuild_nb.sandbox.hostprogram import add_to_inputs, program_files
@@ -283,6 +284,25 @@ class Sandbox:
         """The mounts in order, each with where it comes from and what asked for it, and the tree of ``/`` they make."""
         lookup = self._store.directories.get if isinstance(self._store, Castore) else None
         return mount_table(self.request, self.spec_options, lookup=lookup)
+
+    def preview(self) -> Preview:
+        """What this becomes: config.json with every part explained, and its differences from Tvix's or another one.
+
+        Displayed in a notebook it follows this sandbox. :class:`InvalidRequest` while there is nothing to render.
+        """
+        itself = weakref.ref(self)
+
+        def last_config() -> Mapping[str, Any] | None:
+            sandbox = itself()
+            return None if sandbox is None or sandbox.last_run is None else sandbox.last_run.config
+
+        return Preview(
+            self.request,
+            self.spec_options,
+            redactor=self.redactor,
+            origin=itself,
+            last_run=last_config,
+        )
 
     def watch(self, callback: Callable[[frozenset[str]], object]) -> Callable[[], None]:
         """Call ``callback(names)`` from another thread whenever fields changed, in place too; returns what cancels it.
