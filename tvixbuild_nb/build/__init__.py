@@ -10,7 +10,10 @@ from tvixbuild_nb.build.doctor import doctor
 from tvixbuild_nb.build.dummy import DummyBuild, DummyBuildService
 from tvixbuild_nb.build.events import EndEvent, Event, FailedAt, LogEvent, Stage, StageEvent, Status, Stream
 from tvixbuild_nb.build.host import host_memory, host_system, runnable_systems
+from tvixbuild_nb.build.hostside import HostSide
 from tvixbuild_nb.build.inside import IdRange, Inside, MountInfo
+from tvixbuild_nb.build.isolating import isolation_of
+from tvixbuild_nb.build.isolation import Isolation
 from tvixbuild_nb.build.oci import OCIBuildService
 from tvixbuild_nb.build.places import default_bundle_root
 from tvixbuild_nb.build.record import EventReader, RunRecord, state_directory
@@ -30,9 +33,11 @@ __all__ = [
     "Event",
     "EventReader",
     "FailedAt",
+    "HostSide",
     "IdRange",
     "Inputs",
     "Inside",
+    "Isolation",
     "Keep",
     "LogEvent",
     "MountInfo",
@@ -48,6 +53,7 @@ __all__ = [
     "doctor",
     "host_memory",
     "host_system",
+    "isolation_of",
     "output_summary",
     "runnable_systems",
     "state_directory",

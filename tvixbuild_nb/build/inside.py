@@ -61,12 +61,12 @@ class Inside:
         except FileNotFoundError:
             return None
         return cls(
-            status=dict(_pairs(texts["status"])),
+            status=parse_status(texts["status"]),
             uid_map=_id_map(texts["uid_map"]),
             gid_map=_id_map(texts["gid_map"]),
             namespaces=texts["namespaces"],
             mountinfo=tuple(_mount(line) for line in texts["mountinfo"].splitlines()),
-            limits=dict(_limit(line) for line in texts["limits"].splitlines()[1:]),
+            limits=parse_limits(texts["limits"]),
             cgroup=tuple(texts["cgroup"].splitlines()),
             modes=texts["modes"],
         )
@@ -119,8 +119,14 @@ def _seen(mount: MountInfo, status: dict[str, Any]) -> SeenMount:
     )
 
 
-def _pairs(text: str) -> list[tuple[str, str]]:
-    return [(name, value.strip()) for name, _, value in (line.partition(":") for line in text.splitlines())]
+def parse_status(text: str) -> dict[str, str]:
+    """/proc/PID/status as name -> value."""
+    return {name: value.strip() for name, _, value in (line.partition(":") for line in text.splitlines())}
+
+
+def parse_limits(text: str) -> dict[str, tuple[str, str, str]]:
+    """/proc/PID/limits as name -> (soft, hard, unit)."""
+    return dict(_limit(line) for line in text.splitlines()[1:])
 
 
 def _id_map(text: str) -> tuple[IdRange, ...]:

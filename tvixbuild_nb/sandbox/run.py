@@ -20,9 +20,12 @@ from tvixbuild_nb.build import (
     Event,
     EventReader,
     FailedAt,
+    HostSide,
     Inside,
+    Isolation,
     RunRecord,
     Usage,
+    isolation_of,
 )
 from tvixbuild_nb.castore import Castore, Tree
 from tvixbuild_nb.display import mimebundle
@@ -262,7 +265,7 @@ class Run:
             output.path: self.castore.tree(output.node, os.path.basename(output.path).encode())
             for output in (() if self.result is None else self.result.outputs)
         }
-        return Outputs(trees, str(self))
+        return Outputs(trees, str(self), self.needles)
 
     @property
     def needles(self) -> Mapping[str, tuple[str, ...]]:
@@ -303,6 +306,19 @@ class Run:
         table = mount_table(self.request, options, self.bundle, lookup=self.castore.directories.get)
         inside = self.inside
         return table if inside is None else table.beside(inside.seen(), spec)
+
+    def isolation(self) -> Isolation | None:
+        """What kept the process apart, seen from the host and from inside; None when there was no configuration.
+
+        For an observed run as the kernel had it just before the command was executed, else as config.json has it.
+        """
+        spec, inside = self.spec, self.inside
+        if spec is None:
+            return None
+        what = "as config.json had it" if inside is None else "as the kernel had it just before the command began"
+        return isolation_of(
+            spec, f"isolation of run {self.id}, {what}", "configured", inside=inside, host=HostSide.here()
+        )
 
     def raise_for_status(self) -> Self:
         """This run when it succeeded, else :class:`BuildFailed` with the verdict and the end of the log."""
@@ -345,15 +361,22 @@ class Run:
 
 
 class Outputs(dict[str, Tree]):
-    """Trees by output path; a path that is not there is a KeyError that says how the run ended."""
+    """Trees by output path; a path that is not there is a KeyError that says how the run ended.
 
-    def __init__(self, trees: Mapping[str, Tree], run: str) -> None:
+    ``needles``: output path -> the needles found in it.
+    """
+
+    def __init__(self, trees: Mapping[str, Tree], run: str, needles: Mapping[str, tuple[str, ...]]) -> None:
         super().__init__(trees)
         self._run = run
+        self.needles = needles
 
     def __missing__(self, path: str) -> Tree:
         known = f"it has {', '.join(self)}" if self else "it has none"
         raise KeyError(f"no output {path!r}: {known}; {self._run}")
+
+    def _repr_mimebundle_(self, include: object = None, exclude: object = None) -> dict[str, Any]:
+        return mimebundle(self)
 
 
 class LiveBuild:

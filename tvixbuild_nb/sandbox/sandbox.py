@@ -9,7 +9,18 @@ from collections.abc import Callable, Iterable, Mapping
 from pathlib import Path
 from typing import Any, Self
 
-from tvixbuild_nb.build import BuildContext, BuildPolicy, BuildService, Inputs, Keep, RunRecord, host_system
+from tvixbuild_nb.build import (
+    BuildContext,
+    BuildPolicy,
+    BuildService,
+    HostSide,
+    Inputs,
+    Isolation,
+    Keep,
+    RunRecord,
+    host_system,
+    isolation_of,
+)
 from tvixbuild_nb.castore import Castore, DirectoryNode, FileNode, Node, SymlinkNode, Tree, copy_closure
 from tvixbuild_nb.castore.nodes import check_name
 from tvixbuild_nb.display import mimebundle
@@ -80,7 +91,7 @@ class Sandbox:
         self.command = ("/bin/sh", "-c", command) if isinstance(command, str) else tuple(command)
         self.outputs = _texts(outputs, "outputs")
         self.secrets = _texts(secrets, "secrets")
-        self.env: Mapping[str, str | bytes] = _mapping(env, "env")
+        self.env: dict[str, str | bytes] = _mapping(env, "env")
         self.additional_files = _mapping(additional_files, "additional_files")
         self.working_dir = working_dir
         self.scratch_paths = _texts(scratch_paths, "scratch_paths")
@@ -180,8 +191,9 @@ class Sandbox:
         self.inputs = add_to_inputs(self.store, before, paths)
         for name, node in self.inputs.items():
             if before.get(name) != node:
-                said = self._origins[name][1] + ", and" if name in before and self.origin(name) else "this host:"
-                self._origins[name] = (node, f"{said} what {program} needs")
+                known, said = self._origins.get(name, (None, ""))
+                more = f"{said}; " if name in before and before[name] == known else "of this host: "
+                self._origins[name] = (node, f"{more}what {program} needs")
         return paths
 
     @property
@@ -304,13 +316,17 @@ class Sandbox:
             last_run=last_config,
         )
 
+    def isolation(self) -> Isolation:
+        """What will keep the build's process apart, seen from the host and from inside; needs no store."""
+        return isolation_of(self.spec, "isolation as planned", host=HostSide.here())
+
     def watch(self, callback: Callable[[frozenset[str]], object]) -> Callable[[], None]:
         """Call ``callback(names)`` from another thread whenever fields changed, in place too; returns what cancels it.
 
         A bound method is held weakly. Changes within a fifth of a second come as one.
         """
         if self._watchers is None:
-            self._watchers = Watchers(self, _ATTRIBUTES)
+            self._watchers = Watchers(self, _ATTRIBUTES | {"_has_constraints"})
         return self._watchers.add(callback)
 
     def __getstate__(self) -> dict[str, Any]:
@@ -448,7 +464,7 @@ def _origin(value: InputValue) -> str | None:
         case Tree():
             return f"{value} of {value.castore.address}"
         case str() | os.PathLike():
-            return os.path.abspath(os.fspath(value))
+            return os.path.abspath(os.fsdecode(value))
         case _:
             return None
 
