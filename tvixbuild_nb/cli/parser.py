@@ -82,7 +82,14 @@ def _add_host(commands: _Commands) -> None:
 
 
 def _add_requests(commands: _Commands) -> None:
-    config = commands.add("config", "requests:config", "print the config.json that a request becomes", "request")
+    config = commands.add(
+        "config", "requests:config", "print the config.json that a request becomes", "request", "json"
+    )
+    config.add_argument(
+        "--explain",
+        action="store_true",
+        help="say of every part what it does, who asked for it, where it is specified, what would be without it",
+    )
     config.add_argument("--tvix", action="store_true", help="exactly as Tvix renders it, nothing of this host in it")
     form = config.add_mutually_exclusive_group()
     form.add_argument("--rootless", dest="rootless", action="store_true", default=True, help="the default")

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field, replace
 from functools import cached_property
 from typing import TYPE_CHECKING, Any, Literal, Protocol, TypeAlias
@@ -14,7 +14,7 @@ from tvixbuild_nb.oci.compare import Diff, Difference, differences, with_reason
 from tvixbuild_nb.oci.deviations import Deviation, deviations
 from tvixbuild_nb.oci.drawing import draw_config
 from tvixbuild_nb.oci.explain import explain
-from tvixbuild_nb.oci.explanation import Explanation
+from tvixbuild_nb.oci.explanation import Explanation, parts
 from tvixbuild_nb.oci.options import SpecOptions
 from tvixbuild_nb.oci.reasons import reason_against_run, reason_against_tvix
 from tvixbuild_nb.oci.render import render_spec
@@ -97,7 +97,14 @@ class Preview:
                 found[row.path] = (*found.get(row.path, ()), deviation)
         return found
 
-    @property
+    def explained(self) -> Iterator[dict[str, Any]]:
+        """Every part as JSON data, the outer ones first: ``path``, ``value``, what is to be said, ``deviations``."""
+        for path, value in parts(self.config):
+            explanation = self.explanations[path].to_dict()
+            said = {key: self.redactor.text(text) for key, text in explanation.items() if key != "path"}
+            yield {"path": path, "value": value, **said, "deviations": self.marks.get(path, [])}
+
+    @cached_property
     def marks(self) -> dict[str, list[str]]:
         """The names of the deviations that show in each part, by JSON pointer."""
         return {path: [deviation.name for deviation in known] for path, known in self.deviating.items()}

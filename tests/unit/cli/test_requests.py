@@ -87,3 +87,19 @@ def test_a_bad_request_is_refused(command: Command, tmp_path: Path, name: str, t
 def test_a_missing_request_is_named(command: Command, tmp_path: Path) -> None:
     assert command("config", tmp_path / "none.json", status=2) == ""
     assert f"{tmp_path}/none.json: No such file or directory" in command.err
+
+
+def test_every_part_explained(command: Command, tmp_path: Path) -> None:
+    path, request = tmp_path / "request.json", request_of("true", environment_vars={"A": "\x1b]0;x\x07"})
+    path.write_text(request.to_json())
+    explained = command.json("config", path, "--explain")
+    parts = {part["path"]: part for part in explained}
+    assert parts[""]["value"] == render_spec(request, SpecOptions.for_host()).to_dict()
+    assert parts["/process/args/0"]["asked_by"] == "command_args[0]"
+    assert parts["/process/terminal"]["deviations"] == ["terminal"]
+    assert parts["/root"]["specified_in"] == "config.md, Root"
+    shown = command("config", path, "--explain")
+    assert "asked for by: command_args[2]" in shown and "not as Tvix: terminal" in shown
+    assert "\x1b" not in shown
+    assert "not as Tvix" not in command("config", path, "--explain", "--tvix")
+    assert command("config", path, "--json") == command("config", path)
