@@ -2,7 +2,8 @@
 
 The data model (``digest``, ``nodes``) and its canonical encoding (``encoding``); what a store must do
 (``services``) and the stores (``memory``, ``local``, ``caching``); ways in (``paths``, ``tar``, scanned
-for needles by ``refscan``) and out (``export``, ``tree``). :class:`Castore` puts them together.
+for needles by ``refscan``) and out (``export``, ``tree``), a page at a time (``listing``) and side by side
+(``compare``). :class:`Castore` puts them together.
 """
 
 from __future__ import annotations
@@ -33,6 +34,11 @@ from tvixbuild_nb.castore.services import (
 
 if TYPE_CHECKING:
     from tvixbuild_nb.castore.caching import cache as cache
+    from tvixbuild_nb.castore.compare import Change as Change
+    from tvixbuild_nb.castore.compare import TreeDiff as TreeDiff
+    from tvixbuild_nb.castore.compare import tree_diff as tree_diff
+    from tvixbuild_nb.castore.listing import Listing as Listing
+    from tvixbuild_nb.castore.listing import list_directory as list_directory
     from tvixbuild_nb.castore.paths import Ingested as Ingested
     from tvixbuild_nb.castore.paths import ingest as ingest
     from tvixbuild_nb.castore.paths import ingest_path as ingest_path
@@ -41,12 +47,17 @@ if TYPE_CHECKING:
 
 # Imported on first use: reading a store must not pay for what writes it.
 _LATER = {
+    "Change": "compare",
     "Ingested": "paths",
+    "Listing": "listing",
     "Progress": "progress",
     "Tree": "tree",
+    "TreeDiff": "compare",
     "cache": "caching",
     "ingest": "paths",
     "ingest_path": "paths",
+    "list_directory": "listing",
+    "tree_diff": "compare",
 }
 
 __all__ = [
@@ -57,6 +68,7 @@ __all__ = [
     "BlobService",
     "BlobWriter",
     "Castore",
+    "Change",
     "Digest",
     "Directory",
     "DirectoryNode",
@@ -64,10 +76,12 @@ __all__ = [
     "FileNode",
     "GcReport",
     "Ingested",
+    "Listing",
     "Node",
     "Progress",
     "SymlinkNode",
     "Tree",
+    "TreeDiff",
     "cache",
     "check_name",
     "copy_closure",
@@ -78,7 +92,9 @@ __all__ = [
     "encode_node",
     "ingest",
     "ingest_path",
+    "list_directory",
     "open_castore",
+    "tree_diff",
 ]
 
 

@@ -99,6 +99,15 @@ class DirectoryService(Protocol):
         ...
 
 
+@runtime_checkable
+class EncodedDirectories(Protocol):
+    """A DirectoryService that has the messages themselves at hand, so that a part of one can be read."""
+
+    def get_encoded(self, digest: Digest) -> bytes | None:
+        """The canonical message, checked against the digest, or None when the store does not hold it."""
+        ...
+
+
 class Batch(Protocol):
     """The writes of one ingest: visible together at :meth:`commit`, gone together at :meth:`abort`.
 

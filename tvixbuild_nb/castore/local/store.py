@@ -236,12 +236,14 @@ class LocalDirectories:
         self._store = store
 
     def get(self, digest: Digest) -> Directory | None:
+        data = self.get_encoded(digest)
+        return None if data is None else decode_directory(data)
+
+    def get_encoded(self, digest: Digest) -> bytes | None:
         data = self._store.index.directory(digest)
-        if data is None:
-            return None
-        if blake3(data).digest() != digest:
+        if data is not None and blake3(data).digest() != digest:
             raise DigestMismatch("the directory in the store is not what its digest says", path=str(digest))
-        return decode_directory(data)
+        return data
 
     def put(self, directory: Directory) -> Digest:
         self.put_many([directory])
