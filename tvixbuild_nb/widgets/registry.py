@@ -14,3 +14,19 @@ def register_views() -> None:
 
     register(MountTable, lambda table: mounts_forms(table).bundle())
     register(RunLog, lambda log: log_forms(log).bundle())
+    _register_trees()
+
+
+def _register_trees() -> None:
+    from tvixbuild_nb.castore import Tree, TreeDiff
+    from tvixbuild_nb.sandbox.run import Outputs
+    from tvixbuild_nb.widgets.kit import Bundle
+    from tvixbuild_nb.widgets.tree import outputs_forms, tree_forms
+
+    def tree(value: Tree) -> Bundle:
+        # A Tree may name what is not there: its repr says so.
+        return tree_forms(value).bundle() if value.exists() else {"text/plain": repr(value)}
+
+    register(Tree, tree)
+    register(TreeDiff, lambda diff: tree_forms(diff.after, other=diff.before).bundle())
+    register(Outputs, lambda found: outputs_forms(found, found.needles).bundle() if found else {"text/plain": "{}"})
