@@ -19,8 +19,8 @@ MARKS = ("   ", "err", "tty")
 _PRE = "margin:0;white-space:pre-wrap;overflow-wrap:anywhere"
 
 
-def log_html(log: Excerpt) -> Html:
-    """The excerpt, self-contained, folded open."""
+def log_html(log: Excerpt, *, folded: bool = False) -> Html:
+    """The excerpt, self-contained; unless ``folded`` its lines are seen at once."""
     left_out = None
     if log.left_out:
         left_out = tag("p", tag("em", f"{log.left_out:,} lines are not shown here"))
@@ -30,7 +30,7 @@ def log_html(log: Excerpt) -> Html:
         tag("pre", [_line(line) for line in log.first], style=_PRE),
         left_out,
         tag("pre", [_line(line) for line in log.last], style=_PRE) if log.last else None,
-        open=True,
+        open=not folded,
     )
 
 
