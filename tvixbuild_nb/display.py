@@ -12,7 +12,7 @@ import threading
 from collections.abc import Callable
 from functools import singledispatch
 from importlib import import_module
-from typing import Any, TypeVar
+from typing import Any, Protocol, TypeVar
 
 Value = TypeVar("Value")
 Bundle = dict[str, Any]
@@ -36,6 +36,33 @@ def register(kind: type[Value], draw: Callable[[Value], Bundle]) -> None:
 def plain(value: object) -> Bundle:
     """A display bundle of plain text, the value's ``str``."""
     return {"text/plain": str(value)}
+
+
+class Presented(Protocol):
+    """Something that is on display and still changes."""
+
+    def finish(self) -> None:
+        """It changes no more: replace what is displayed by its last form. Again is harmless; on any thread."""
+        ...
+
+
+def present(value: object) -> Presented | None:
+    """Put a value that still changes on display at once, where somebody knows how; None when nobody does.
+
+    That is the case outside of notebooks: there one prints.
+    """
+    _load_views()
+    return _present(value)
+
+
+def register_presenter(kind: type[Value], show: Callable[[Value], Presented | None]) -> None:
+    """From now on values of this type are presented by ``show``; a later call displaces an earlier one."""
+    _present.register(kind, show)
+
+
+@singledispatch
+def _present(value: object) -> Presented | None:
+    return None
 
 
 @singledispatch

@@ -189,6 +189,15 @@ class RunRecord:
             os.close(self._events)
             self._events = -1
 
+    def read_stages(self) -> list[StageEvent | EndEvent]:
+        """The events so far but the log's chunks; :class:`EventReader` has them all in order."""
+        try:
+            data = (self.path / "events.jsonl").read_bytes()
+        except FileNotFoundError:
+            return []
+        complete = data[: data.rfind(b"\n") + 1]
+        return [recorded_event.validate_json(line) for line in complete.splitlines()]
+
     @contextmanager
     def held(self) -> Iterator[None]:
         """During the block everybody can see that this run's process is alive (a lock that dies with it)."""

@@ -28,7 +28,7 @@ from tvixbuild_nb.build import (
     isolation_of,
 )
 from tvixbuild_nb.castore import Castore, Tree
-from tvixbuild_nb.display import mimebundle
+from tvixbuild_nb.display import Presented, mimebundle, present
 from tvixbuild_nb.errors import BuildFailed
 from tvixbuild_nb.fs import AccessTrace
 from tvixbuild_nb.keeper.trees import remove
@@ -156,6 +156,11 @@ class Run:
     def is_ours(self) -> bool:
         """Whether this process runs it, and so can cancel it; others only watch."""
         return self._live is not None
+
+    @property
+    def cancelling(self) -> bool:
+        """Whether it was asked to end, here, and has not ended yet."""
+        return self._live is not None and self._live.context.cancel.asked and self.running
 
     @property
     def running(self) -> bool:
@@ -355,6 +360,18 @@ class Run:
     def __repr__(self) -> str:
         result = self.result
         return f"<Run {self.id}: {'running' if result is None else self._verdict(result)}>"
+
+    def _ipython_display_(self) -> None:
+        """IPython calls this first: a run that goes on is shown live, and its display ends as it does."""
+        shown = present(self) if self.running else None
+        if shown is None:
+            raise NotImplementedError("there is a display bundle")
+        threading.Thread(target=self._finish, args=(shown,), name=f"display {self.id}", daemon=True).start()
+
+    def _finish(self, shown: Presented) -> None:
+        with contextlib.suppress(Exception):
+            self._wait(None)
+        shown.finish()
 
     def _repr_mimebundle_(self, include: object = None, exclude: object = None) -> dict[str, Any]:
         return mimebundle(self)

@@ -23,7 +23,7 @@ from tvixbuild_nb.build import (
 )
 from tvixbuild_nb.castore import Castore, DirectoryNode, FileNode, Node, SymlinkNode, Tree, copy_closure
 from tvixbuild_nb.castore.nodes import check_name
-from tvixbuild_nb.display import mimebundle
+from tvixbuild_nb.display import mimebundle, present
 from tvixbuild_nb.errors import IngestError, InvalidNode, InvalidRequest
 from tvixbuild_nb.oci import Deviation, MountTable, Preview, Spec, SpecOptions, deviations, mount_table, render_spec
 from tvixbuild_nb.request import BuildConstraints, BuildRequest, Redactor
@@ -405,7 +405,10 @@ class Sandbox:
         trace: bool = True,
         show: bool = True,
     ) -> Run:
-        """Build, show the live log, and return the Run when it is over, whether it succeeded or not.
+        """Build, show it live, and return the Run when it is over, whether it succeeded or not.
+
+        In a terminal that is the log as it comes; in a notebook a view of the run with stages, log and Cancel, which
+        in the end is replaced by the verdict's form, also where nobody looks (nbclient, papermill).
 
         Parameters as for :meth:`start`; ``check`` raises :class:`BuildFailed` instead of returning a run
         that did not succeed; ``show`` False prints nothing. Ctrl-C or the notebook's stop button cancels
@@ -414,7 +417,8 @@ class Sandbox:
         run = self.start(
             timeout=timeout, check=False, keep=keep, inputs=inputs, strict=strict, observe=observe, trace=trace
         )
-        output = default_output() if show else None
+        shown = present(run) if show else None
+        output = default_output() if show and shown is None else None
         try:
             run.follow(output)
         except KeyboardInterrupt:
@@ -422,6 +426,9 @@ class Sandbox:
             run.follow(None)
             if output is not None:
                 output.write(f"\nrun {run.id} was cancelled\n")
+        finally:
+            if shown is not None:
+                shown.finish()
         if check:
             run.raise_for_status()
         return run

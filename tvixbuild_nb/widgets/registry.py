@@ -2,19 +2,30 @@
 
 from __future__ import annotations
 
-from tvixbuild_nb.display import register
+from tvixbuild_nb.display import register, register_presenter
 
 
 def register_views() -> None:
     """Tell :mod:`tvixbuild_nb.display` of every view; again is harmless."""
     from tvixbuild_nb.oci import MountTable
-    from tvixbuild_nb.sandbox import RunLog
+    from tvixbuild_nb.sandbox import Run, RunLog
     from tvixbuild_nb.widgets.log import log_forms
     from tvixbuild_nb.widgets.mounts import mounts_forms
+    from tvixbuild_nb.widgets.run import PresentedRun, run_bundle
 
     register(MountTable, lambda table: mounts_forms(table).bundle())
-    register(RunLog, lambda log: log_forms(log).bundle())
+    register(RunLog, lambda log: log_forms(log, log.redactor.text if log.redactor else None).bundle())
+    register(Run, run_bundle)
+    register_presenter(Run, PresentedRun.in_notebook)
     _register_trees()
+    _register_forms()
+
+
+def _register_forms() -> None:
+    from tvixbuild_nb.sandbox import Sandbox
+    from tvixbuild_nb.widgets.form import form_forms
+
+    register(Sandbox, lambda sandbox: form_forms(sandbox).bundle())
 
 
 def _register_trees() -> None:

@@ -46,7 +46,15 @@ def plain_text(renderable: RenderableType, width: int = TEXT_WIDTH) -> str:
     """A rich renderable as text without colours."""
     from rich.console import Console
 
-    console = Console(file=io.StringIO(), width=width, color_system=None, highlight=False, markup=False, emoji=False)
+    console = Console(
+        file=io.StringIO(),
+        width=width,
+        color_system=None,
+        highlight=False,
+        markup=False,
+        emoji=False,
+        force_jupyter=False,
+    )
     with console.capture() as captured:
         console.print(renderable)
     return captured.get().rstrip("\n")

@@ -1,0 +1,81 @@
+// The parts of a run's view: what is drawn anew whenever the kernel tells of a change.
+
+const RUN_MARKS = { waiting: "○", active: "▶", done: "✓", failed: "✗", skipped: "–", stopped: "■" };
+const RUN_TONES = { succeeded: "good", failed: "bad", "timed-out": "bad", cancelled: "warn", running: "" };
+
+/** A duration as the kernel would word it. */
+function runSeconds(seconds) {
+  if (seconds < 1) return `${Math.round(seconds * 1000)} ms`;
+  if (seconds < 60) return `${seconds.toFixed(1)} s`;
+  const whole = Math.round(seconds);
+  if (whole < 3600) return `${Math.floor(whole / 60)} min ${String(whole % 60).padStart(2, "0")} s`;
+  return `${Math.floor(whole / 3600)} h ${Math.floor((whole % 3600) / 60)} min`;
+}
+
+/** The stages in the order of a build's life; the one that goes on is the current step. */
+function runStages(stages) {
+  return stages.map((stage) =>
+    el(
+      "li",
+      { class: `run-stage run-${stage.state}`, "aria-current": stage.state === "active" ? "step" : null, title: stage.detail },
+      el("span", { class: "run-mark", "aria-hidden": "true" }, RUN_MARKS[stage.state]),
+      el("span", { class: "run-name" }, stage.name, el("span", { class: "run-said" }, ` ${stage.state}`)),
+      el("span", { class: "run-took dim", "data-stage": stage.name }, stage.took ?? ""),
+    ),
+  );
+}
+
+function runRow(name, ...value) {
+  return el("tr", {}, el("th", { scope: "row" }, name), el("td", {}, value));
+}
+
+/** The verdict: how it ended, whose fault, what to do, what it did without, what it used. */
+function runEnd(end) {
+  const list = (texts) => el("ul", {}, texts.map((text) => el("li", {}, text)));
+  const figures = Object.entries(end.usage.figures).map(([name, text]) => `${name} ${text}`);
+  const written = end.written === null ? [] : [...end.written, ...(end.written_more ? [`and ${end.written_more} more`] : [])];
+  return el(
+    "table",
+    { class: "run-end" },
+    el(
+      "tbody",
+      {},
+      end.fault ? runRow("whose fault", end.fault) : null,
+      end.message ? runRow("message", el("span", { class: "bad" }, end.message)) : null,
+      end.hint ? runRow("hint", end.hint) : null,
+      end.exit ? runRow("the command", end.exit) : null,
+      end.degraded.length > 0 ? runRow("without", list(end.degraded)) : null,
+      runRow("used", figures.join(", ") || "nothing measured", el("span", { class: "dim" }, ` (${end.usage.source})`)),
+      end.how.length > 0 ? runRow("by", end.how.join(", ")) : null,
+      end.bundle ? runRow("kept bundle", el("code", {}, end.bundle)) : null,
+      end.written !== null ? runRow("written", list(written.length ? written : ["nothing"])) : null,
+    ),
+  );
+}
+
+/** What came out. */
+function runOutputs(outputs) {
+  const head = ["output", "kind", "size", "digest", "needles"];
+  const digest = (text) =>
+    el("button", { class: "mono", title: `copy ${text}`, onclick: () => copyText(text) }, text.slice(0, 16), el("span", { class: "run-said" }, ": copy digest"));
+  return el(
+    "table",
+    { class: "run-outputs" },
+    el("thead", {}, el("tr", {}, head.map((name) => el("th", { scope: "col" }, name)))),
+    el(
+      "tbody",
+      {},
+      outputs.map((output) =>
+        el(
+          "tr",
+          {},
+          el("td", { class: "mono" }, output.path),
+          el("td", {}, output.kind),
+          el("td", {}, output.size),
+          el("td", {}, output.digest ? digest(output.digest) : ""),
+          el("td", { class: "mono" }, output.needles.join(", ")),
+        ),
+      ),
+    ),
+  );
+}

@@ -1,0 +1,152 @@
+"""What a run's view shows, as plain data: a function of its events, its result and the time."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from typing import Any, get_args
+
+from tvixbuild_nb.build import BuildResult, EndEvent, StageEvent, Usage
+from tvixbuild_nb.build.events import Stage
+from tvixbuild_nb.build.result import BuildOutput, output_summary
+from tvixbuild_nb.request import Redactor
+from tvixbuild_nb.widgets.kit import visible
+from tvixbuild_nb.widgets.run.words import FAULTS, bytes_words, exit_words, seconds_words
+
+STAGES: tuple[Stage, ...] = get_args(Stage)
+Show = Callable[[str], str]
+
+_ELSEWHERE = "another process runs it and can cancel it; closing this view leaves it alone"
+_MOST_WRITTEN = 50
+
+
+@dataclass(frozen=True, slots=True)
+class RunFacts:
+    """All that is known of a run at the moment ``now`` (seconds since the epoch); ``result`` None while it goes on."""
+
+    id: str
+    command: Sequence[str]
+    now: float
+    events: Sequence[StageEvent | EndEvent]
+    result: BuildResult | None
+    needles: Sequence[str]
+    redactor: Redactor
+    is_ours: bool
+    cancelling: bool
+    bundle: str | None = None
+
+
+def run_data(facts: RunFacts) -> dict[str, Any]:
+    """The run as JSON data; every text is without secrets and safe to look at."""
+
+    def show(text: str) -> str:
+        return visible(facts.redactor.text(text))
+
+    result = facts.result
+    started = result.started if result is not None else facts.events[0].time if facts.events else facts.now
+    ended = result.finished if result is not None else facts.now
+    return {
+        "run": facts.id,
+        "command": show(" ".join(facts.command)),
+        "running": result is None,
+        "status": "running" if result is None else result.status,
+        "elapsed": round(max(0.0, ended - started), 3),
+        "stages": stages_data(facts.events, result, facts.now, show),
+        "cancel": _cancel(facts),
+        "end": None if result is None else end_data(result, facts.needles, facts.bundle, show),
+    }
+
+
+def _cancel(facts: RunFacts) -> dict[str, Any]:
+    """Whether it can be cancelled from here, and why not."""
+    if facts.result is not None:
+        return {"can": False, "why": None}
+    if not facts.is_ours:
+        return {"can": False, "why": _ELSEWHERE}
+    return {"can": not facts.cancelling, "why": "being cancelled" if facts.cancelling else None}
+
+
+def stages_data(
+    events: Sequence[StageEvent | EndEvent], result: BuildResult | None, now: float, show: Show
+) -> list[dict[str, Any]]:
+    """One dict per stage in the order of a build's life: name, state, seconds (None before it began), detail.
+
+    States: waiting, active, done, failed; once the run is over also skipped (never begun) and stopped (never ended).
+    """
+    over = result is not None
+    timings = {} if result is None else result.timings
+    found = []
+    for stage in STAGES:
+        state, began, seconds, detail = "skipped" if over else "waiting", None, None, None
+        for event in events:
+            if not isinstance(event, StageEvent) or event.stage != stage:
+                continue
+            if event.state == "started":
+                state, began = "stopped" if over else "active", event.time
+            else:
+                state, detail = ("done" if event.state == "finished" else "failed"), event.detail
+                seconds = None if began is None else event.time - began
+        if state == "active" and began is not None:
+            seconds = now - began
+        seconds = timings.get(stage, seconds)
+        found.append({
+            "name": stage,
+            "state": state,
+            "seconds": None if seconds is None else round(max(0.0, seconds), 4),
+            "took": None if seconds is None else seconds_words(max(0.0, seconds)),
+            "detail": None if detail is None else show(detail),
+        })  # fmt: skip
+    return found
+
+
+def end_data(result: BuildResult, needles: Sequence[str], bundle: str | None, show: Show) -> dict[str, Any]:
+    """How it ended, whose fault that was, what it used and what came out."""
+    headline = f"succeeded in {seconds_words(result.finished - result.started)}"
+    if not result.ok:
+        headline = result.status + (f" at {result.failed_at}" if result.failed_at else "")
+    written = result.written
+    return {
+        "headline": headline,
+        "fault": FAULTS[result.failed_at] if result.failed_at else None,
+        "message": None if result.message is None else show(result.message),
+        "hint": None if result.hint is None else show(result.hint),
+        "exit": exit_words(result.exit_code, result.signal),
+        "degraded": [show(text) for text in result.degraded],
+        "usage": usage_data(result.usage, show),
+        "how": [show(text) for text in (result.service, result.runtime, result.inputs) if text],
+        "outputs": [output_data(output, needles, show) for output in result.outputs],
+        "written": None if written is None else [show(path) for path in written[:_MOST_WRITTEN]],
+        "written_more": 0 if written is None else max(0, len(written) - _MOST_WRITTEN),
+        "bundle": None if bundle is None else show(bundle),
+        "log": f"{bytes_words(result.log_size)} of log",
+    }
+
+
+def usage_data(usage: Usage, show: Show) -> dict[str, Any]:
+    """What it used, in words: label -> amount; and where the figures come from."""
+    figures = {
+        "wall time": None if usage.wall is None else seconds_words(usage.wall),
+        "CPU": None if usage.cpu is None else seconds_words(usage.cpu),
+        "peak memory": None if usage.peak_memory is None else bytes_words(usage.peak_memory),
+        "ended for lack of memory": str(usage.oom_kills) if usage.oom_kills else None,
+    }
+    return {"figures": {name: text for name, text in figures.items() if text is not None}, "source": show(usage.source)}
+
+
+def output_data(output: BuildOutput, needles: Sequence[str], show: Show) -> dict[str, Any]:
+    """One output: what it is, how large, which needles were found in it."""
+    summary = output_summary(output)
+    if "entries" in summary:
+        count = summary["entries"]
+        size = f"{count:,} {'entry' if count == 1 else 'entries'}"
+    elif "target" in summary:
+        size = f"to {show(summary['target'])}"
+    else:
+        size = bytes_words(summary["size"]) + (", executable" if summary["executable"] else "")
+    return {
+        "path": show(output.path),
+        "kind": output.kind,
+        "digest": summary["digest"],
+        "size": size,
+        "needles": [show(needles[index]) for index in output.needles],
+    }

@@ -1,0 +1,97 @@
+"""A run without a kernel: verdict, stages, what it used, outputs, the end of its log."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from tvixbuild_nb.widgets.kit import Html, fragment, tag
+
+MARKS = {"waiting": "○", "active": "▶", "done": "✓", "failed": "✗", "skipped": "–", "stopped": "■"}
+_LEFT = "text-align:left;vertical-align:top"
+_FOLD = "overflow-wrap:anywhere"
+
+
+def run_html(data: dict[str, Any], log: Html) -> Html:
+    """The run, self-contained; ``log`` is the folded end of its log."""
+    end = data["end"]
+    headline = "running; a live view needs a kernel and JavaScript" if end is None else end["headline"]
+    return tag(
+        "div",
+        tag("div", "run ", tag("code", data["run"]), " ", tag("strong", headline)),
+        tag("div", tag("code", data["command"]), style=_FOLD),
+        None if end is None else _verdict(end),
+        _stages(data["stages"]),
+        None if end is None else _outputs(end["outputs"]),
+        log,
+    )
+
+
+def _verdict(end: dict[str, Any]) -> Html:
+    rows = [
+        ("whose fault", end["fault"]),
+        ("message", end["message"]),
+        ("hint", end["hint"]),
+        ("the command", end["exit"]),
+        ("without", _list(end["degraded"])),
+        ("used", usage_words(end)),
+        ("kept bundle", tag("code", end["bundle"]) if end["bundle"] else None),
+        ("written instead", _list(written_words(end))),
+    ]
+    cells = [
+        tag("tr", tag("th", name, scope="row", style=_LEFT), tag("td", value, style=f"{_LEFT};{_FOLD}"))
+        for name, value in rows
+        if value
+    ]
+    return tag("table", tag("tbody", cells))
+
+
+def usage_words(end: dict[str, Any]) -> str:
+    """What it used, on one line."""
+    usage = end["usage"]
+    figures = ", ".join(f"{name} {text}" for name, text in usage["figures"].items())
+    return f"{figures or 'nothing measured'} ({usage['source']})"
+
+
+def written_words(end: dict[str, Any]) -> list[str]:
+    """The paths that were written where outputs are missing."""
+    if end["written"] is None:
+        return []
+    more = [f"and {end['written_more']} more"] if end["written_more"] else []
+    return [*end["written"], *more] or ["nothing"]
+
+
+def _list(texts: list[str]) -> Html | None:
+    return tag("ul", [tag("li", text) for text in texts], style="margin:0") if texts else None
+
+
+def _stages(stages: list[dict[str, Any]]) -> Html:
+    rows = [
+        tag("tr", [tag("td", cell, style=_LEFT) for cell in (_state(stage), stage["name"], stage["took"] or "")])
+        for stage in stages
+    ]
+    head = tag("tr", [tag("th", name, scope="col", style=_LEFT) for name in ("", "stage", "time")])
+    shown = " · ".join(f"{stage['name']} {stage['took']}" for stage in stages if stage["took"])
+    return tag(
+        "details",
+        tag("summary", f"stages: {shown}" if shown else "stages"),
+        tag("table", tag("thead", head), tag("tbody", rows)),
+    )
+
+
+def _state(stage: dict[str, Any]) -> str:
+    return f"{MARKS[stage['state']]} {stage['state']}"
+
+
+def _outputs(outputs: list[dict[str, Any]]) -> Html | None:
+    if not outputs:
+        return None
+    head = ("output", "kind", "size", "digest", "needles")
+    rows = [
+        tag("tr", [tag("td", cell, style=f"{_LEFT};{_FOLD}") for cell in (
+            tag("code", output["path"]), output["kind"], output["size"], tag("code", output["digest"] or ""),
+            fragment([tag("div", tag("code", needle)) for needle in output["needles"]]),
+        )])
+        for output in outputs
+    ]  # fmt: skip
+    columns = tag("tr", [tag("th", name, scope="col", style=_LEFT) for name in head])
+    return tag("table", tag("thead", columns), tag("tbody", rows))

@@ -1,0 +1,60 @@
+"""A run in a terminal: a panel with verdict, stages, what it used, outputs, the end of its log."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from rich.console import Group, RenderableType
+from rich.panel import Panel
+from rich.table import Table
+from rich.text import Text
+
+from tvixbuild_nb.widgets.run.static import MARKS, usage_words, written_words
+
+_STYLES = {"succeeded": "green", "failed": "bold red", "cancelled": "yellow", "timed-out": "bold red"}
+
+
+def run_text(data: dict[str, Any], log: RenderableType) -> Panel:
+    """The run; ``log`` is the end of its log."""
+    end, style = data["end"], _STYLES.get(data["status"], "cyan")
+    parts: list[RenderableType] = [Text(data["command"], style="dim", overflow="fold"), _stages(data["stages"])]
+    if end is not None:
+        parts.append(_verdict(end))
+        if end["outputs"]:
+            parts.append(_outputs(end["outputs"]))
+    parts.append(log)
+    headline = "running" if end is None else end["headline"]
+    return Panel(Group(*parts), title=Text.assemble(f"run {data['run']} ", (headline, style)), title_align="left")
+
+
+def _stages(stages: list[dict[str, Any]]) -> Text:
+    parts = [f"{MARKS[stage['state']]} {stage['name']} {stage['took'] or ''}".rstrip() for stage in stages]
+    return Text("  ".join(parts))
+
+
+def _verdict(end: dict[str, Any]) -> Table:
+    table = Table.grid(padding=(0, 2))
+    for name, text in (
+        ("whose fault", end["fault"]),
+        ("message", end["message"]),
+        ("hint", end["hint"]),
+        ("the command", end["exit"]),
+        ("without", "\n".join(end["degraded"])),
+        ("used", usage_words(end)),
+        ("kept bundle", end["bundle"]),
+        ("written", "\n".join(written_words(end))),
+    ):
+        if text:
+            table.add_row(Text(name, style="bold"), Text(text, overflow="fold"))
+    return table
+
+
+def _outputs(outputs: list[dict[str, Any]]) -> Table:
+    table = Table(box=None, padding=(0, 2, 0, 0), header_style="bold")
+    for name in ("output", "kind", "size", "digest", "needles"):
+        table.add_column(name, overflow="fold")
+    for output in outputs:
+        digest = (output["digest"] or "")[:16]
+        cells = (output["path"], output["kind"], output["size"], digest, ", ".join(output["needles"]))
+        table.add_row(*map(Text, cells))
+    return table
