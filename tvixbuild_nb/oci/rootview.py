@@ -53,6 +53,16 @@ class RootNode:
         for child in self.children or ():
             yield from child.walk(depth + 1)
 
+    def __str__(self) -> str:
+        lines = []
+        for depth, node in self.walk():
+            name = node.name if node.target is None else f"{node.name} -> {node.target}"
+            text = f"{'  ' * depth}{name}  ({node.origin}{', writable' if node.writable else ''})"
+            lines.append(text.encode("utf-8", "backslashreplace").decode().replace("\n", "\\n"))
+            if node.more:
+                lines.append(f"{'  ' * (depth + 1)}... and {node.more} more")
+        return "\n".join(lines)
+
 
 def root_view(request: BuildRequest, options: SpecOptions, lookup: Lookup | None = None) -> RootNode:
     """The tree of ``/`` after all mounts; pure, and :class:`InvalidSpec` when no bundle can hold the request.

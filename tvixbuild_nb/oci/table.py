@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, overload
+from typing import TYPE_CHECKING, Any, Literal, overload
 
 from tvixbuild_nb.castore.nodes import DirectoryNode, FileNode, Node
 from tvixbuild_nb.display import mimebundle, plain, register
@@ -30,7 +30,7 @@ class MountRow:
 
     ``source`` as in config.json; ``host_source`` the absolute path on the host (None when there is
     none, or the bundle's path is not known); ``digest`` (hex) and ``size`` (bytes of a file, entries
-    below a directory) of an input; ``shadows`` the destinations hidden by this mount, ``shadowed_by``
+    below a directory, see ``kind``) of an input; ``shadows`` the destinations hidden by this mount, ``shadowed_by``
     the one that hides it; ``mounted_at`` where it ends up when symlinks lead elsewhere. After an observed run
     ``seen`` is the mount as the process had it, ``differs`` what was asked for and is not in force.
     """
@@ -44,6 +44,7 @@ class MountRow:
     writable: bool
     digest: str | None = None
     size: int | None = None
+    kind: Literal["directory", "file"] | None = None
     shadows: tuple[str, ...] = ()
     shadowed_by: str | None = None
     mounted_at: str | None = None
@@ -181,7 +182,7 @@ def _row(
     point: str,
 ) -> MountRow:
     mount, options = planned.mount, planned.mount.options or ()
-    digest, size = _content(planned.node)
+    digest, size, kind = _content(planned.node)
     return MountRow(
         destination=mount.destination,
         type=mount.type,
@@ -192,20 +193,21 @@ def _row(
         writable=takes_writes(mount),
         digest=digest,
         size=size,
+        kind=kind,
         shadows=shadows,
         shadowed_by=shadowed_by,
         mounted_at=None if point == mount.destination else point,
     )
 
 
-def _content(node: Node | None) -> tuple[str | None, int | None]:
+def _content(node: Node | None) -> tuple[str | None, int | None, Literal["directory", "file"] | None]:
     match node:
         case DirectoryNode():
-            return str(node.digest), node.entry_count
+            return str(node.digest), node.entry_count, "directory"
         case FileNode():
-            return str(node.digest), node.size
+            return str(node.digest), node.size, "file"
         case _:
-            return None, None
+            return None, None, None
 
 
 def _host_source(kind: str, source: str, bundle: str | Path | None) -> str | None:

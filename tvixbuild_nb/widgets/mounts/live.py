@@ -6,15 +6,59 @@ from typing import Any
 
 import traitlets
 
-from tvixbuild_nb.widgets.kit.live import LiveView, front
+from tvixbuild_nb.oci import MountTable
+from tvixbuild_nb.widgets.kit import visible
+from tvixbuild_nb.widgets.kit.live import LiveView, callable_from_front, front
+from tvixbuild_nb.widgets.mounts.data import (
+    KINDS,
+    Row,
+    default_open,
+    mounts_data,
+    select,
+    tree_rows,
+    unplanned_data,
+)
+
+PAGE = 300
 
 
 class MountsView(LiveView):
-    """The table, sortable and filterable in the page."""
+    """The table, sorted and filtered in the kernel; the tree of ``/``, and what else was seen."""
 
-    _esm = front("js", "mounts")
-    _css = front("css", "mounts")
-    rows = traitlets.List(traitlets.Dict()).tag(sync=True)
+    _esm = front("js", "tabs", "mountrows", "mounttree", "mounts")
+    _css = front("css", "tabs", "mounts")
+    summary = traitlets.Dict().tag(sync=True)
 
-    def __init__(self, rows: list[dict[str, Any]]) -> None:
-        super().__init__(rows=rows)
+    def __init__(self, table: MountTable) -> None:
+        self._rows = mounts_data(table)
+        self._root = table.root
+        self._unplanned = unplanned_data(table)
+        super().__init__(
+            summary={
+                "mounts": len(self._rows),
+                "observed": table.observed,
+                "unplanned": len(self._unplanned),
+                "kinds": [kind for kind in KINDS if table.observed or kind != "not as asked"],
+                "refused": None if table.refused is None else visible(table.refused),
+                "open": [] if table.root is None else default_open(table.root),
+            }
+        )
+
+    @callable_from_front
+    def rows(self, by: str, descending: bool, find: str, kind: str, count: int = PAGE) -> dict[str, Any]:
+        """The first ``count`` rows of those that match, and how many match."""
+        found = select(self._rows, by=by, descending=descending, find=find, kind=kind)
+        return {"matching": len(found), "rows": found[:count]}
+
+    @callable_from_front
+    def tree(self, opened: list[int]) -> dict[str, Any]:
+        """The tree's rows with these nodes open."""
+        if self._root is None:
+            return {"rows": [], "more": 0}
+        rows, more = tree_rows(self._root, frozenset(opened))
+        return {"rows": rows, "more": more}
+
+    @callable_from_front
+    def unplanned(self) -> list[Row]:
+        """What was mounted besides."""
+        return self._unplanned[: 2 * PAGE]

@@ -4,31 +4,139 @@ from __future__ import annotations
 
 from typing import Any
 
-from tvixbuild_nb.widgets.kit import Html, tag
+from tvixbuild_nb.oci import MountTable, RootNode
+from tvixbuild_nb.widgets.kit import Html, fragment, tag, visible
+from tvixbuild_nb.widgets.mounts.data import Row, mounts_data, unplanned_data
 
-_HEAD = ("#", "destination", "type", "source", "options", "asked for by", "note")
-
-
-def mounts_html(rows: list[dict[str, Any]]) -> Html:
-    """The table, self-contained."""
-    head = tag("tr", [tag("th", name, style="text-align:left") for name in _HEAD])
-    return tag(
-        "table", tag("caption", "mounts, in order"), tag("thead", head), tag("tbody", [_row(row) for row in rows])
-    )
+MAX_ROWS = 500
+_CELL = "text-align:left;vertical-align:top;padding:2px 8px"
+_WRAP = f"{_CELL};overflow-wrap:anywhere"
 
 
-def _row(row: dict[str, Any]) -> Html:
-    notes = ["writable"] if row["writable"] else []
-    notes += [f"hidden by {row['shadowed_by']}"] if row["shadowed_by"] else []
-    notes += ["hides " + ", ".join(row["shadows"])] if row["shadows"] else []
-    notes += [row["digest"][:12]] if row["digest"] else []
-    cells = (
+def mounts_html(table: MountTable) -> Html:
+    """The table, the tree of ``/`` and what else was seen; self-contained."""
+    rows = mounts_data(table)
+    head = ["#", "destination", "type", "source", "options", "asked for by", "writable", "input"]
+    if table.observed:
+        head.append("seen in the process")
+    body = [_row(row, table.observed) for row in rows[:MAX_ROWS]]
+    title = "mounts, in order" + (", and beside them what the process had" if table.observed else "")
+    parts = [_table(title, head, body), _rest(len(rows))]
+    if table.observed:
+        parts.append(_folded(f"{len(table.unplanned)} mounts besides", _unplanned(table)))
+    if table.root is not None:
+        parts.append(_folded("the resulting tree of /", _tree(table.root)))
+    elif table.refused is not None:
+        parts.append(tag("p", f"no tree of /: {table.refused}"))
+    return tag("div", *parts)
+
+
+def _table(title: str, head: list[str], body: list[Html]) -> Html:
+    row = tag("tr", [tag("th", name, style=_CELL, scope="col") for name in head])
+    table = tag("table", tag("caption", title, style="text-align:left"), tag("thead", row), tag("tbody", body))
+    return tag("div", table, style="overflow-x:auto;max-width:100%")
+
+
+def _row(row: Row, observed: bool) -> Html:
+    at = [tag("code", row["destination"])]
+    if row["mounted_at"]:
+        at.append(tag("div", "really at ", tag("code", row["mounted_at"])))
+    if row["shadowed_by"]:
+        at.append(tag("div", "hidden by ", tag("code", row["shadowed_by"])))
+    if row["shadows"]:
+        at.append(tag("div", "hides ", tag("code", ", ".join(row["shadows"]))))
+    source = [tag("code", row["source"])]
+    if row["host"] and row["host"] != row["source"]:
+        source.append(tag("div", tag("code", row["host"])))
+    cells: list[Any] = [
         str(row["order"]),
-        tag("code", row["destination"]),
+        at,
         row["type"],
-        tag("code", row["host"] or row["source"]),
-        tag("code", ", ".join(row["options"])),
+        source,
+        _options(row["options"]),
         row["asked_for_by"],
-        "; ".join(notes),
-    )
-    return tag("tr", [tag("td", cell, style="text-align:left") for cell in cells])
+        "writable" if row["writable"] else "read-only",
+        _input(row),
+    ]
+    if observed:
+        cells.append(_seen(row))
+    return tag("tr", [tag("td", cell, style=_WRAP) for cell in cells])
+
+
+def _options(options: list[dict[str, str | None]]) -> Html | None:
+    if not options:
+        return None
+    items = [tag("li", tag("code", str(option["text"])), f": {option['meaning'] or '?'}") for option in options]
+    names = ", ".join(str(option["text"]) for option in options)
+    return tag("details", tag("summary", tag("code", names)), tag("ul", items, style="margin:0;padding-left:1.2em"))
+
+
+def _input(row: Row) -> Html | None:
+    if row["digest"] is None:
+        return None
+    unit = {"file": "bytes", "directory": "entries"}.get(row["kind"], "")
+    return fragment(tag("code", row["digest"][:12]), f" {row['size']} {unit}")
+
+
+def _seen(row: Row) -> Html:
+    seen = row["seen"]
+    differs = [tag("div", tag("strong", f"⚠ {text}")) for text in row["differs"]]
+    if seen is None:
+        return fragment(*differs) if differs else fragment("made as a symlink")
+    options = ",".join(option["text"] for option in seen["options"])
+    mode = f" mode {seen['mode']}, owner {seen['owner']}" if seen["mode"] else ""
+    return fragment(*differs, seen["type"], " ", tag("code", options), mode)
+
+
+def _unplanned(table: MountTable) -> Html:
+    rows = unplanned_data(table)
+    body = [
+        tag(
+            "tr",
+            [
+                tag("td", cell, style=_WRAP)
+                for cell in (
+                    tag("code", row["destination"]),
+                    row["type"],
+                    _options(row["options"]),
+                    "writable" if row["writable"] else "read-only",
+                    row["why"],
+                )
+            ],
+        )
+        for row in rows[:MAX_ROWS]
+    ]
+    return fragment(_table("", ["destination", "type", "options", "writable", "why"], body), _rest(len(rows)))
+
+
+def _tree(root: RootNode) -> Html:
+    left = [MAX_ROWS]
+    drawn = _node(root, left)
+    hidden = sum(1 for _ in root.walk()) - (MAX_ROWS - left[0])
+    return fragment(drawn, tag("p", f"{hidden} more are not shown") if hidden > 0 else None)
+
+
+def _node(node: RootNode, left: list[int], depth: int = 0) -> Html:
+    left[0] -= 1
+    name = visible(node.name) + ("" if node.target is None else f" → {visible(node.target)}")
+    said = f" {visible(node.origin)} · {'writable' if node.writable else 'read-only'}"
+    line = fragment(tag("code", name), tag("small", said))
+    inside = []
+    for child in node.children or ():
+        if left[0] <= 0:
+            break
+        inside.append(_node(child, left, depth + 1))
+    if node.more:
+        inside.append(tag("div", f"… and {node.more} more"))
+    if not inside:
+        return tag("div", line, style="padding-left:1.3em")
+    style = "padding-left:1em" if depth else None
+    return tag("details", tag("summary", line), *inside, style=style, open=depth == 0)
+
+
+def _folded(title: str, content: Html) -> Html:
+    return tag("details", tag("summary", title), content)
+
+
+def _rest(count: int) -> Html | None:
+    return tag("p", f"{count - MAX_ROWS} more are not shown") if count > MAX_ROWS else None
