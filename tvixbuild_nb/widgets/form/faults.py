@@ -1,0 +1,105 @@
+"""What is wrong with a draft: every field and every row for itself, in the words of the request's own rules."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from typing import Any
+
+from tvixbuild_nb.errors import InvalidRequest
+from tvixbuild_nb.request import BuildConstraints, BuildRequest
+from tvixbuild_nb.widgets.form.draft import LISTS, PAIRS, Draft
+
+_CALLED = {"command": "command_args", "env": "environment_vars"}
+_HERE = {called: name for name, called in _CALLED.items()}
+_CONSTRAINTS = ("system", "min_memory", "available_ro_paths", "network_access", "provide_bin_sh")
+
+
+@dataclass(frozen=True, slots=True)
+class Fault:
+    """A rule that is broken: in which field, in which row of it (None: the field as a whole), and what to do."""
+
+    field: str
+    row: int | str | None
+    message: str
+    hint: str | None = None
+
+
+def faults_of(draft: Draft) -> tuple[Fault, ...]:
+    """Everything that is wrong; empty when the draft makes a valid request. Pure, and needs no store."""
+    found = [fault for name in (*LISTS, *PAIRS) for fault in _row_faults(draft, name)]
+    found += [fault for name in ("working_dir", "inputs_dir", *_CONSTRAINTS) for fault in _single_fault(draft, name)]
+    found += _input_faults(draft)
+    return tuple(found) if found else tuple(_whole(draft))
+
+
+def _row_faults(draft: Draft, name: str) -> Iterator[Fault]:
+    rows = draft.rows[name]
+    if name == "available_ro_paths" and not draft.scalars["constrained"]:
+        return
+    alone = False
+    for index, row in enumerate(rows):
+        # The first argument has a rule of its own.
+        before = ["x"] if name == "command" and index else []
+        error = _tried(draft, name, [*before, row.value])
+        if error is not None:
+            alone = True
+            yield Fault(name, row.number, error.message, error.hint)
+    if not alone and (error := _tried(draft, name, [row.value for row in rows])) is not None:
+        number = None if error.index is None else rows[error.index].number
+        yield Fault(name, number, error.message, error.hint)
+
+
+def _single_fault(draft: Draft, name: str) -> Iterator[Fault]:
+    if name == "available_ro_paths" or (name in _CONSTRAINTS and not draft.scalars["constrained"]):
+        return
+    if (error := _tried(draft, name, draft.value(name))) is not None:
+        yield Fault(name, None, error.message, error.hint)
+
+
+def _input_faults(draft: Draft) -> Iterator[Fault]:
+    for name, (node, _) in draft.inputs.items():
+        if (error := _refused(inputs={name: node})) is not None:
+            yield Fault("inputs", name, error.message, error.hint)
+
+
+def _tried(draft: Draft, name: str, value: Any) -> InvalidRequest | None:
+    if name in _CONSTRAINTS:
+        try:
+            BuildConstraints(**{"system": "x", name: value})
+        except InvalidRequest as error:
+            return error
+        return None
+    beside: dict[str, Any] = {}
+    if name == "outputs":
+        scratch = dict.fromkeys(row.value for row in draft.rows["scratch_paths"] if isinstance(row.value, str))
+        beside["scratch_paths"] = [path for path in scratch if _refused(scratch_paths=[path]) is None]
+        directory = draft.scalars["inputs_dir"]
+        if _refused(inputs_dir=directory) is None:
+            nodes = {key: node for key, (node, _) in draft.inputs.items() if _refused(inputs={key: node}) is None}
+            beside |= {"inputs_dir": directory, "inputs": nodes}
+    return _refused(**{**beside, _CALLED.get(name, name): value})
+
+
+def _refused(**fields: Any) -> InvalidRequest | None:
+    try:
+        BuildRequest(**{"command_args": ("x",), **fields})
+    except InvalidRequest as error:
+        return error
+    return None
+
+
+def _whole(draft: Draft) -> Iterator[Fault]:
+    from tvixbuild_nb.sandbox.secrets import check_secrets
+
+    names = ("working_dir", "inputs_dir", "inputs", *PAIRS, *(name for name in LISTS if name != "available_ro_paths"))
+    try:
+        BuildRequest(
+            **{_CALLED.get(name, name): draft.value(name) for name in names},
+            constraints=draft.constraints() if draft.scalars["constrained"] else None,
+        )
+        check_secrets(dict(draft.value("env")), draft.secrets)
+    except InvalidRequest as error:
+        name = (error.path or "").removeprefix("constraints.")
+        name = {"secrets": "env"}.get(name, _HERE.get(name, name))
+        yield Fault(name, None, error.message, error.hint)
