@@ -23,7 +23,7 @@ from tvixbuild_nb.build import (
 )
 from tvixbuild_nb.castore import Castore, DirectoryNode, FileNode, Node, SymlinkNode, Tree, copy_closure
 from tvixbuild_nb.castore.nodes import check_name
-from tvixbuild_nb.display import mimebundle, present
+from tvixbuild_nb.display import Presented, mimebundle, present
 from tvixbuild_nb.errors import IngestError, InvalidNode, InvalidRequest
 from tvixbuild_nb.oci import Deviation, MountTable, Preview, Spec, SpecOptions, deviations, mount_table, render_spec
 from tvixbuild_nb.request import BuildConstraints, BuildRequest, Redactor
@@ -417,15 +417,16 @@ class Sandbox:
         run = self.start(
             timeout=timeout, check=False, keep=keep, inputs=inputs, strict=strict, observe=observe, trace=trace
         )
-        shown = present(run) if show else None
-        output = default_output() if show and shown is None else None
+        shown: Presented | None = None
         try:
-            run.follow(output)
+            # Within the block: the first display loads the views, and who presses stop then means the build.
+            shown = present(run) if show else None
+            run.follow(default_output() if show and shown is None else None)
         except KeyboardInterrupt:
             run.cancel()
             run.follow(None)
-            if output is not None:
-                output.write(f"\nrun {run.id} was cancelled\n")
+            if show and shown is None:
+                default_output().write(f"\nrun {run.id} was cancelled\n")
         finally:
             if shown is not None:
                 shown.finish()
