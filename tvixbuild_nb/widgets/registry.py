@@ -19,6 +19,16 @@ def register_views() -> None:
     register_presenter(Run, PresentedRun.in_notebook)
     _register_trees()
     _register_forms()
+    _register_previews()
+
+
+def _register_previews() -> None:
+    from tvixbuild_nb.oci import Diff, Preview, Spec
+    from tvixbuild_nb.widgets.preview import diff_forms, preview_forms
+
+    register(Preview, lambda preview: preview_forms(preview).bundle())
+    register(Spec, lambda spec: preview_forms(spec).bundle())
+    register(Diff, lambda diff: diff_forms(diff).bundle())
 
 
 def _register_forms() -> None:

@@ -1,0 +1,92 @@
+"""A configuration without a kernel: folded parts, each with what is to be said about it, and the deviations."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from typing import Any
+
+from tvixbuild_nb.oci.explanation import pointer
+from tvixbuild_nb.widgets.kit import Html, tag
+from tvixbuild_nb.widgets.preview.data import (
+    Data,
+    Shown,
+    deviation_rows,
+    marks_of,
+    member_name,
+    members,
+    summary,
+    validity_data,
+)
+
+# Of each list; the whole stays below what a notebook can hold.
+MOST_MEMBERS = 60
+_LEFT = "text-align:left;vertical-align:top"
+_INDENT = "margin-left:1.2em"
+_SMALL = "margin-left:1.2em;font-size:90%"
+
+
+def preview_html(shown: Shown) -> Html:
+    """The tree, folded, and below it the table of deviations; self-contained."""
+    badge = validity_data(shown.validity)
+    mark = "✓" if badge["ok"] else "✗"
+    parts = [_part(shown, key, item, pointer(key)) for key, item in members(shown.config)]
+    note = _deviations(deviation_rows(shown)) if shown.preview is not None else None
+    return tag("div", tag("p", tag("b", "config.json"), f" {mark} {badge['text']}"), parts, note)
+
+
+def diff_html(data: Data) -> Html:
+    """The table of differences, or that there are none."""
+    if not data["rows"]:
+        return tag("p", f"no difference from {data['other']}")
+    rows = [[*(tag("code", row[name]) for name in ("where", "ours", "theirs")), row["why"]] for row in data["rows"]]
+    left = data["count"] - len(rows)
+    table = _table(f"differences from {data['other']}: {data['count']}", ("where", "here", "there", "why"), rows)
+    return tag("div", table, tag("p", f"{left} more are not shown") if left else None)
+
+
+def _part(shown: Shown, key: str | int, value: Any, path: str) -> Html:
+    name = member_name(key, value)
+    explanation = shown.explanations.get(path)
+    marks = marks_of(shown, path, below=True)
+    nested = isinstance(value, Mapping | list) and bool(value)
+    head = [tag("b", name), ": ", tag("code", summary(value) if nested else _leaf(value))]
+    if marks:
+        head.append(tag("em", f" not as Tvix: {', '.join(marks)}"))
+    if explanation is None and not nested:
+        return tag("div", head, style=_INDENT)
+    said = None
+    if explanation is not None:
+        asked = shown.redacted(explanation.asked_by)
+        where = tag("a", str(explanation.reference), href=explanation.reference.url, rel="noopener noreferrer")
+        said = tag(
+            "div", shown.redacted(explanation.what), tag("br"), f"asked for by: {asked} · ", where, tag("br"),
+            f"without it: {explanation.without}", style=_SMALL,
+        )  # fmt: skip
+    inner = members(value)[:MOST_MEMBERS] if nested else []
+    left = len(value) - len(inner) if nested else 0
+    return tag(
+        "details",
+        tag("summary", head),
+        said,
+        [_part(shown, step, item, path + pointer(step)) for step, item in inner],
+        tag("div", f"{left} more are not shown", style=_INDENT) if left else None,
+        style=_INDENT,
+    )
+
+
+def _leaf(value: Any) -> str:
+    return value if isinstance(value, str) and value else json.dumps(value)
+
+
+def _deviations(rows: list[Data]) -> Html:
+    if not rows:
+        return tag("p", "as Tvix renders it")
+    cells = [[row["name"], row["tvix"], row["ours"], row["reason"], row["asked_by"]] for row in rows]
+    return _table("not as Tvix renders it", ("what", "Tvix", "here", "why", "whose choice"), cells)
+
+
+def _table(caption: str, names: tuple[str, ...], rows: list[list[Any]]) -> Html:
+    head = tag("tr", [tag("th", name, style=_LEFT) for name in names])
+    body = [tag("tr", [tag("td", cell, style=_LEFT) for cell in row]) for row in rows]
+    return tag("table", tag("caption", caption), tag("thead", head), tag("tbody", body))
