@@ -38,6 +38,13 @@ def plain(value: object) -> Bundle:
     return {"text/plain": str(value)}
 
 
+def in_kernel() -> bool:
+    """Whether this process is the kernel of a notebook; nothing is imported to find out."""
+    ipython = sys.modules.get("IPython")
+    shell = ipython.get_ipython() if ipython is not None and hasattr(ipython, "get_ipython") else None
+    return shell is not None and getattr(shell, "kernel", None) is not None
+
+
 class Presented(Protocol):
     """Something that is on display and still changes."""
 

@@ -8,9 +8,13 @@ import time
 from types import TracebackType
 from typing import TYPE_CHECKING, Protocol, Self
 
+from tvixbuild_nb.display import in_kernel, present
+
 if TYPE_CHECKING:
     from rich.progress import Progress as RichProgress
     from rich.progress import TaskID
+
+    from tvixbuild_nb.display import Presented
 
 SHOW_AFTER_SECONDS = 0.5
 _REFRESH_SECONDS = 0.25
@@ -39,17 +43,23 @@ class Silent:
 
 
 class Shown(Silent):
-    """Progress on stderr, from half a second on, in a terminal or a notebook and nowhere else; a context manager.
+    """Progress that is seen from half a second on, in a terminal or a notebook and nowhere else; a context manager.
 
-    ``title`` is what is being done, like "ingest".
+    ``title`` is what is being done, like "ingest"; ``failed`` is what ended it, if anything did. A terminal has it on
+    stderr; under a notebook's cell it is presented by whoever knows how (:func:`tvixbuild_nb.display.present`), but
+    only for work of the main thread: what others do belongs to no cell.
     """
 
     def __init__(self, title: str) -> None:
         super().__init__()
-        self._title = title
+        self.title = title
+        self.failed: BaseException | None = None
         self._start = self._last = time.monotonic()
+        self._seconds: float | None = None
+        self._of_a_cell = threading.current_thread() is threading.main_thread()
         self._bar: tuple[RichProgress, TaskID] | None = None
-        self._drawn = False
+        self._presented: Presented | None = None
+        self._drawing = threading.Lock()
 
     def __enter__(self) -> Self:
         return self
@@ -59,32 +69,44 @@ class Shown(Silent):
         now = time.monotonic()
         if now - self._start < SHOW_AFTER_SECONDS or now - self._last < _REFRESH_SECONDS:
             return
-        self._last = now
-        self._draw()
+        # Whoever finds another one drawing goes on with the work.
+        if self._drawing.acquire(blocking=False):
+            try:
+                self._last = now
+                self._draw()
+            finally:
+                self._drawing.release()
 
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
+        self._seconds = self.seconds
+        self.failed = error
         if self._bar is not None:
             self._bar[0].stop()
-        elif self._drawn:
-            self._draw()
-            print(file=sys.stderr, flush=True)
+        if self._presented is not None:
+            self._presented.finish()
+
+    @property
+    def seconds(self) -> float:
+        """How long it goes on, or went on."""
+        return time.monotonic() - self._start if self._seconds is None else self._seconds
+
+    @property
+    def over(self) -> bool:
+        return self._seconds is not None
 
     def text(self) -> str:
         """Files, bytes and rate so far."""
-        seconds = max(time.monotonic() - self._start, 1e-9)
-        return f"{self.files:,} files, {human(self.bytes)}, {human(int(self.bytes / seconds))}/s"
+        return f"{self.files:,} files, {human(self.bytes)}, {human(int(self.bytes / max(self.seconds, 1e-9)))}/s"
 
     def _draw(self) -> None:
-        if in_notebook():
-            # A carriage return overwrites the line in a notebook's stream output as well.
-            print(f"\r{self._title}: {self.text()}   ", end="", file=sys.stderr, flush=True)
-            self._drawn = True
+        if in_kernel():
+            if self._of_a_cell and self._presented is None:
+                self._presented = present(self)
         elif sys.stderr is not None and sys.stderr.isatty():
-            with self._mutex:
-                bar, task = self._bar or self._start_bar()
-            bar.update(task, description=f"{self._title}: {self.text()}")
+            bar, task = self._bar or self._start_bar()
+            bar.update(task, description=f"{self.title}: {self.text()}")
 
     def _start_bar(self) -> tuple[RichProgress, TaskID]:
         from rich.console import Console
@@ -93,16 +115,9 @@ class Shown(Silent):
 
         columns = (SpinnerColumn(), TextColumn("{task.description}"), TimeElapsedColumn())
         bar = RichProgress(*columns, console=Console(stderr=True), transient=True)
-        self._bar = (bar, bar.add_task(self._title, total=None))
+        self._bar = (bar, bar.add_task(self.title, total=None))
         bar.start()
         return self._bar
-
-
-def in_notebook() -> bool:
-    """Whether this is the kernel of a notebook; imports nothing."""
-    ipython = sys.modules.get("IPython")
-    shell = ipython.get_ipython() if ipython is not None and hasattr(ipython, "get_ipython") else None
-    return shell is not None and type(shell).__name__ == "ZMQInteractiveShell"
 
 
 def human(count: int) -> str:

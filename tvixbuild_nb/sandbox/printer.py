@@ -8,6 +8,7 @@ import sys
 from typing import TextIO
 
 from tvixbuild_nb.build.record import RunRecord
+from tvixbuild_nb.display import in_kernel
 
 HEAD = 512 * 1024
 TAIL = 16 * 1024
@@ -29,16 +30,9 @@ def harmless(text: str) -> str:
     return _ESCAPES.sub(lambda match: "" if match["drop"] else match[0], text)
 
 
-def in_notebook() -> bool:
-    """Whether this process is a Jupyter kernel; nothing is imported to find out."""
-    ipython = sys.modules.get("IPython")
-    shell = ipython.get_ipython() if ipython is not None else None
-    return shell is not None and getattr(shell, "kernel", None) is not None
-
-
 def default_output() -> TextIO:
     """Where a live log goes: under the cell in a notebook, else standard error."""
-    return sys.stdout if in_notebook() else sys.stderr
+    return sys.stdout if in_kernel() else sys.stderr
 
 
 class LogPrinter:

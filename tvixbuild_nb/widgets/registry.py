@@ -7,17 +7,21 @@ from tvixbuild_nb.display import register, register_presenter
 
 def register_views() -> None:
     """Tell :mod:`tvixbuild_nb.display` of every view; again is harmless."""
+    from tvixbuild_nb.build import Isolation
     from tvixbuild_nb.oci import MountTable
     from tvixbuild_nb.sandbox import Run, RunLog
+    from tvixbuild_nb.widgets.isolation import isolation_forms
     from tvixbuild_nb.widgets.log import log_forms
     from tvixbuild_nb.widgets.mounts import mounts_forms
     from tvixbuild_nb.widgets.run import PresentedRun, run_bundle
 
+    register(Isolation, lambda value: isolation_forms(value).bundle())
     register(MountTable, lambda table: mounts_forms(table).bundle())
     register(RunLog, lambda log: log_forms(log, log.redactor.text if log.redactor else None).bundle())
     register(Run, run_bundle)
     register_presenter(Run, PresentedRun.in_notebook)
     _register_trees()
+    _register_progress()
     _register_forms()
     _register_previews()
 
@@ -51,3 +55,10 @@ def _register_trees() -> None:
     register(Tree, tree)
     register(TreeDiff, lambda diff: tree_forms(diff.after, other=diff.before).bundle())
     register(Outputs, lambda found: outputs_forms(found, found.needles).bundle() if found else {"text/plain": "{}"})
+
+
+def _register_progress() -> None:
+    from tvixbuild_nb.castore.progress import Shown
+    from tvixbuild_nb.widgets.progress import PresentedProgress
+
+    register_presenter(Shown, PresentedProgress.in_notebook)

@@ -1,4 +1,4 @@
-"""Progress is seen where somebody looks, after half a second, and nowhere else."""
+"""Progress is seen where somebody looks, after half a second, and nowhere else; notebooks: integration/widgets."""
 
 from __future__ import annotations
 
@@ -22,13 +22,6 @@ with Shown("ingest") as progress:
         time.sleep(0.1)
         progress.advance(3, 1_000_000)
 print("rich" in sys.modules, "IPython" in sys.modules)
-"""
-
-NOTEBOOK = """
-import sys, types
-IPython = types.ModuleType("IPython")
-IPython.get_ipython = type("ZMQInteractiveShell", (), {})
-sys.modules["IPython"] = IPython
 """
 
 
@@ -82,11 +75,6 @@ def test_short_work_shows_nothing() -> None:
 
 def test_a_file_or_pipe_sees_nothing() -> None:
     assert in_pipe(WORK, 12) == ""
-
-
-def test_a_notebook_sees_it_as_well() -> None:
-    seen = in_pipe(NOTEBOOK + WORK, 12)
-    assert "\ringest: " in seen and seen.endswith("\n") and "36 files, 12.0 MB" in seen
 
 
 @pytest.mark.parametrize(("count", "text"), [(0, "0 B"), (999, "999 B"), (1500, "1.5 kB"), (2 * 10**12, "2.0 TB")])

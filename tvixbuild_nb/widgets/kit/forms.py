@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 import io
-import sys
 from collections.abc import Callable
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
+from tvixbuild_nb.display import in_kernel
 from tvixbuild_nb.widgets.kit.html import Html
 
 if TYPE_CHECKING:
@@ -58,13 +58,6 @@ def plain_text(renderable: RenderableType, width: int = TEXT_WIDTH) -> str:
     with console.capture() as captured:
         console.print(renderable)
     return captured.get().rstrip("\n")
-
-
-def in_kernel() -> bool:
-    """Whether this process is a Jupyter kernel; nothing is imported to find out."""
-    ipython = sys.modules.get("IPython")
-    shell = ipython.get_ipython() if ipython is not None else None
-    return shell is not None and getattr(shell, "kernel", None) is not None
 
 
 def can_live() -> bool:

@@ -6,8 +6,8 @@ import sys
 import threading
 import weakref
 
+from tvixbuild_nb.display import in_kernel
 from tvixbuild_nb.sandbox import Run
-from tvixbuild_nb.widgets.kit.forms import in_kernel
 
 # Which cell (its execution count) showed which run last.
 _shown: weakref.WeakKeyDictionary[Run, int] = weakref.WeakKeyDictionary()
