@@ -56,6 +56,12 @@ def _active(notebook: Notebook) -> str:
     return text
 
 
+def _picture(notebook: Notebook, name: str) -> None:
+    notebook.view("tree").locator(".pane").first.evaluate("pane => pane.scrollIntoView({block: 'end'})")
+    notebook.page.wait_for_timeout(200)
+    notebook.picture(name)
+
+
 def test_walked_through_by_keyboard(lab: Lab) -> None:
     with lab.notebook("tree", SETUP, VIEW) as notebook:
         notebook.run_all()
@@ -88,7 +94,13 @@ def test_walked_through_by_keyboard(lab: Lab) -> None:
         position = int(row.get_attribute("aria-posinset") or 0)
         assert (row.locator(".name").text_content() or "") == f"entry-{position - 1:06d}"
         notebook.picture("many")
-        _keys(notebook, "Home", "m", "ArrowLeft", "h", "ArrowRight")
+        _keys(notebook, "Home", "m", "ArrowLeft")
+        page.wait_for_timeout(1000)  # letters typed in one go are one name
+        _keys(notebook, "h", "ArrowRight")
+        assert _active(notebook) == "hostile"
+        view.locator(".space .name", has_text="<img src=x onerror").wait_for()
+        view.locator(".space .name", has_text="\\x1b[2Jcleared").wait_for()
+        view.locator(".space .name", has_text="\\u202etxt.exe").wait_for()
         notebook.picture("hostile")
         assert page.evaluate("window.bad") is None
         for name, shown in {
@@ -103,7 +115,9 @@ def test_walked_through_by_keyboard(lab: Lab) -> None:
                 assert view.locator(".pane img").evaluate("image => image.decode().then(() => image.naturalWidth)") == 1
             else:
                 view.locator(".pane [role=region]", has_text=shown).wait_for()
-        notebook.picture("text")
+            if name == "data.json":
+                _picture(notebook, "json")
+        _picture(notebook, "text")
         assert notebook.violations("tree") == []
         assert notebook.ask("print(live.faults)") == "[]"
 

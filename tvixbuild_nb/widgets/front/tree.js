@@ -58,10 +58,8 @@ function render({ model, el: host }) {
   if (model.get("compared")) {
     const box = el("input", { type: "checkbox" });
     box.checked = model.get("everything");
-    box.addEventListener("change", () => {
-      model.set("everything", box.checked);
-      model.save_changes();
-    });
+    // The kernel decides first: pages asked for before it knew would be of the other kind.
+    box.addEventListener("change", () => kernel.call("show", { everything: box.checked }).catch(failed));
     bar.append(el("label", {}, box, " what is the same, too"));
   }
 

@@ -162,7 +162,7 @@ function treeGrid(state, deps) {
     const now = performance.now();
     typed = now - typedAt > 900 ? key : typed + key;
     typedAt = now;
-    const { folder, index } = current();
+    let { folder, index } = current();
     const wanted = typed;
     // The same letter again and again goes from one to the next.
     const same = [...typed].every((letter) => letter === typed[0]);
@@ -175,6 +175,12 @@ function treeGrid(state, deps) {
       if (found < 0) found = rows.findIndex(fits);
       if (found < 0) found = null;
     } else found = await deps.call("jump", { at: folder.at, prefix: same ? typed[0] : wanted, after });
+    const inside = openAt(folder, index);
+    if (found === null && inside) {
+      // No sibling of that name: perhaps what is open below it.
+      folder = inside;
+      found = await deps.call("jump", { at: folder.at, prefix: wanted, after: -1 });
+    }
     if (found !== null && wanted === typed) moveTo(lineOf(folder, found));
   }
 

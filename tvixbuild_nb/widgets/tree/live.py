@@ -44,12 +44,13 @@ class TreeView(LiveView):
             compared=any(root.compared for root in roots),
             marked=any(root.compared or root.needles or root.accesses is not None for root in roots),
         )
-        self.observe(self._everything_changed, "everything")
 
-    def _everything_changed(self, change: object) -> None:
-        with self._calling:
-            self._places = Places(self._places.roots, everything=self.everything)
-            self._search = None
+    @callable_from_front
+    def show(self, everything: bool) -> None:
+        """In a comparison, show also what is the same, or not; every displayed view follows."""
+        self._places = Places(self._places.roots, everything=bool(everything))
+        self._search = None
+        self.everything = bool(everything)
 
     @callable_from_front
     def page(self, at: list[int], start: int) -> dict[str, Any]:
