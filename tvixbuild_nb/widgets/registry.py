@@ -22,6 +22,7 @@ def register_views() -> None:
     register_presenter(Run, PresentedRun.in_notebook)
     _register_trees()
     _register_progress()
+    _register_doctor()
     _register_forms()
     _register_previews()
 
@@ -62,3 +63,10 @@ def _register_progress() -> None:
     from tvixbuild_nb.widgets.progress import PresentedProgress
 
     register_presenter(Shown, PresentedProgress.in_notebook)
+
+
+def _register_doctor() -> None:
+    from tvixbuild_nb.build.doctor import DoctorReport
+    from tvixbuild_nb.widgets.doctor import doctor_forms
+
+    register(DoctorReport, lambda report: doctor_forms(report).bundle())

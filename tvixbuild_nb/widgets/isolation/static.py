@@ -1,0 +1,107 @@
+"""An isolation without a kernel: panels side by side, arrows as text."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+from tvixbuild_nb.widgets.isolation.data import NOBODY
+from tvixbuild_nb.widgets.kit import Html, tag
+from tvixbuild_nb.widgets.kit.html import Child
+
+_CELL = "text-align:left;vertical-align:top;padding:2px 8px;overflow-wrap:anywhere"
+
+
+def isolation_html(data: dict[str, Any]) -> Html:
+    """The whole of it, self-contained."""
+    return tag(
+        "div",
+        tag("p", tag("strong", data["title"])),
+        _sides(data),
+        _folded("namespaces", _namespaces(data), unfolded=True),
+        _folded(f"ids inside ⟶ outside ({data['outside']})", _ids(data), unfolded=True),
+        _folded(f"{len(data['kept'])} capabilities kept", _capabilities(data["kept"])),
+        _folded(f"{len(data['dropped'])} capabilities dropped", _capabilities(data["dropped"])),
+        _folded("masked and read-only paths", _paths(data)),
+        _folded("limits (soft / hard)", _limits(data)),
+    )
+
+
+def _sides(data: dict[str, Any]) -> Html:
+    """Two panels, each a list of the same things in the same order."""
+
+    def panel(title: str, side: str) -> Html:
+        rows = [
+            tag("tr", tag("th", row["name"], style=_CELL, scope="row"), tag("td", tag("code", row[side]), style=_CELL))
+            for row in data["aspects"]
+        ]
+        table = tag("table", tag("caption", tag("strong", title), style="text-align:left"), tag("tbody", rows))
+        return tag("div", table, style="flex:1 1 20em;border:1px solid;border-radius:4px;padding:4px;overflow-x:auto")
+
+    panels = panel("from the host", "host"), panel("from inside", "inside")
+    return tag("div", *panels, style="display:flex;flex-wrap:wrap;gap:8px")
+
+
+def _namespaces(data: dict[str, Any]) -> Html:
+    rows: list[Sequence[Child]] = [
+        (
+            tag("code", row["type"]),
+            row["whose"],
+            tag("code", row["host"]),
+            "≠" if row["own"] else "=",
+            tag("code", row["inside"]),
+            row["what"],
+        )
+        for row in data["namespaces"]
+    ]
+    return _table(("namespace", "whose", "the host's", "", "inside", "what it gives"), rows)
+
+
+def _ids(data: dict[str, Any]) -> Html:
+    if not data["ids"]:
+        return tag("p", "no user namespace: every id is the host's")
+    rows: list[Sequence[Child]] = []
+    for row in data["ids"]:
+        outside = tag("code", row["outside"] if row["mapped"] else "every other id")
+        arrow = "⟶" if row["mapped"] else "⟵"
+        further = tag("code", f"⟶ {row['host']} on the host") if row["host"] else None
+        note = row["name"] if row["mapped"] else NOBODY
+        rows.append((row["kind"], tag("code", row["inside"]), arrow, [outside, " ", further], note))
+    return _table(("", "inside", "", "outside", ""), rows)
+
+
+def _capabilities(rows: list[dict[str, Any]]) -> Html:
+    return _table(("name", "allows to"), [(tag("code", row["name"]), _with(row["what"], row["sets"])) for row in rows])
+
+
+def _with(what: str, sets: str) -> str:
+    return f"{what} ({sets})" if sets else what
+
+
+def _paths(data: dict[str, Any]) -> Html:
+    rows: list[Sequence[Child]] = [
+        (tag("code", row["path"]), row["kind"], tag("strong", row["seen"]) if row["open"] else row["seen"], row["what"])
+        for row in data["paths"]
+    ]
+    return _table(("path", "how", "seen", "what is there"), rows)
+
+
+def _limits(data: dict[str, Any]) -> Html:
+    rows: list[Sequence[Child]] = [
+        (tag("code", row["name"]), row["inside"], row["host"], row["unit"], _asked(row)) for row in data["limits"]
+    ]
+    return _table(("limit", "inside", "the host's", "unit", "of what"), rows)
+
+
+def _asked(row: dict[str, Any]) -> str:
+    return f"{row['what']} (asked for)" if row["asked"] else str(row["what"])
+
+
+def _table(head: Sequence[str], rows: Sequence[Sequence[Child]]) -> Html:
+    top = tag("tr", [tag("th", name, style=_CELL, scope="col") for name in head])
+    body = [tag("tr", [tag("td", cell, style=_CELL) for cell in row]) for row in rows]
+    return tag("div", tag("table", tag("thead", top), tag("tbody", body)), style="overflow-x:auto;max-width:100%")
+
+
+def _folded(title: str, content: Html, *, unfolded: bool = False) -> Html:
+    return tag("details", tag("summary", tag("strong", title)), content, open=unfolded)
