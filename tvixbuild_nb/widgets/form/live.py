@@ -161,7 +161,7 @@ class FormView(LiveView):
         except (TvixBuildError, OSError) as error:
             shown.stop()
             shown.join()
-            self._tell_input(str(error), wrong=True)
+            self._tell_input(" ".join(str(error).split()), wrong=True)
             return
         shown.stop()
         shown.join()

@@ -102,7 +102,7 @@ function render({ model, el: host }) {
       try {
         await Promise.all(Object.values(fields).map((field) => field.flush()));
         const id = await way.call("start");
-        head.say(el("span", {}, "started run ", el("code", {}, id), ": ", el("code", {}, "sb.last_run"), " of this sandbox"));
+        head.say(el("span", {}, "started run ", el("code", {}, id), ", which is ", el("code", {}, "last_run"), " of this sandbox"));
       } catch (error) {
         head.say(problem(error));
       }

@@ -67,8 +67,9 @@ class LiveView(anywidget.AnyWidget):
             with self._calling:
                 value = method(self, **content.get("arguments", {}))
         except TvixBuildError as error:
-            # Part of the interface: the view shows it where it was asked for.
-            self.send({"answer": number, "error": visible(str(error)), "hint": error.hint and visible(error.hint)})
+            # Part of the interface: the view shows it where it was asked for, the hint beside it.
+            text = error.message if error.where is None else f"{error.where}: {error.message}"
+            self.send({"answer": number, "error": visible(text), "hint": error.hint and visible(error.hint)})
         except Exception as error:
             self._answer(number, error=repr(error))
         else:
