@@ -6,6 +6,7 @@ from collections.abc import Iterator
 from typing import TYPE_CHECKING, NamedTuple
 
 from tvixbuild_nb.build.isolation import OVERFLOW_ID, Isolation, NamespaceRow, PathRow
+from tvixbuild_nb.oci.shown import shown
 
 if TYPE_CHECKING:
     from rich.console import Group
@@ -92,9 +93,9 @@ def _sets(sets: tuple[str, ...]) -> str:
 
 def isolation_text(value: Isolation) -> str:
     """Everything as plain text."""
-    lines = [value.title]
+    lines = [shown(value.title)]
     for section in sections(value):
-        rows = [tuple(_cell(cell) for cell in row) for row in section.rows]
+        rows = [tuple(shown(cell) for cell in row) for row in section.rows]
         widths = [max(len(row[column]) for row in (section.columns, *rows)) for column in range(len(section.columns))]
         lines += ["", f"{section.title}:"]
         for row in rows:
@@ -114,11 +115,6 @@ def isolation_tables(value: Isolation) -> Group:
         for name in section.columns:
             table.add_column(name, overflow="fold")
         for row in section.rows:
-            table.add_row(*(Text(_cell(cell)) for cell in row))
+            table.add_row(*(Text(shown(cell)) for cell in row))
         tables.append(table)
-    return Group(Text(value.title), *tables)
-
-
-def _cell(text: str) -> str:
-    shown = "".join(c if c.isprintable() or c == "\n" else f"\\x{ord(c):02x}" for c in text)
-    return shown.encode("utf-8", "backslashreplace").decode().replace("\n", "; ")
+    return Group(Text(shown(value.title)), *tables)

@@ -12,6 +12,7 @@ from tvixbuild_nb.oci.mounts import PlannedMount, scratch_name, takes_writes
 from tvixbuild_nb.oci.options import SpecOptions
 from tvixbuild_nb.oci.plan import Made, plan_bundle
 from tvixbuild_nb.oci.seen import DEFAULT_DEVICES
+from tvixbuild_nb.oci.shown import shown
 from tvixbuild_nb.request import BuildRequest
 
 NodeKind = Literal["directory", "file", "symlink", "device", "any"]
@@ -58,7 +59,7 @@ class RootNode:
         for depth, node in self.walk():
             name = node.name if node.target is None else f"{node.name} -> {node.target}"
             text = f"{'  ' * depth}{name}  ({node.origin}{', writable' if node.writable else ''})"
-            lines.append(text.encode("utf-8", "backslashreplace").decode().replace("\n", "\\n"))
+            lines.append(shown(text))
             if node.more:
                 lines.append(f"{'  ' * (depth + 1)}... and {node.more} more")
         return "\n".join(lines)

@@ -15,6 +15,7 @@ from tvixbuild_nb.oci.mounts import PlannedMount, planned_mounts, symlink_inputs
 from tvixbuild_nb.oci.options import SpecOptions
 from tvixbuild_nb.oci.rootview import RootNode, root_view
 from tvixbuild_nb.oci.seen import SeenMount, UnplannedMount, differences, pair, why_unplanned
+from tvixbuild_nb.oci.shown import shown
 from tvixbuild_nb.oci.spec import Spec
 from tvixbuild_nb.request import BuildRequest
 
@@ -231,7 +232,7 @@ def _cells(row: MountRow) -> tuple[str, ...]:
     note += row.differs
     source = row.host_source or row.source
     cells = (row.destination, row.type, source, ",".join(row.options), row.asked_for_by, "; ".join(note))
-    return tuple(cell.encode("utf-8", "backslashreplace").decode().replace("\n", "\\n") for cell in cells)
+    return tuple(map(shown, cells))
 
 
 register(MountTable, plain)
