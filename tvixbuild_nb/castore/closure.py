@@ -118,6 +118,12 @@ def leaves_first(digest: Digest, get: GetDirectory) -> list[Directory]:
     return order
 
 
+def _of_either(src: Castore, dst: Castore, digest: Digest) -> Directory | None:
+    directory = src.directories.get(digest)
+    # An empty directory is false, and there all the same.
+    return dst.directories.get(digest) if directory is None else directory
+
+
 def copy_closure(src: Castore, dst: Castore, node: Node) -> None:
     """Copy ``node`` and all it reaches from ``src`` to ``dst``, only what ``dst`` lacks, streaming.
 
@@ -129,7 +135,7 @@ def copy_closure(src: Castore, dst: Castore, node: Node) -> None:
         if isinstance(node, FileNode):
             blobs.add(node.digest)
         elif isinstance(node, DirectoryNode):
-            order = leaves_first(node.digest, lambda d: src.directories.get(d) or dst.directories.get(d))
+            order = leaves_first(node.digest, lambda digest: _of_either(src, dst, digest))
             if not order:
                 raise NotFound("neither store holds this directory", path=str(node.digest))
             _check_size(node, order[-1], b"")

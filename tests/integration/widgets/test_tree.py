@@ -50,8 +50,10 @@ def _keys(notebook: Notebook, *keys: str) -> None:
 
 def _active(notebook: Notebook) -> str:
     text: str = notebook.page.evaluate(
-        """() => { const grid = document.querySelector('.tvixbuild-tree .grid');
-        return document.getElementById(grid.getAttribute('aria-activedescendant')).querySelector('.name').textContent; }"""
+        """() => {
+          const line = document.querySelector(".tvixbuild-tree .grid").getAttribute("aria-activedescendant");
+          return document.getElementById(line).querySelector(".name").textContent;
+        }"""
     )
     return text
 
