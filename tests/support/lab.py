@@ -168,7 +168,8 @@ class Notebook:
 
     def run_all(self, *, wait: bool = True) -> None:
         """Run every cell; with ``wait`` until the kernel is idle again."""
-        self.page.evaluate("window.jupyterapp.commands.execute('notebook:run-all-cells')")
+        # Void: the command's promise lasts as long as the cells do.
+        self.page.evaluate("void window.jupyterapp.commands.execute('notebook:run-all-cells')")
         if wait:
             self.page.wait_for_timeout(300)
             self.await_kernel()

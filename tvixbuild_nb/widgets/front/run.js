@@ -35,7 +35,7 @@ function render({ model, el: host }) {
   }
   function tick() {
     const passed = data.running ? (performance.now() - since) / 1000 : 0;
-    clock.textContent = runSeconds(data.elapsed + passed);
+    clock.textContent = data.running ? runSeconds(data.elapsed + passed) : "";
     for (const stage of data.stages) {
       if (stage.state !== "active") continue;
       const took = stages.querySelector(`[data-stage="${stage.name}"]`);

@@ -17,14 +17,15 @@ _STYLES = {"succeeded": "green", "failed": "bold red", "cancelled": "yellow", "t
 def run_text(data: dict[str, Any], log: RenderableType) -> Panel:
     """The run; ``log`` is the end of its log."""
     end, style = data["end"], _STYLES.get(data["status"], "cyan")
-    parts: list[RenderableType] = [Text(data["command"], style="dim", overflow="fold"), _stages(data["stages"])]
+    headline = Text("running" if end is None else end["headline"], style=style)
+    command = Text(data["command"], style="dim", overflow="fold")
+    parts: list[RenderableType] = [headline, command, _stages(data["stages"])]
     if end is not None:
         parts.append(_verdict(end))
         if end["outputs"]:
             parts.append(_outputs(end["outputs"]))
     parts.append(log)
-    headline = "running" if end is None else end["headline"]
-    return Panel(Group(*parts), title=Text.assemble(f"run {data['run']} ", (headline, style)), title_align="left")
+    return Panel(Group(*parts), title=Text(f"run {data['run']}"), title_align="left")
 
 
 def _stages(stages: list[dict[str, Any]]) -> Text:

@@ -1,0 +1,190 @@
+"""A run's view: data from events and result, static and text form, the widget without a server."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Mapping
+from typing import Any
+
+import pytest
+
+from tvixbuild_nb import Run, Sandbox, open_castore
+from tvixbuild_nb.build import BuildResult, DummyBuild, DummyBuildService, EndEvent, StageEvent, Usage
+from tvixbuild_nb.build.result import BuildOutput
+from tvixbuild_nb.castore import Digest, Node, SymlinkNode
+from tvixbuild_nb.request import BuildRequest, Redactor
+from tvixbuild_nb.widgets.kit.forms import plain_text
+from tvixbuild_nb.widgets.run import RunForms, run_bundle
+from tvixbuild_nb.widgets.run.data import STAGES, RunFacts, run_data
+from tvixbuild_nb.widgets.run.live import RunView
+from tvixbuild_nb.widgets.run.words import bytes_words, exit_words, seconds_words
+
+SECRET = "hunter2-hunter2"
+HOSTILE = "<img src=x onerror=alert(1)>\x1b[2J\u202e"
+
+
+def result(**fields: Any) -> BuildResult:
+    base: dict[str, Any] = {
+        "id": "r", "request_digest": Digest.from_hex("ab" * 32), "service": "oci:", "status": "succeeded", "store": "s",
+        "started": 100.0, "finished": 101.5, "timings": {"run": 1.25}, "usage": Usage(wall=1.2, source="cgroup"),
+    }  # fmt: skip
+    return BuildResult(**{**base, **fields})
+
+
+def facts(**fields: Any) -> RunFacts:
+    events = (
+        StageEvent(time=100.0, stage="request", state="started"),
+        StageEvent(time=100.1, stage="request", state="finished"),
+        StageEvent(time=100.5, stage="run", state="started"),
+    )
+    base: dict[str, Any] = {
+        "id": "r", "command": ("echo", SECRET), "now": 102.0, "events": events, "result": None, "needles": ("n0", "n1"),
+        "redactor": Redactor({"TOKEN": SECRET}), "is_ours": True, "cancelling": False,
+    }  # fmt: skip
+    return RunFacts(**{**base, **fields})
+
+
+def states(data: dict[str, Any]) -> dict[str, str]:
+    return {stage["name"]: stage["state"] for stage in data["stages"]}
+
+
+def test_a_run_that_goes_on() -> None:
+    data = run_data(facts())
+    assert data["running"] and data["elapsed"] == 2.0 and data["end"] is None
+    assert [stage["name"] for stage in data["stages"]] == list(STAGES)
+    assert states(data) | {"request": "done", "run": "active", "ingest": "waiting"} == states(data)
+    assert [stage["took"] for stage in data["stages"] if stage["took"]] == ["100 ms", "1.50 s"]
+    assert data["cancel"] == {"can": True, "why": None} and data["command"] == "echo [secret TOKEN]"
+    assert run_data(facts(cancelling=True))["cancel"] == {"can": False, "why": "being cancelled"}
+    assert "another process" in run_data(facts(is_ours=False))["cancel"]["why"]
+
+
+def test_a_failure_says_whose_fault_it_was_and_hides_secrets() -> None:
+    failed = result(
+        status="failed", failed_at="build", exit_code=137, message=f"it said {SECRET}{HOSTILE}", hint=f"not {SECRET}",
+        degraded=("cgroups: none",), written=tuple(f"p{n}" for n in range(60)),
+    )  # fmt: skip
+    events = (*facts().events, StageEvent(time=101.0, stage="run", state="failed", detail=SECRET))
+    data = run_data(facts(result=failed, events=events))
+    end = data["end"]
+    assert end["headline"] == "failed at build" and "by itself" in end["fault"] and "SIGKILL" in end["exit"]
+    assert end["degraded"] == ["cgroups: none"] and end["written_more"] == 10
+    assert states(data)["run"] == "failed" and states(data)["ingest"] == "skipped"
+    assert SECRET not in repr(data) and "\x1b" not in repr(data) and "\u202e" not in repr(data)
+    assert data["cancel"] == {"can": False, "why": None}
+
+
+def test_a_run_whose_process_died_stopped_where_it_was() -> None:
+    data = run_data(facts(result=result(status="cancelled", timings={}, started=100.0, finished=100.0)))
+    assert states(data)["run"] == "stopped" and data["status"] == "cancelled"
+
+
+def test_outputs_with_size_and_needles() -> None:
+    node = open_castore("memory:").ingest_bytes(b"x" * 1500)
+    outputs = (BuildOutput(path="a", node=node, needles=(1,)), BuildOutput(path="l", node=SymlinkNode(b"/\xff")))
+    data = run_data(facts(result=result(outputs=outputs), events=(EndEvent(time=1, status="succeeded"),)))
+    first, second = data["end"]["outputs"]
+    assert (first["size"], first["needles"], first["digest"]) == ("1.5 kB", ["n1"], str(node.digest))
+    assert second["size"] == "to /\\xff" and second["digest"] is None
+
+
+@pytest.mark.parametrize(
+    ("code", "number", "words"),
+    [
+        (0, None, "status 0"), (3, None, "status 3"), (127, None, "did not find"), (143, None, "(asked to end)"),
+        (None, 9, "signal 9, SIGKILL"), (250, None, "status 250"), (None, 77, "no name"),
+    ],
+)  # fmt: skip
+def test_exits_in_words(code: int | None, number: int | None, words: str) -> None:
+    assert words in (exit_words(code, number) or "")
+
+
+def test_amounts_in_words() -> None:
+    assert [seconds_words(s) for s in (0.00042, 0.25, 2, 125, 7300)] == [
+        "0.42 ms",
+        "250 ms",
+        "2.00 s",
+        "2 min 05 s",
+        "2 h 01 min",
+    ]
+    assert [bytes_words(n) for n in (12, 1500, 2.5e9)] == ["12 B", "1.5 kB", "2.5 GB"]  # type: ignore[arg-type]
+    assert exit_words(None, None) is None
+
+
+def _prints(request: BuildRequest, build: DummyBuild) -> Mapping[str, Node]:
+    build.print(b"<b>" + bytes(request.environment_vars["TOKEN"]) + f"</b>{HOSTILE}\n".encode())
+    build.print("".join(f"line {n}\n" for n in range(100)))
+    return {path: build.castore.ingest_bytes(b"out") for path in request.outputs}
+
+
+def _sleeps(request: BuildRequest, build: DummyBuild) -> Mapping[str, Node]:
+    build.print("asleep\n")
+    build.sleep(60)
+    return {}
+
+
+def started(script: Any) -> Run:
+    castore = open_castore("memory:")
+    builder = DummyBuildService(castore, script)
+    fields: dict[str, Any] = {"env": {"TOKEN": SECRET}, "secrets": ["TOKEN"], "outputs": ["nix/store/x"]}
+    return Sandbox(["echo", SECRET, HOSTILE], store=castore, builder=builder, **fields).start()
+
+
+def test_static_and_text_form_are_bounded_escaped_and_keep_the_secret() -> None:
+    forms = RunForms(Run.open(started(_prints).wait().id))
+    bundle = forms.bundle()
+    assert set(bundle) == {"text/plain", "text/html"}
+    for text in bundle.values():
+        assert SECRET not in text and "[secret TOKEN]" in text and "succeeded" in text and "nix/store/x" in text
+        assert "line 99" in text and "line 49" not in text and "\x1b" not in text and "\u202e" not in text
+    assert "<img" not in bundle["text/html"] and "&lt;img" in bundle["text/html"]
+    assert "<script" not in bundle["text/html"] and bundle["text/html"].count("<details") == 2
+    assert "<details open" not in bundle["text/html"]
+
+
+def test_a_terminal_narrow_and_wide() -> None:
+    run = started(_prints).wait()
+    from tvixbuild_nb.widgets.run.facts import run_facts
+    from tvixbuild_nb.widgets.run.text import run_text
+
+    for width in (40, 160):
+        text = plain_text(run_text(run_data(run_facts(run)), "log"), width)
+        assert max(map(len, text.splitlines())) <= width and "succeeded" in text.replace("\n", "")
+
+
+def test_the_widget_follows_cancels_and_ends() -> None:
+    run = started(_sleeps)
+    forms = RunForms(run)
+    view = forms._live()
+    told: list[dict[str, Any]] = []
+
+    def tell(topic: str, value: Any, buffers: object = None) -> None:
+        if topic == "run":
+            told.append(value)
+
+    view.tell = tell  # type: ignore[method-assign]
+    assert view.first["running"] and forms._live() is view
+    assert view.run_state()["stages"][5]["state"] == "active"
+    assert view.run_cancel()["cancel"]["can"] is False
+    run._wait(10)
+    assert view.updates.join(10) and view.updates.error is None
+    deadline = time.monotonic() + 5
+    while not (told and told[-1]["status"] == "cancelled") and time.monotonic() < deadline:
+        time.sleep(0.02)
+    assert told[-1]["status"] == "cancelled" and view.faults == []
+    assert view.log_state()["lines"][0]["x"] == "asleep" and SECRET not in repr(told)
+
+
+def test_closing_a_view_leaves_the_run_alone() -> None:
+    run = started(_sleeps)
+    view = RunForms(run)._live()
+    view.close()
+    assert view.updates.join(10) and run.running
+    again = RunView(run, RunForms(run).source)
+    assert again.first["running"]
+    run.cancel()
+    assert again.updates.join(10)
+
+
+def test_outside_of_a_kernel_a_run_shows_all_its_forms() -> None:
+    assert "succeeded" in run_bundle(started(_prints).wait())["text/plain"]
