@@ -15,6 +15,7 @@ from tvixbuild_nb.oci.deviations import Deviation, deviations
 from tvixbuild_nb.oci.drawing import draw_config
 from tvixbuild_nb.oci.explain import explain
 from tvixbuild_nb.oci.explanation import Explanation, parts
+from tvixbuild_nb.oci.hiding import hidden
 from tvixbuild_nb.oci.options import SpecOptions
 from tvixbuild_nb.oci.reasons import reason_against_run, reason_against_tvix
 from tvixbuild_nb.oci.render import render_spec
@@ -183,17 +184,7 @@ class Preview:
 
     def hidden(self, value: Any, env: bool = False) -> Any:
         """``value`` (JSON data) without the values of secret variables; ``env``: its texts are ``NAME=value``."""
-        match value:
-            case str() if env:
-                name, equals, rest = value.partition("=")
-                return f"{name}{equals}{self.redactor.value(name, rest)}"
-            case str():
-                return self.redactor.text(value)
-            case Mapping():
-                return {self.redactor.text(key): self.hidden(item, key == "env") for key, item in value.items()}
-            case list() | tuple():
-                return [self.hidden(item, env) for item in value]
-        return value
+        return hidden(value, self.redactor, env)
 
     def __rich__(self) -> Tree:
         from rich.text import Text

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Mapping
+from functools import cached_property
 from typing import Any, ClassVar, Self
 
 from pydantic import ConfigDict
@@ -16,7 +17,8 @@ from pydantic_core import to_json
 
 from tvixbuild_nb.display import mimebundle
 from tvixbuild_nb.errors import InvalidSpec
-from tvixbuild_nb.request import Value
+from tvixbuild_nb.request import Redactor, Value
+from tvixbuild_nb.request.redactor import NOTHING_SECRET
 
 OCI_VERSION = "1.0.2-dev"
 
@@ -172,6 +174,23 @@ class Spec(Part):
         if not isinstance(data, Mapping):
             raise InvalidSpec(f"expected an object, got {type(data).__name__}", path="config.json")
         return cls.model_validate(data)
+
+    @cached_property
+    def redactor(self) -> Redactor:
+        """What takes secret values out of this configuration where it is shown; nothing is secret unless it is told."""
+        return NOTHING_SECRET
+
+    def hiding(self, redactor: Redactor) -> Self:
+        """The same configuration, shown without these values; :meth:`to_json` has them all the same."""
+        copy = self.model_copy()
+        copy.__dict__["redactor"] = redactor
+        return copy
+
+    def __repr__(self) -> str:
+        return self.redactor.text(super().__repr__())
+
+    def __str__(self) -> str:
+        return self.redactor.text(super().__str__())
 
     def _repr_mimebundle_(self, include: object = None, exclude: object = None) -> dict[str, Any]:
         return mimebundle(self)

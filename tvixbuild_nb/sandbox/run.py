@@ -297,7 +297,7 @@ class Run:
     def spec(self) -> Spec | None:
         """The configuration that was run, as a value; None when it never came to that."""
         config = self.config
-        return None if config is None else Spec.from_json(config)
+        return None if config is None else Spec.from_json(config).hiding(self.redactor)
 
     def mount_table(self) -> MountTable | None:
         """The mounts of the configuration that was run; None when it never came to that.

@@ -282,7 +282,7 @@ class Sandbox:
     @property
     def spec(self) -> Spec:
         """The OCI runtime configuration this request becomes; needs no store and no privilege."""
-        return render_spec(self.request, self.spec_options)
+        return render_spec(self.request, self.spec_options).hiding(self.redactor)
 
     def config_json(self) -> str:
         """The rendered config.json, indented."""

@@ -11,6 +11,7 @@ from tvixbuild_nb.oci import Deviation, Diff, Explanation, Preview, Spec, Validi
 from tvixbuild_nb.oci.compare import shown
 from tvixbuild_nb.oci.drawing import title
 from tvixbuild_nb.oci.explanation import keys_of, parts, pointer
+from tvixbuild_nb.oci.hiding import hidden
 from tvixbuild_nb.oci.validity import check_config
 from tvixbuild_nb.widgets.kit import visible
 
@@ -39,7 +40,7 @@ class Shown:
         """What is to be shown of a value; nothing secret is in it."""
         if isinstance(value, Spec):
             config = value.to_dict()
-            return cls(config, {}, {}, (), check_config(config))
+            return cls(hidden(config, value.redactor), {}, {}, (), check_config(config))
         return cls(value.config, value.explanations, value.marks, value.deviations, value.validity, value)
 
     def redacted(self, text: str) -> str:

@@ -151,4 +151,5 @@ class PreviewView(LiveView):
         preview = self._shown.preview
         if preview is None:
             raise InvalidSpec("a configuration alone is compared in Python", hint="sb.preview().diff(...)")
-        return data.diff_data(preview.diff(chosen(preview, other, self._before)))
+        found = data.diff_data(preview.diff(chosen(preview, other, self._before)))
+        return {**found, "other": visible(dict(choices(preview)).get(other, other))}
