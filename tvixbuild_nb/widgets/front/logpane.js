@@ -40,8 +40,8 @@ function logPane(host, link, { height = 360, label = "log" } = {}) {
     placed = scroller.scrollTop;
   }
   function go(row, keep = false) {
+    if (!keep) setFollow(row >= lastTop());
     top = Math.min(Math.max(0, row), lastTop());
-    if (!keep) setFollow(top >= lastTop() - 0.01 && row >= lastTop());
     place();
     draw();
   }
@@ -49,8 +49,8 @@ function logPane(host, link, { height = 360, label = "log" } = {}) {
     if (Math.abs(scroller.scrollTop - placed) < 1) return;
     placed = scroller.scrollTop;
     const room = scroller.scrollHeight - scroller.clientHeight;
-    top = room > 0 ? (placed / room) * lastTop() : 0;
     setFollow(room - placed < 2);
+    top = room > 0 ? (placed / room) * lastTop() : 0;
     draw();
   }
   function wheeled(event) {
