@@ -6,8 +6,9 @@ the wire forms (``from_bytes``, ``from_json``) are strict.
 """
 
 from tvixbuild_nb.request.buildrequest import BuildConstraints, BuildRequest
+from tvixbuild_nb.request.compare import Change, compare_requests
 from tvixbuild_nb.request.model import Value
 from tvixbuild_nb.request.redactor import Redactor
 from tvixbuild_nb.request.sortedmap import SortedMap
 
-__all__ = ["BuildConstraints", "BuildRequest", "Redactor", "SortedMap", "Value"]
+__all__ = ["BuildConstraints", "BuildRequest", "Change", "Redactor", "SortedMap", "Value", "compare_requests"]
