@@ -1,6 +1,6 @@
 // The rows of a tree that is open in places: which entry stands in line n, and pages of entries as they arrive.
-const PAGE = 100;
-const MAX_PAGES = 500;
+const PAGE = 50; // as the kernel has it
+const MAX_PAGES = 1000;
 
 /** A folder that is open: count entries, of which some pages are here and some are open folders themselves. */
 function folderOf(parent, index, at, data) {

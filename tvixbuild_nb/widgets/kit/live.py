@@ -40,6 +40,15 @@ def front(kind: str, *names: str) -> str:
     return "\n".join(part.read_text(encoding="utf-8") for part in parts if part.is_file())
 
 
+def lean(text: str) -> str:
+    """``text`` of a front end without indentation and without lines that are comments: it is sent for every view.
+
+    Not for files with template literals of several lines.
+    """
+    lines = (line.strip() for line in text.splitlines())
+    return "\n".join(line for line in lines if line and not line.startswith(("//", "/**")))
+
+
 class LiveView(anywidget.AnyWidget):
     """A widget with calls and pushes. Subclasses set ``_esm`` and ``_css`` from :func:`front`.
 

@@ -19,7 +19,7 @@ from tvixbuild_nb.fs import InputAccess
 from tvixbuild_nb.widgets.kit import visible
 from tvixbuild_nb.widgets.tree.marks import Touched
 
-PAGE = 100
+PAGE = 50
 MAX_TARGET = 200
 # Entries of directories kept at hand; the largest one is kept whatever it holds.
 MAX_KEPT = 400_000

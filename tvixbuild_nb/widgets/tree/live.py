@@ -12,7 +12,7 @@ from tvixbuild_nb.castore import DirectoryNode, FileNode
 from tvixbuild_nb.castore.progress import Silent
 from tvixbuild_nb.errors import InvalidValue, NotFound, TvixBuildError
 from tvixbuild_nb.widgets.kit import visible
-from tvixbuild_nb.widgets.kit.live import LiveView, callable_from_front, front
+from tvixbuild_nb.widgets.kit.live import LiveView, callable_from_front, front, lean
 from tvixbuild_nb.widgets.tree.content import HEX_PAGE, details, preview, read
 from tvixbuild_nb.widgets.tree.data import Place, Places, Root, first_data, page_data, row_data
 from tvixbuild_nb.widgets.tree.sums import Search, Totals
@@ -27,8 +27,8 @@ PIECE = 1024 * 1024
 class TreeView(LiveView):
     """The rows of one or more trees, asked for as they come into sight."""
 
-    _esm = front("js", "treerows", "treegrid", "treepane", "tree")
-    _css = front("css", "tree")
+    _esm = lean(front("js", "treerows", "treegrid", "treepane", "tree"))
+    _css = lean(front("css", "tree"))
     first = traitlets.Dict().tag(sync=True)
     compared = traitlets.Bool().tag(sync=True)
     marked = traitlets.Bool().tag(sync=True)

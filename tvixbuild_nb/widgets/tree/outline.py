@@ -82,7 +82,7 @@ def describe(row: dict[str, Any]) -> str:
         words.append("executable")
     words += [row["used"]] if "used" in row else []
     words += [f"holds {', '.join(row['needles'])}"] if "needles" in row else []
-    words += [row["digest"]] if "digest" in row else []
+    words += [row["digest"]] if row.get("digest") else []
     return " · ".join(words)
 
 

@@ -12,7 +12,7 @@ MAX_DEPTH = 40
 
 
 def tree_html(seen: Excerpt) -> Html:
-    """The excerpt as nested ``<details>``, the roots open; says what is not shown."""
+    """The excerpt as nested ``<details>``, the roots open, with their digests; says what is not shown."""
     return fragment(
         tag("div", [_entry(root, 0) for root in seen.roots], style="font-family:monospace;font-size:12px"),
         tag("p", rest(seen)) if rest(seen) else None,
@@ -37,9 +37,12 @@ def label(row: dict[str, object]) -> str:
 
 def _entry(outline: Outline, depth: int) -> Html:
     row = outline.row
-    line = (label(row), " ", tag("small", describe(row)))
+    # Five hundred of these are in every saved notebook, and sent along with every live view: no byte too many.
+    line = f"{label(row)} {describe(row if depth == 0 else row | {'digest': None})}".rstrip()
     if not row.get("folder"):
         return tag("div", line)
+    if not outline.below and outline.hidden and not outline.problem:
+        return tag("div", line, " …")
     below: list[Html] = []
     if depth < MAX_DEPTH:
         below = [_entry(entry, depth + 1) for entry in outline.below]
