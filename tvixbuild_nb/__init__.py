@@ -24,6 +24,7 @@ if TYPE_CHECKING:
     from tvixbuild_nb.request import BuildRequest as BuildRequest
     from tvixbuild_nb.sandbox import Run as Run
     from tvixbuild_nb.sandbox import Sandbox as Sandbox
+    from tvixbuild_nb.sandbox import runs as runs
 
 __version__ = "0.1.0"
 
@@ -42,6 +43,7 @@ _ROOMS = {
     "ingest": "castore",
     "open_castore": "castore",
     "render_spec": "oci",
+    "runs": "sandbox",
 }
 
 __all__ = ["__version__", *sorted(_ROOMS)]

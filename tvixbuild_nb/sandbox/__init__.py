@@ -1,7 +1,8 @@
 """sandbox: the two objects most people use: Sandbox describes a build, Run watches and browses one."""
 
+from tvixbuild_nb.sandbox.history import RunHistory, RunRow, runs
 from tvixbuild_nb.sandbox.log import LogLine, RunLog
 from tvixbuild_nb.sandbox.run import Run
 from tvixbuild_nb.sandbox.sandbox import Sandbox
 
-__all__ = ["LogLine", "Run", "RunLog", "Sandbox"]
+__all__ = ["LogLine", "Run", "RunHistory", "RunLog", "RunRow", "Sandbox", "runs"]

@@ -6,6 +6,7 @@ import inspect
 import os
 import weakref
 from collections.abc import Callable, Iterable, Mapping
+from functools import partial
 from pathlib import Path
 from typing import Any, Self
 
@@ -28,6 +29,7 @@ from tvixbuild_nb.errors import IngestError, InvalidNode, InvalidRequest
 from tvixbuild_nb.oci import Deviation, MountTable, Preview, Spec, SpecOptions, deviations, mount_table, render_spec
 from tvixbuild_nb.request import BuildConstraints, BuildRequest, Redactor
 from tvixbuild_nb.request.model import did_you_mean
+from tvixbuild_nb.sandbox.history import RunHistory
 from tvixbuild_nb.sandbox.hostprogram import add_to_inputs, program_files
 from tvixbuild_nb.sandbox.printer import default_output
 from tvixbuild_nb.sandbox.run import Run
@@ -111,6 +113,7 @@ class Sandbox:
         self.inputs: dict[str, Node] = {}
         self._origins: dict[str, tuple[Node, str]] = {}
         self.last_run: Run | None = None
+        self._runs: list[Run] = []
         self._has_constraints = True
         self._store = store
         self._builder = builder
@@ -330,8 +333,8 @@ class Sandbox:
         return self._watchers.add(callback)
 
     def __getstate__(self) -> dict[str, Any]:
-        # A copy is watched by nobody.
-        return {**self.__dict__, "_watchers": None}
+        # A copy is watched by nobody, and its next run is not this one's.
+        return {**self.__dict__, "_watchers": None, "_runs": list(self._runs)}
 
     # -- running ----------------------------------------------------------------------------------
 
@@ -391,6 +394,7 @@ class Sandbox:
             record.write_secrets(self.secrets)
         run = Run.begin(builder, request, BuildContext(record, policy), check=check)
         self.last_run = run
+        self._runs.append(run)
         return run
 
     def run(
@@ -433,6 +437,13 @@ class Sandbox:
         if check:
             run.raise_for_status()
         return run
+
+    def history(self) -> RunHistory:
+        """The runs this object started, in order, with what changed from one to the next; it grows with every run.
+
+        Those of other processes and other sandboxes are in :func:`tvixbuild_nb.runs`. A copy has the runs until then.
+        """
+        return RunHistory(partial(tuple, self._runs), "runs of this sandbox")
 
     def __setattr__(self, name: str, value: object) -> None:
         if not (name.startswith("_") or name in _ATTRIBUTES):
