@@ -9,12 +9,19 @@ function code(text) {
   return el("code", {}, text);
 }
 
-/** One side of the process; both list the same things in the same order, so that rows stand beside each other. */
-function side(data, title, key) {
+/** The process's two sides, each thing about it beside its counterpart. */
+function sides(data) {
   const rows = data.aspects.map((row) =>
-    el("div", { class: "aspect", title: row.note || undefined }, el("dt", {}, row.name), el("dd", {}, code(row[key]))),
+    el(
+      "tr",
+      {},
+      el("th", { scope: "row" }, row.name),
+      el("td", { class: "host" }, code(row.host)),
+      el("td", { class: "inside" }, code(row.inside), row.note ? el("div", { class: "dim" }, row.note) : ""),
+    ),
   );
-  return el("div", { class: `side ${key}` }, el("h4", {}, title), el("dl", {}, rows));
+  const heads = [el("td"), el("th", { scope: "col", class: "host" }, "from the host"), el("th", { scope: "col", class: "inside" }, "from inside")];
+  return el("table", { class: "sides", "aria-label": "One process from both sides" }, el("thead", {}, el("tr", {}, heads)), el("tbody", {}, rows));
 }
 
 function namespaces(data) {
@@ -95,7 +102,7 @@ function draw(top, data) {
   find.addEventListener("input", filter);
   top.replaceChildren(
     el("div", { class: "bar" }, el("strong", {}, data.title), el("span", { class: `basis ${data.basis}` }, data.basis), find, every),
-    el("div", { class: "sides" }, side(data, "from the host", "host"), side(data, "from inside", "inside")),
+    sides(data),
     ...parts,
   );
 }

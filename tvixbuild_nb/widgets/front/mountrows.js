@@ -74,7 +74,7 @@ const UNPLANNED_COLUMNS = [
 ];
 
 function mountCells(columns, row) {
-  return el("tr", { class: row.shadowed_by ? "hidden-mount" : undefined }, columns.map(([, cell]) => el("td", {}, [cell(row)].flat())));
+  return el("tr", { class: row.shadowed_by ? "hidden-mount" : undefined }, columns.map(([name, cell]) => el("td", { class: `of-${name.replaceAll(" ", "-")}` }, [cell(row)].flat())));
 }
 
 /** A wide table scrolls in its own box, by keys as well. */

@@ -28,18 +28,12 @@ def isolation_html(data: dict[str, Any]) -> Html:
 
 
 def _sides(data: dict[str, Any]) -> Html:
-    """Two panels, each a list of the same things in the same order."""
-
-    def panel(title: str, side: str) -> Html:
-        rows = [
-            tag("tr", tag("th", row["name"], style=_CELL, scope="row"), tag("td", tag("code", row[side]), style=_CELL))
-            for row in data["aspects"]
-        ]
-        table = tag("table", tag("caption", tag("strong", title), style="text-align:left"), tag("tbody", rows))
-        return tag("div", table, style="flex:1 1 20em;border:1px solid;border-radius:4px;padding:4px;overflow-x:auto")
-
-    panels = panel("from the host", "host"), panel("from inside", "inside")
-    return tag("div", *panels, style="display:flex;flex-wrap:wrap;gap:8px")
+    """Each thing about the process beside its counterpart."""
+    rows: list[Sequence[Child]] = [
+        (tag("strong", row["name"]), tag("code", row["host"]), tag("code", row["inside"]), tag("small", row["note"]))
+        for row in data["aspects"]
+    ]
+    return _table(("", "from the host", "from inside", ""), rows)
 
 
 def _namespaces(data: dict[str, Any]) -> Html:
