@@ -162,3 +162,29 @@ tree_diff(tree, store.tree(changed, b"out"))
         second.locator(".space .tr", has_text="many").wait_for()
         # axe takes its time on two views: the second one alone is new here.
         assert notebook.violations("tree") == []
+
+
+def test_more_lines_than_browsers_have_pixels(light_lab: Lab) -> None:
+    """800,000 lines are 17.6 million pixels: scrolling is scaled, every line can still be reached."""
+    huge = "store.tree(folder_of([(b'entry-%06d' % n, script) for n in range(800_000)]), b'huge')"
+    with light_lab.notebook("tree-huge", SETUP, huge) as notebook:
+        notebook.run_all()
+        view = notebook.view("tree")
+        view.wait_for()
+        grid = view.get_by_role("treegrid", name="Entries")
+        assert grid.evaluate("grid => grid.scrollHeight") < 15_100_000
+        grid.focus()
+        _keys(notebook, "End")
+        notebook.page.wait_for_function("!document.querySelector('.tvixbuild-tree [aria-busy]')")
+        assert _active(notebook) == "entry-799999"
+        box, line = grid.bounding_box(), view.locator(".active").bounding_box()
+        assert box is not None and line is not None
+        assert box["y"] < line["y"] and line["y"] + line["height"] <= box["y"] + box["height"] + 1
+        _keys(notebook, "ArrowUp", "PageUp")
+        middle = "grid => { grid.scrollTop = grid.scrollHeight / 2; }"
+        grid.evaluate(middle)
+        view.locator(".space .name", has_text="entry-400").first.wait_for()
+        _keys(notebook, "e")
+        notebook.picture("huge")
+        _keys(notebook, "Home")
+        assert _active(notebook) == "huge"

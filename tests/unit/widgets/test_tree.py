@@ -145,7 +145,7 @@ def test_every_form_is_harmless(tree: Tree) -> None:
 def test_rows_say_what_applies(tree: Tree) -> None:
     first = first_data(Places([Root("out", tree)]))
     assert first["rows"][0] == {
-        "name": "out", "kind": "directory", "folder": True, "entries": 11, "digest": tree.node.digest.hex()[:12],
+        "name": "out", "kind": "directory", "entries": 11, "digest": tree.node.digest.hex()[:12],
     }  # fmt: skip
     assert [row["name"] for row in first["open"]["rows"]] == ["bin", "hostile", "zero", "a.txt"]
     run = view(tree).page([0, 0], 0)["rows"][0]

@@ -50,7 +50,7 @@ function treeGrid(state, deps) {
     const props = {
       class: `tr${line === state.line ? " active" : ""}${row?.change ? ` ${row.change}` : ""}`, role: "row", id: `${uid}-${line}`, style: `top:${y}px`,
       "aria-level": folder.level + 1, "aria-setsize": folder.count, "aria-posinset": index + 1, "aria-rowindex": line + 2, "aria-selected": line === state.line ? "true" : "false",
-      "aria-expanded": row?.folder ? String(!!opened) : undefined,
+      "aria-expanded": isFolder(row) ? String(!!opened) : undefined,
     };
     const node = el("div", props, row ? cells(row, folder, opened) : el("span", { role: "gridcell", class: "dim", "aria-busy": "true" }, "…"));
     node.dataset.line = line;
@@ -59,7 +59,7 @@ function treeGrid(state, deps) {
 
   function cells(row, folder, opened) {
     const cell = (name, ...children) => el("span", { role: "gridcell", class: `c-${name}` }, ...children);
-    const twisty = el("span", { class: "twisty", "aria-hidden": "true" }, row.folder ? (opened ? "▾" : "▸") : "");
+    const twisty = el("span", { class: "twisty", "aria-hidden": "true" }, isFolder(row) ? (opened ? "▾" : "▸") : "");
     const name = el("span", { class: `name ${row.kind}`, title: row.name }, row.name + (row.target !== undefined ? ` → ${row.target}` : ""));
     const first = cell("name", twisty, name);
     first.style.paddingLeft = `${Math.min(folder.level, 30) * 14}px`;
@@ -144,7 +144,7 @@ function treeGrid(state, deps) {
 
   async function toggle(folder, index, wanted) {
     const open = !!openAt(folder, index);
-    if (!rowAt(folder, index)?.folder || open === wanted) return;
+    if (!isFolder(rowAt(folder, index)) || open === wanted) return;
     if (open) collapse(folder, index);
     else {
       try {
@@ -199,7 +199,7 @@ function treeGrid(state, deps) {
       End: () => moveTo(state.top.total - 1),
       ArrowRight: () => (opened ? opened.count && moveTo(state.line + 1) : toggle(folder, index, true)),
       ArrowLeft: () => (opened ? toggle(folder, index, false) : folder.parent && moveTo(lineOf(folder.parent, folder.index))),
-      Enter: () => (row?.folder && !event.shiftKey ? toggle(folder, index) : deps.act(folder, index)),
+      Enter: () => (isFolder(row) && !event.shiftKey ? toggle(folder, index) : deps.act(folder, index)),
       " ": () => deps.act(folder, index),
       Escape: () => deps.close(),
     };
@@ -216,11 +216,11 @@ function treeGrid(state, deps) {
     moveTo(Number(line));
     const { folder, index } = current();
     if (twisty) toggle(folder, index);
-    else if (!rowAt(folder, index)?.folder) deps.act(folder, index);
+    else if (!isFolder(rowAt(folder, index))) deps.act(folder, index);
   });
   space.addEventListener("dblclick", (event) => {
     const { folder, index } = current();
-    if (lineUnder(event) !== undefined && rowAt(folder, index)?.folder && !event.target.classList.contains("twisty")) toggle(folder, index);
+    if (lineUnder(event) !== undefined && isFolder(rowAt(folder, index)) && !event.target.classList.contains("twisty")) toggle(folder, index);
   });
   grid.addEventListener("scroll", refresh);
   return { grid, draw, refresh, moveTo, current, sum };

@@ -25,6 +25,11 @@ function rowAt(folder, index) {
   return folder.pages.get(Math.floor(index / PAGE))?.[index % PAGE];
 }
 
+/** Whether a row has entries of its own to show. */
+function isFolder(row) {
+  return row?.kind === "directory" || !!row?.folder;
+}
+
 function openAt(folder, index) {
   return folder.open.find((child) => child.index === index);
 }
@@ -80,6 +85,7 @@ function collapse(folder, index) {
 
 /** Let go of pages far from the lines in sight, oldest first. */
 function forget(folder, spared) {
+  if (folder.loose) return; // what a search found is nowhere else
   for (const number of folder.pages.keys()) {
     if (folder.pages.size <= MAX_PAGES) return;
     if (!spared.has(number)) folder.pages.delete(number);

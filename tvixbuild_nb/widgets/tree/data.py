@@ -199,8 +199,8 @@ def row_data(place: Place) -> dict[str, Any]:
         row["target"] = shortened(visible(node.target), MAX_TARGET)
     if not isinstance(node, SymlinkNode):
         row["digest"] = node.digest.hex()[:DIGEST_SHOWN]
-    if place.is_directory:
-        row["folder"] = True
+    if place.is_directory and not isinstance(node, DirectoryNode):
+        row["folder"] = True  # it was one, and still has entries to show
     if place.change not in (None, "same"):
         row["change"] = place.change
     if not place.path and place.root.needles:

@@ -71,6 +71,11 @@ def walk(outlines: list[Outline], depth: int = 0) -> Iterator[tuple[int, Outline
         todo.extend((depth + 1, below) for below in reversed(outline.below))
 
 
+def is_folder(row: dict[str, Any]) -> bool:
+    """Whether a row has entries of its own to show."""
+    return row["kind"] == "directory" or "folder" in row
+
+
 def describe(row: dict[str, Any]) -> str:
     """A row's facts beside its name, in words."""
     words = []

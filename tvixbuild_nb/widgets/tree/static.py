@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from tvixbuild_nb.widgets.kit import Html, fragment, tag
-from tvixbuild_nb.widgets.tree.outline import Excerpt, Outline, describe
+from tvixbuild_nb.widgets.tree.outline import Excerpt, Outline, describe, is_folder
 
 MAX_ENTRIES = 500
 SIGNS = {"added": "+ ", "removed": "− ", "changed": "~ ", "inside": "~ "}
@@ -31,7 +31,7 @@ def rest(seen: Excerpt) -> str:
 def label(row: dict[str, object]) -> str:
     """Name, and where a link leads."""
     sign = SIGNS.get(str(row.get("change")), "")
-    slash = "/" if row.get("folder") else ""
+    slash = "/" if is_folder(row) else ""
     return f"{sign}{row['name']}{slash}" + (f" → {row['target']}" if "target" in row else "")
 
 
@@ -39,7 +39,7 @@ def _entry(outline: Outline, depth: int) -> Html:
     row = outline.row
     # Five hundred of these are in every saved notebook, and sent along with every live view: no byte too many.
     line = f"{label(row)} {describe(row if depth == 0 else row | {'digest': None})}".rstrip()
-    if not row.get("folder"):
+    if not is_folder(row):
         return tag("div", line)
     if not outline.below and outline.hidden and not outline.problem:
         return tag("div", line, " …")

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from tvixbuild_nb.widgets.tree.data import shortened
-from tvixbuild_nb.widgets.tree.outline import Excerpt, Outline, describe
+from tvixbuild_nb.widgets.tree.outline import Excerpt, Outline, describe, is_folder
 from tvixbuild_nb.widgets.tree.static import MAX_DEPTH, label, rest
 
 if TYPE_CHECKING:
@@ -46,5 +46,5 @@ def _line(outline: Outline) -> Text:
     row = outline.row
     style = {"added": "green", "removed": "red", "changed": "yellow"}.get(row.get("change", ""), "")
     if not style:
-        style = "bold blue" if row.get("folder") else "cyan" if row["kind"] == "symlink" else ""
+        style = "bold blue" if is_folder(row) else "cyan" if row["kind"] == "symlink" else ""
     return Text.assemble((shortened(label(row), MAX_LABEL), style), "  ", (describe(row), "dim"), overflow="fold")
