@@ -9,7 +9,7 @@ from typing import Any
 
 from tvixbuild_nb.oci import Deviation, Diff, Explanation, Preview, Spec, Validity
 from tvixbuild_nb.oci.compare import shown
-from tvixbuild_nb.oci.drawing import title
+from tvixbuild_nb.oci.drawing import NAMING, title
 from tvixbuild_nb.oci.explanation import keys_of, parts, pointer
 from tvixbuild_nb.oci.hiding import hidden
 from tvixbuild_nb.oci.validity import check_config
@@ -100,7 +100,8 @@ def marks_of(shown: Shown, path: str, *, below: bool = False) -> list[str]:
 def summary(value: Any) -> str:
     """A folded object or list in one line."""
     if isinstance(value, Mapping):
-        short = {key: item for key, item in value.items() if not isinstance(item, Mapping)}
+        naming = next((key for key in NAMING if key in value), None)
+        short = {key: item for key, item in value.items() if key != naming and not isinstance(item, Mapping)}
         text = ", ".join(f"{key}: {_short(item)}" for key, item in short.items()) or ", ".join(value)
     else:
         text = ", ".join(map(_short, value))
@@ -176,12 +177,6 @@ def search(shown: Shown, text: str) -> list[str]:
             if len(found) == MOST_FOUND:
                 break
     return found
-
-
-def ancestors(path: str) -> list[str]:
-    """The pointers of everything that holds a part, the outermost first."""
-    keys = path.split("/")
-    return ["/".join(keys[:count]) for count in range(1, len(keys))]
 
 
 def diff_data(diff: Diff) -> Data:

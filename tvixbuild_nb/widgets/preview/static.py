@@ -23,6 +23,7 @@ from tvixbuild_nb.widgets.preview.data import (
 MOST_MEMBERS = 60
 _LEFT = "text-align:left;vertical-align:top"
 _INDENT = "margin-left:1.2em"
+_LINK = "text-decoration:underline"
 _SMALL = "margin-left:1.2em;font-size:90%"
 
 
@@ -58,7 +59,8 @@ def _part(shown: Shown, key: str | int, value: Any, path: str) -> Html:
     said = None
     if explanation is not None:
         asked = shown.redacted(explanation.asked_by)
-        where = tag("a", str(explanation.reference), href=explanation.reference.url, rel="noopener noreferrer")
+        reference = explanation.reference
+        where = tag("a", str(reference), style=_LINK, href=reference.url, rel="noopener noreferrer")
         said = tag(
             "div", shown.redacted(explanation.what), tag("br"), f"asked for by: {asked} · ", where, tag("br"),
             f"without it: {explanation.without}", style=_SMALL,
