@@ -23,6 +23,7 @@ def register_views() -> None:
     _register_trees()
     _register_progress()
     _register_doctor()
+    _register_history()
     _register_forms()
     _register_previews()
 
@@ -70,3 +71,10 @@ def _register_doctor() -> None:
     from tvixbuild_nb.widgets.doctor import doctor_forms
 
     register(DoctorReport, lambda report: doctor_forms(report).bundle())
+
+
+def _register_history() -> None:
+    from tvixbuild_nb.sandbox import RunHistory
+    from tvixbuild_nb.widgets.history import history_forms
+
+    register(RunHistory, lambda history: history_forms(history).bundle())

@@ -1,0 +1,71 @@
+"""A list of runs in its three forms."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+import pytest
+
+from tvixbuild_nb import Sandbox, open_castore
+from tvixbuild_nb.build import DummyBuild, DummyBuildService
+from tvixbuild_nb.castore import Node
+from tvixbuild_nb.request import BuildRequest
+from tvixbuild_nb.widgets.history import history_forms
+from tvixbuild_nb.widgets.history.data import history_data
+from tvixbuild_nb.widgets.history.live import HistoryView
+from tvixbuild_nb.widgets.kit.forms import plain_text
+
+HOSTILE = "<img src=x onerror=window.bad=1>\x1b[2J\u202e"
+SHOWN = "<img src=x onerror=window.bad=1>\\x1b[2J\\u202e"
+
+
+def script(request: BuildRequest, build: DummyBuild) -> Mapping[str, Node]:
+    return {} if "FAIL" in request.environment_vars else {"nix/store/x": build.castore.ingest_bytes(b"out")}
+
+
+@pytest.fixture
+def sandbox() -> Sandbox:
+    castore = open_castore("memory:")
+    builder = DummyBuildService(castore, script)
+    sb = Sandbox("true", outputs=["nix/store/x"], store=castore, builder=builder)
+    sb.run(show=False)
+    sb.env["FAIL"] = HOSTILE
+    sb.run(show=False)
+    return sb
+
+
+def test_newest_first_with_what_changed(sandbox: Sandbox) -> None:
+    data = history_data(sandbox.history())
+    assert [row["ended"] for row in data["rows"]] == ["failed at output", "succeeded"]
+    assert data["rows"][0]["changed"] == f"environment_vars[FAIL]: + {SHOWN}"
+    assert (data["total"], data["older"]) == (2, 0)
+
+
+def test_every_form_says_it_and_none_acts(sandbox: Sandbox) -> None:
+    forms = history_forms(sandbox.history())
+    html, text = str(forms.html()), plain_text(forms.text())
+    assert "<img" not in html and "&lt;img src=x" in html
+    for form in (html, text):
+        assert "\x1b" not in form and "\u202e" not in form
+        assert "failed at output" in form and sandbox.history()[0].id in form
+
+
+def test_the_live_form_tells_of_every_run_and_more_of_one(sandbox: Sandbox) -> None:
+    view = HistoryView(sandbox.history())
+    view.updates.stop()
+    assert view.updates.join(5)
+    told: list[str] = []
+    view.tell = lambda topic, value, buffers=None: told.append(value["rows"][0]["ended"])  # type: ignore[method-assign]
+    assert view._step() and told == []
+    del sandbox.env["FAIL"]
+    sandbox.run(show=False)
+    assert view._step() and view._step() and told == ["succeeded"]
+    failed = sandbox.history()[1]
+    detail = view.history_detail(failed.id)
+    assert "failed at output" in detail["verdict"] and detail["changes"] == [f"environment_vars[FAIL]: + {SHOWN}"]
+    assert detail["code"] == f"Run.open('{failed.id}')"
+    failed.delete()
+    assert "deleted" in view.history_detail(failed.id)["verdict"]
+    with pytest.raises(KeyError):
+        view.history_detail("nothing")
+    view.close()

@@ -1,0 +1,35 @@
+"""What a list of runs shows, as plain data, the newest first."""
+
+from __future__ import annotations
+
+import time
+from typing import Any
+
+from tvixbuild_nb.sandbox import RunHistory, RunRow
+from tvixbuild_nb.sandbox.history import changes_text
+from tvixbuild_nb.widgets.kit import visible
+
+# Rows of a form; who wants older ones indexes the history.
+MOST = 100
+_SUMMARY = 200
+
+
+def history_data(history: RunHistory) -> dict[str, Any]:
+    """Title, how many runs there are, and the newest rows; every text is safe to look at."""
+    rows = [_row(row) for row in reversed(history.rows(MOST))]
+    total = max(len(history), len(rows))
+    return {"title": visible(history.title), "total": total, "older": total - len(rows), "rows": rows}
+
+
+def _row(row: RunRow) -> dict[str, Any]:
+    summary = visible(changes_text(row.changes))
+    return {
+        "run": visible(row.id),
+        "status": row.status,
+        "ended": row.status + (f" at {row.failed_at}" if row.failed_at else ""),
+        "when": "" if row.started is None else time.strftime("%Y-%m-%d %H:%M:%S", time.localtime(row.started)),
+        "took": "" if row.seconds is None else f"{row.seconds:.2f} s",
+        "changed": summary if len(summary) <= _SUMMARY else f"{summary[: _SUMMARY - 1]}…",
+        "digest": "" if row.digest is None else str(row.digest),
+        "command": visible(row.command),
+    }

@@ -1,0 +1,38 @@
+"""A list of runs without a kernel."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from tvixbuild_nb.widgets.kit import Html, tag
+
+_HEAD = ("run", "when", "ended", "took", "what changed", "request", "command")
+_LEFT = "text-align:left;vertical-align:top;overflow-wrap:anywhere"
+
+
+def history_html(data: dict[str, Any]) -> Html:
+    """The newest runs in a table, self-contained."""
+    head = tag("tr", [tag("th", name, style=_LEFT) for name in _HEAD])
+    return tag(
+        "div",
+        tag(
+            "table",
+            tag("caption", f"{data['title']}: {data['total']}, the newest first", style="text-align:left"),
+            tag("thead", head),
+            tag("tbody", [_row(row) for row in data["rows"]]),
+        ),
+        tag("p", tag("em", f"{data['older']:,} older runs are not shown here")) if data["older"] else None,
+    )
+
+
+def _row(row: dict[str, Any]) -> Html:
+    cells = (
+        tag("code", row["run"]),
+        row["when"],
+        tag("b", row["ended"]) if row["status"] != "succeeded" else row["ended"],
+        row["took"],
+        row["changed"],
+        tag("code", row["digest"][:12]),
+        tag("code", row["command"]),
+    )
+    return tag("tr", [tag("td", cell, style=_LEFT) for cell in cells])
