@@ -70,8 +70,13 @@ def root_view(request: BuildRequest, options: SpecOptions, lookup: Lookup | None
 
     With ``lookup`` (``castore.directories.get``) the first level of each input is there, else left open.
     """
+    return root_of(Layout(request, options, lookup), lookup)
+
+
+def root_of(layout: Layout, lookup: Lookup | None) -> RootNode:
+    """As :func:`root_view`, for whoever has the layout already."""
+    request, options = layout.request, layout.options
     plan = plan_bundle(request, options, "/bundle", lookup=lookup)
-    layout = Layout(request, options, lookup)
     tree = _Grown(layout)
     scratches = {scratch_name(path): path for path in request.scratch_paths}
     for made in plan.made:

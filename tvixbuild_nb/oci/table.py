@@ -13,7 +13,7 @@ from tvixbuild_nb.errors import InvalidSpec
 from tvixbuild_nb.oci.layout import Layout, Lookup, ancestors
 from tvixbuild_nb.oci.mounts import PlannedMount, planned_mounts, symlink_inputs, takes_writes
 from tvixbuild_nb.oci.options import SpecOptions
-from tvixbuild_nb.oci.rootview import RootNode, root_view
+from tvixbuild_nb.oci.rootview import RootNode, root_of
 from tvixbuild_nb.oci.seen import SeenMount, UnplannedMount, differences, pair, why_unplanned
 from tvixbuild_nb.oci.shown import shown
 from tvixbuild_nb.oci.spec import Spec
@@ -144,8 +144,9 @@ def mount_table(
     shadows, shadowed_by = _shadows(planned)
     root, refused, points = None, None, [mount.destination for mount in planned]
     try:
-        root = root_view(request, options, lookup)
-        points = [place.path for place in Layout(request, options, lookup).points]
+        layout = Layout(request, options, lookup)
+        points = [place.path for place in layout.points]
+        root = root_of(layout, lookup)
     except InvalidSpec as error:
         refused = str(error)
     rows = [

@@ -8,7 +8,7 @@ from tvixbuild_nb.oci import MountTable, RootNode
 from tvixbuild_nb.widgets.kit import Html, fragment, tag, visible
 from tvixbuild_nb.widgets.mounts.data import Row, mounts_data, unplanned_data
 
-MAX_ROWS = 500
+MAX_ROWS = 200
 _CELL = "text-align:left;vertical-align:top;padding:2px 8px"
 _WRAP = f"{_CELL};overflow-wrap:anywhere"
 
