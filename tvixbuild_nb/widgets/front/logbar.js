@@ -77,3 +77,30 @@ function logBar(link, { view, onfollow, onwrap, ontimes, onfoldall, onfound, cop
     close: () => clearTimeout(timer),
   };
 }
+
+/** Keys in a log: arrows and pages move, / searches, n and N go on, f follows, w wraps; Escape leads back from the search. */
+function logKeys(scroller, bar, move) {
+  const keys = {
+    ArrowUp: move.up,
+    ArrowDown: move.down,
+    PageUp: move.pageUp,
+    PageDown: move.pageDown,
+    Home: move.home,
+    End: move.end,
+    "/": () => bar.find.field.focus(),
+    n: () => bar.find.find(false),
+    N: () => bar.find.find(true),
+    f: move.follow,
+    w: bar.toggleWrap,
+  };
+  scroller.addEventListener("keydown", (event) => {
+    if (event.target !== scroller || event.ctrlKey || event.metaKey || event.altKey || !keys[event.key]) return;
+    event.preventDefault();
+    keys[event.key]();
+  });
+  bar.find.field.addEventListener("keydown", (event) => {
+    if (event.key !== "Escape") return;
+    event.preventDefault(); // it would empty the field
+    scroller.focus();
+  });
+}

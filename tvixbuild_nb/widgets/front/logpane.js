@@ -85,16 +85,7 @@ function logPane(host, link, { height = 360, label = "log" } = {}) {
       const old = drawn.get(number);
       fresh.set(number, old && old.line === line && old.key === key ? old : { line, key, node: logRow(number, line, view) });
     }
-    let at = rows.firstChild;
-    for (const { node } of fresh.values()) {
-      if (node === at) at = at.nextSibling;
-      else rows.insertBefore(node, at);
-    }
-    while (at) {
-      const gone = at;
-      at = at.nextSibling;
-      gone.remove();
-    }
+    logLay(rows, [...fresh.values()].map(({ node }) => node));
     drawn = fresh;
     const part = (follow ? lastTop() : top) - first;
     const length = rows.lastChild ? rows.lastChild.offsetTop + rows.lastChild.offsetHeight - rows.firstChild.offsetTop : 0;
@@ -215,26 +206,14 @@ function logPane(host, link, { height = 360, label = "log" } = {}) {
   }
   const page = () => Math.max(1, Math.floor(tall() / LOG_ROW) - 1);
   const now = () => (follow ? lastTop() : top);
-  const KEYS = {
-    ArrowUp: () => go(Math.ceil(now()) - 1),
-    ArrowDown: () => go(Math.floor(now()) + 1),
-    PageUp: () => go(now() - page()),
-    PageDown: () => go(now() + page()),
-    Home: () => go(0),
-    End: () => setFollow(true),
-    "/": () => bar.find.field.focus(),
-    n: () => bar.find.find(false),
-    N: () => bar.find.find(true),
-    f: () => setFollow(!follow),
-    w: () => bar.toggleWrap(),
-  };
-  scroller.addEventListener("keydown", (event) => {
-    if (event.target !== scroller || event.ctrlKey || event.metaKey || event.altKey || !KEYS[event.key]) return;
-    event.preventDefault();
-    KEYS[event.key]();
-  });
-  bar.find.field.addEventListener("keydown", (event) => {
-    if (event.key === "Escape") scroller.focus();
+  logKeys(scroller, bar, {
+    up: () => go(Math.ceil(now()) - 1),
+    down: () => go(Math.floor(now()) + 1),
+    pageUp: () => go(now() - page()),
+    pageDown: () => go(now() + page()),
+    home: () => go(0),
+    end: () => setFollow(true),
+    follow: () => setFollow(!follow),
   });
   const chose = () => {
     const chosen = document.getSelection();

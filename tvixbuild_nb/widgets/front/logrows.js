@@ -96,3 +96,17 @@ function logRow(number, line, view) {
   }
   return row;
 }
+
+/** Let `parent` hold these nodes in this order; those that stay are not touched, so that a selection in them stays, too. */
+function logLay(parent, nodes) {
+  let at = parent.firstChild;
+  for (const node of nodes) {
+    if (node === at) at = at.nextSibling;
+    else parent.insertBefore(node, at);
+  }
+  while (at) {
+    const gone = at;
+    at = at.nextSibling;
+    gone.remove();
+  }
+}
