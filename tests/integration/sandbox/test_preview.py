@@ -13,7 +13,7 @@ from tvixbuild_nb.castore import open_castore
 pytestmark = pytest.mark.integration
 
 
-def test_a_run_differs_from_its_preview_for_known_reasons_only(passable_tmp: Path) -> None:
+def test_a_run_differs_from_its_preview_for_known_reasons_only(root: None, passable_tmp: Path) -> None:
     store = open_castore("memory:")
     builder = OCIBuildService(passable_tmp / "bundles", store)
     sandbox = Sandbox("echo hello > /nix/store/out", outputs=["nix/store/out"], store=store, builder=builder)

@@ -16,6 +16,7 @@ from tvixbuild_nb.oci.validity import check_config
 from tvixbuild_nb.widgets.kit import visible
 
 FIRST_OPEN = ("", "/root", "/process", "/mounts", "/linux", "/linux/namespaces")
+FIRST_MEMBERS = 200
 MOST_ROWS = 3000
 MOST_FOUND = 1000
 MOST_DIFFERENCES = 500
@@ -45,6 +46,12 @@ class Shown:
 
     def redacted(self, text: str) -> str:
         return text if self.preview is None else self.preview.redactor.text(text)
+
+
+def first_open(shown: Shown) -> list[str]:
+    """What is unfolded at first: not what is long."""
+    sizes = {path: len(value) for path, value in parts(shown.config) if isinstance(value, Mapping | list)}
+    return [path for path in FIRST_OPEN if 0 < sizes.get(path, 0) <= FIRST_MEMBERS]
 
 
 def rows(shown: Shown, opened: Collection[str], changed: Collection[str] = ()) -> list[Data]:

@@ -82,6 +82,8 @@ class PreviewView(LiveView):
             self._problem = visible(before.redactor.text(f"not a request: {error}"))
             return
         self._problem = None
+        if now == before and now.redactor.names == before.redactor.names:
+            return
         found = differences(now.spec.to_dict(), before.spec.to_dict())
         if found:
             self._changed = frozenset(row.path for row in found if row.kind != "theirs only")
@@ -105,7 +107,7 @@ class PreviewView(LiveView):
     @callable_from_front
     def rows(self, opened: list[str] | None = None) -> dict[str, Any]:
         """The rows of the tree while ``opened`` is unfolded; None: what is unfolded at first."""
-        wanted = list(data.FIRST_OPEN) if opened is None else opened
+        wanted = data.first_open(self._shown) if opened is None else opened
         return {"opened": wanted, "rows": data.rows(self._shown, wanted, self._changed), "version": self._version}
 
     @callable_from_front

@@ -6,7 +6,7 @@ import json
 from collections.abc import Mapping
 from typing import Any
 
-from tvixbuild_nb.oci.explanation import pointer
+from tvixbuild_nb.oci.explanation import Explanation, pointer
 from tvixbuild_nb.widgets.kit import Html, tag
 from tvixbuild_nb.widgets.preview.data import (
     Data,
@@ -58,13 +58,7 @@ def _part(shown: Shown, key: str | int, value: Any, path: str) -> Html:
         return tag("div", head, style=_INDENT)
     said = None
     if explanation is not None:
-        asked = shown.redacted(explanation.asked_by)
-        reference = explanation.reference
-        where = tag("a", str(reference), style=_LINK, href=reference.url, rel="noopener noreferrer")
-        said = tag(
-            "div", shown.redacted(explanation.what), tag("br"), f"asked for by: {asked} · ", where, tag("br"),
-            f"without it: {explanation.without}", style=_SMALL,
-        )  # fmt: skip
+        said = _said(shown, explanation, shown.explanations.get(path.rpartition("/")[0]))
     inner = members(value)[:MOST_MEMBERS] if nested else []
     left = len(value) - len(inner) if nested else 0
     return tag(
@@ -75,6 +69,19 @@ def _part(shown: Shown, key: str | int, value: Any, path: str) -> Html:
         tag("div", f"{left} more are not shown", style=_INDENT) if left else None,
         style=_INDENT,
     )
+
+
+def _said(shown: Shown, explanation: Explanation, outer: Explanation | None) -> Html:
+    """What is to be said about a part; who asked and where it is specified only where that is not as around it."""
+    reference = explanation.reference
+    lines: list[list[str]] = [[shown.redacted(explanation.what)]]
+    if outer is None or outer.asked_by != explanation.asked_by:
+        lines.append([f"asked for by: {shown.redacted(explanation.asked_by)}"])
+    if outer is None or outer.reference != reference:
+        link = tag("a", str(reference), style=_LINK, href=reference.url, rel="noopener noreferrer")
+        lines.append(["specified in: ", link])
+    lines.append([f"without it: {explanation.without}"])
+    return tag("div", [[line, tag("br")] for line in lines[:-1]], lines[-1], style=_SMALL)
 
 
 def _leaf(value: Any) -> str:
