@@ -22,6 +22,7 @@ from tvixbuild_nb.cli.screen import complain, console, safe, write_bytes, write_
 from tvixbuild_nb.cli.summary import STYLES, result_summary, show_result
 from tvixbuild_nb.errors import InvalidValue, TvixBuildError
 from tvixbuild_nb.keeper import STREAMS
+from tvixbuild_nb.request.redactor import RedactingStream
 from tvixbuild_nb.sandbox import Run, Sandbox
 from tvixbuild_nb.sandbox.printer import harmless
 from tvixbuild_nb.sandbox.services import BUILDER_VARIABLE
@@ -123,9 +124,10 @@ def _reading(read: Callable[[], Any]) -> tuple[Any, bool]:
 
 
 def log(args: Namespace) -> int:
-    """Copy a run's log to standard output: the bytes as they are, on a terminal without what could do harm."""
+    """Copy a run's log to standard output: the bytes as they are; on a terminal harmless ones, without secrets."""
     record = RunRecord.open(args.run)
-    write = _terminal_writer() if sys.stdout.isatty() else write_bytes
+    hidden = record.redactor().stream()
+    write = _terminal_writer(hidden) if sys.stdout.isatty() else write_bytes
     with record.log() as reader:
         while True:
             # Asked first: what comes between the last look and the end must not be missed.
@@ -135,15 +137,17 @@ def log(args: Namespace) -> int:
                     if args.stream in (None, STREAMS[chunk.stream]):
                         write(reader.read(chunk.offset, chunk.length))
             if not more:
+                # Empty where nothing was hidden.
+                sys.stdout.write(hidden.finish())
                 return 0
             time.sleep(_POLL)
 
 
-def _terminal_writer() -> Callable[[bytes], None]:
+def _terminal_writer(hidden: RedactingStream) -> Callable[[bytes], None]:
     decoder = codecs.getincrementaldecoder("utf-8")("replace")
 
     def write(data: bytes) -> None:
-        sys.stdout.write(harmless(decoder.decode(data)))
+        sys.stdout.write(hidden.feed(harmless(decoder.decode(data))))
         sys.stdout.flush()
 
     return write

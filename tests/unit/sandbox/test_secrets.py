@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import copy
 import io
 from collections.abc import Mapping
@@ -11,6 +12,7 @@ import pytest
 from tvixbuild_nb import Run, Sandbox, open_castore
 from tvixbuild_nb.build import DummyBuild, DummyBuildService
 from tvixbuild_nb.castore import Node
+from tvixbuild_nb.cli import main
 from tvixbuild_nb.errors import BuildFailed, InvalidRequest
 from tvixbuild_nb.request import BuildRequest
 from tvixbuild_nb.sandbox.printer import HEAD
@@ -85,3 +87,15 @@ def test_a_wrong_name_is_refused_in_words(fields: dict[str, object], index: int,
     with pytest.raises(InvalidRequest, match=words) as refused:
         _sandbox(**fields).start()
     assert (refused.value.path, refused.value.index) == ("secrets", index)
+
+
+class Terminal(io.StringIO):
+    def isatty(self) -> bool:
+        return True
+
+
+def test_the_command_line_hides_it_on_a_terminal() -> None:
+    run = _sandbox().run(show=False)
+    with contextlib.redirect_stdout(Terminal()) as terminal:
+        assert main(["log", run.id]) == 0
+    assert terminal.getvalue() == "token=[secret TOKEN]\n[secret TOKEN]\n"

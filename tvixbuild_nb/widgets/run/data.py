@@ -113,13 +113,18 @@ def end_data(result: BuildResult, needles: Sequence[str], bundle: str | None, sh
         "exit": exit_words(result.exit_code, result.signal),
         "degraded": [show(text) for text in result.degraded],
         "usage": usage_data(result.usage, show),
-        "how": [show(text) for text in (result.service, result.runtime, result.inputs) if text],
+        "how": _how(result, show),
         "outputs": [output_data(output, needles, show) for output in result.outputs],
         "written": None if written is None else [show(path) for path in written[:_MOST_WRITTEN]],
         "written_more": 0 if written is None else max(0, len(written) - _MOST_WRITTEN),
         "bundle": None if bundle is None else show(bundle),
         "log": f"{bytes_words(result.log_size)} of log",
     }
+
+
+def _how(result: BuildResult, show: Show) -> list[str]:
+    inputs = f"inputs by {result.inputs}" if result.inputs and result.inputs != "none" else None
+    return [show(text) for text in (result.service, result.runtime, inputs) if text]
 
 
 def usage_data(usage: Usage, show: Show) -> dict[str, Any]:
