@@ -255,6 +255,15 @@ def test_valid_goes_into_the_sandbox_at_once_and_invalid_stays_in_the_form() -> 
     assert page.view.faults == []
 
 
+def test_what_python_changed_a_moment_before_an_edit_is_not_lost() -> None:
+    sandbox = _sandbox()
+    page = Page(sandbox)
+    sandbox.env["NEW"] = "x"
+    page.call("edit", field="system", text="i686-linux")
+    assert page.parts["env"]["rows"][0]["key"]["value"] == "NEW"
+    assert (dict(sandbox.env), sandbox.system) == ({"NEW": "x"}, "i686-linux")
+
+
 def test_rows_are_added_and_removed() -> None:
     sandbox = _sandbox(command=["a", "c"])
     page = Page(sandbox)

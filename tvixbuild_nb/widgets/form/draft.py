@@ -69,7 +69,9 @@ class Draft:
                     setattr(sandbox, name, self.value(name))
         if "constrained" in changed:
             sandbox.constraints = self.constraints() if self.scalars["constrained"] else None
-        self._seen = read(sandbox)
+        # Only these: what Python changed meanwhile in other fields is still to be taken over.
+        now = read(sandbox)
+        self._seen |= {name: now[name] for name in changed}
         return changed
 
     def revert(self) -> None:

@@ -69,6 +69,7 @@ class FormView(LiveView):
     def edit(self, field: str, text: str | bool, number: int | None = None, part: str = "cell") -> None:
         """A field, or a row of one, reads so now; ``part`` tells the two sides of a pair."""
         with self._lock:
+            self._draft.take(self._sandbox)
             if field in SCALARS:
                 self._draft.scalars[field] = text
             elif (row := self._draft.row(field, number or 0)) is not None:
@@ -84,6 +85,7 @@ class FormView(LiveView):
     def add(self, field: str, after: int | None = None) -> int:
         """A new empty row, after another or at the end; its number."""
         with self._lock:
+            self._draft.take(self._sandbox)
             number = self._draft.add(field, ("", "") if field in PAIRS else "", after)
             self._settle()
             return number
@@ -92,6 +94,7 @@ class FormView(LiveView):
     def remove(self, field: str, number: int) -> None:
         """Take a row away."""
         with self._lock:
+            self._draft.take(self._sandbox)
             self._draft.remove(field, number)
             self._settle()
 
@@ -99,6 +102,7 @@ class FormView(LiveView):
     def shell(self) -> None:
         """Make an empty command one of the shell."""
         with self._lock:
+            self._draft.take(self._sandbox)
             if not self._draft.rows["command"]:
                 self._draft.set_rows("command", (*SHELL, ""))
             self._settle()
@@ -119,6 +123,7 @@ class FormView(LiveView):
     def remove_input(self, name: str) -> None:
         """The build does not get this input any more."""
         with self._lock:
+            self._draft.take(self._sandbox)
             redactor = redactor_of(self._draft)
             for key in [key for key in self._draft.inputs if input_name(key, redactor) == name]:
                 del self._draft.inputs[key]
@@ -166,6 +171,7 @@ class FormView(LiveView):
         shown.stop()
         shown.join()
         with self._lock:
+            self._draft.take(self._sandbox)
             self._draft.inputs[name] = (node, os.path.abspath(path))
             self._settle()
         self._tell_input(f"added {name}")
