@@ -53,7 +53,7 @@ def test_planned_and_observed(lab: Lab) -> None:
         notebook.picture("unfolded")
         assert notebook.violations("isolation") == []
         seen.get_by_label("Filter the tables").fill("chown")
-        expect(seen.locator("tbody tr:visible")).to_have_count(1)
+        expect(seen.locator(".part tbody tr:visible")).to_have_count(1)
         notebook.picture("filtered")
         # The key x belongs to the filter, not to the notebook's command mode.
         press("x")
