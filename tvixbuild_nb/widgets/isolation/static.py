@@ -9,7 +9,7 @@ from tvixbuild_nb.widgets.isolation.data import NOBODY
 from tvixbuild_nb.widgets.kit import Html, tag
 from tvixbuild_nb.widgets.kit.html import Child
 
-_CELL = "text-align:left;vertical-align:top;padding:2px 8px;overflow-wrap:anywhere"
+_CELL = "text-align:left;vertical-align:top;padding:2px 8px;max-width:30em;overflow-wrap:break-word"
 
 
 def isolation_html(data: dict[str, Any]) -> Html:

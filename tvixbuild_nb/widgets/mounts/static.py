@@ -10,7 +10,8 @@ from tvixbuild_nb.widgets.mounts.data import Row, mounts_data, unplanned_data
 
 MAX_ROWS = 200
 _CELL = "text-align:left;vertical-align:top;padding:2px 8px"
-_WRAP = f"{_CELL};overflow-wrap:anywhere"
+# Columns keep their words whole and the box scrolls; only what is longer than a column may be is cut.
+_WRAP = f"{_CELL};min-width:3em;max-width:22em;overflow-wrap:break-word"
 
 
 def mounts_html(table: MountTable) -> Html:
