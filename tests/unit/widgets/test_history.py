@@ -68,4 +68,6 @@ def test_the_live_form_tells_of_every_run_and_more_of_one(sandbox: Sandbox) -> N
     assert "deleted" in view.history_detail(failed.id)["verdict"]
     with pytest.raises(KeyError):
         view.history_detail("nothing")
+    (sandbox.history()[2].record.path / "request.json").write_text("{")
+    assert view._step() and view.history_detail(sandbox.history()[2].id)["code"]
     view.close()

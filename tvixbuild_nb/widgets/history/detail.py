@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 from tvixbuild_nb.sandbox import RunHistory
+from tvixbuild_nb.widgets.history.data import MOST
 from tvixbuild_nb.widgets.kit import visible
 
 # Changes of one run that are listed; a request can have thousands of inputs.
@@ -12,8 +13,8 @@ MOST_CHANGES = 50
 
 
 def run_detail(history: RunHistory, id: str) -> dict[str, Any]:
-    """Verdict, hint and every change of the run with this id; KeyError when it is none of the history's."""
-    for row in reversed(history.rows()):
+    """Verdict, hint and every change of the run with this id; KeyError when it is none of those the list shows."""
+    for row in reversed(history.rows(MOST)):
         if row.id == id:
             break
     else:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from tvixbuild_nb.sandbox import RunHistory
+from tvixbuild_nb.sandbox import Run, RunHistory
 from tvixbuild_nb.widgets.history.data import history_data
 from tvixbuild_nb.widgets.history.detail import run_detail
 from tvixbuild_nb.widgets.kit.live import LiveView, callable_from_front, front
@@ -12,6 +12,7 @@ from tvixbuild_nb.widgets.kit.pace import Updates
 
 # Seconds between two looks.
 _LOOK = 0.5
+_RECENT = 20
 
 
 class HistoryView(LiveView):
@@ -29,8 +30,8 @@ class HistoryView(LiveView):
     def _step(self) -> bool:
         if self.comm is None:
             return False
-        # Short of a deleted record, nothing but these changes.
-        now = tuple((run.id, run.status if run.record.path.exists() else "deleted") for run in self.history[-20:])
+        # Older ones are over, and only somebody who deletes them changes that.
+        now = tuple((run.id, _status(run)) for run in self.history[-_RECENT:])
         if self._told is not None and now != self._told:
             self.tell("history", history_data(self.history))
         self._told = now
@@ -51,3 +52,10 @@ class HistoryView(LiveView):
         if hasattr(self, "updates"):
             self.updates.stop()
         super().close()
+
+
+def _status(run: Run) -> str:
+    try:
+        return run.status if run.record.path.exists() else "deleted"
+    except (OSError, ValueError):
+        return "damaged"
