@@ -464,7 +464,8 @@ class TestTree:
     def test_it_shows_itself(self, tree: Tree, tmp_path: Path) -> None:
         assert repr(tree / "bin/hi") == "Tree('t/bin/hi', symlink to 'hello')"
         assert "directory of 11 entries" in repr(tree)
-        assert tree._repr_mimebundle_()["text/plain"] == repr(tree)
+        # As its repr, or as the tree that it is, where the views are loaded.
+        assert "11 entries" in tree._repr_mimebundle_()["text/plain"]
         assert tree == tree.root and hash(tree) == hash((tree / "bin").parent)
         (tree / "bin").export(tmp_path / "exported")
         assert (tmp_path / "exported" / "hello").exists()
