@@ -8,6 +8,7 @@ browser's console.
 from __future__ import annotations
 
 import contextlib
+import inspect
 import json
 import os
 import shutil
@@ -16,7 +17,7 @@ import subprocess
 import sys
 import time
 import urllib.request
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -184,6 +185,13 @@ class Notebook:
     def view(self, name: str) -> Locator:
         """The displayed view of that name (class ``tvixbuild-<name>``)."""
         return self.page.locator(f".tvixbuild-{name}")
+
+    def until(self, holds: Callable[[], object], seconds: float = PATIENCE) -> None:
+        """Wait until ``holds`` is true: what an action changes shows after a way to the kernel and back."""
+        deadline = time.monotonic() + seconds
+        while not holds():
+            assert time.monotonic() < deadline, f"not within {seconds:.0f} s: {inspect.getsource(holds).strip()}"
+            self.page.wait_for_timeout(50)
 
     def save(self) -> dict[str, Any]:
         """Save the notebook; what is on disk then."""

@@ -120,7 +120,7 @@ def test_by_keyboard_and_eye(lab: Lab) -> None:
         # Times, wrap, the rest of a wide line, what is copied and saved.
         view.get_by_label("time stamps").select_option("relative")
         view.get_by_label("time stamps").select_option("absolute")
-        assert view.locator(".log-t").first.inner_text().count(":") == 2
+        notebook.until(lambda: view.locator(".log-t").first.inner_text().count(":") == 2)
         region.focus()
         page.keyboard.press("End")
         page.keyboard.press("w")
