@@ -4,11 +4,9 @@ from __future__ import annotations
 
 import contextlib
 import os
-import signal
 import threading
 import time
 from collections.abc import Generator, Iterator, Mapping
-from concurrent.futures import Future
 from functools import cached_property
 from pathlib import Path
 from typing import Any, Literal, Self, TextIO
@@ -34,7 +32,9 @@ from tvixbuild_nb.fs import AccessTrace
 from tvixbuild_nb.keeper.trees import remove
 from tvixbuild_nb.oci import MountTable, Spec, mount_table, recover_options
 from tvixbuild_nb.request import BuildRequest, Redactor
+from tvixbuild_nb.sandbox.livebuild import LiveBuild, interrupt_cancels
 from tvixbuild_nb.sandbox.log import RunLog
+from tvixbuild_nb.sandbox.outputs import Outputs
 from tvixbuild_nb.sandbox.printer import LogPrinter
 from tvixbuild_nb.sandbox.services import shared_store
 
@@ -97,7 +97,7 @@ class Run:
 
         if self._live is None:
             return await asyncio.to_thread(self.wait)
-        with _interrupt_cancels(self):
+        with interrupt_cancels(self.cancel):
             try:
                 await asyncio.shield(asyncio.wrap_future(self._live.future))
             except asyncio.CancelledError:
@@ -375,93 +375,3 @@ class Run:
 
     def _repr_mimebundle_(self, include: object = None, exclude: object = None) -> dict[str, Any]:
         return mimebundle(self)
-
-
-class Outputs(dict[str, Tree]):
-    """Trees by output path; a path that is not there is a KeyError that says how the run ended.
-
-    ``needles``: output path -> the needles found in it.
-    """
-
-    def __init__(self, trees: Mapping[str, Tree], run: str, needles: Mapping[str, tuple[str, ...]]) -> None:
-        super().__init__(trees)
-        self._run = run
-        self.needles = needles
-
-    def __missing__(self, path: str) -> Tree:
-        known = f"it has {', '.join(self)}" if self else "it has none"
-        raise KeyError(f"no output {path!r}: {known}; {self._run}")
-
-    def _repr_mimebundle_(self, include: object = None, exclude: object = None) -> dict[str, Any]:
-        return mimebundle(self)
-
-
-class LiveBuild:
-    """The thread that runs one build for a Run of this process."""
-
-    def __init__(self, service: BuildService, request: BuildRequest, context: BuildContext) -> None:
-        self.context = context
-        self.future: Future[BuildResult] = Future()
-        self.done = threading.Event()
-        self._service = service
-        self._request = request
-        self._refused: BaseException | None = None
-
-    def begin(self) -> None:
-        """Start, and return once the request was accepted; raises what refused it."""
-        # A daemon: when the interpreter ends, the build ends with it, by the keeper's hand.
-        threading.Thread(target=self._build, name=f"build {self.context.record.id}", daemon=True).start()
-        try:
-            self.context.accepted.wait()
-        except BaseException:
-            # Interrupted before anybody has the run to cancel it.
-            self.context.cancel.cancel()
-            raise
-        if self._refused is not None:
-            self.context.record.delete()
-            raise self._refused
-
-    def _build(self) -> None:
-        try:
-            with self.context.record.held():
-                result = self._service.do_build(self._request, self.context)
-            self.future.set_result(result)
-        except BaseException as error:
-            if self.context.accepted.is_set():
-                self.future.set_exception(error)
-            else:
-                self._refused = error
-        finally:
-            self.done.set()
-            self.context.accepted.set()
-
-    @property
-    def result(self) -> BuildResult | None:
-        """What the service returned, or None."""
-        return self.future.result() if self.future.done() and self.future.exception() is None else None
-
-    def wait(self, timeout: float | None) -> None:
-        """Until it is over; what the service raised unexpectedly is raised here."""
-        try:
-            self.future.result(timeout)
-        except TimeoutError:
-            if not self.done.is_set():
-                raise TimeoutError(f"run {self.context.record.id} is not over after {timeout} s") from None
-            raise
-
-
-@contextlib.contextmanager
-def _interrupt_cancels(run: Run) -> Iterator[None]:
-    """While awaiting at a notebook's top level, the stop button (SIGINT) cancels the run.
-
-    Nobody else would: the event loop is idle, and what other handlers do reaches the waiting task only
-    when something else wakes the loop. The handler before is restored in any case.
-    """
-    if threading.current_thread() is not threading.main_thread():
-        yield
-        return
-    before = signal.signal(signal.SIGINT, lambda number, frame: run.cancel())
-    try:
-        yield
-    finally:
-        signal.signal(signal.SIGINT, before)

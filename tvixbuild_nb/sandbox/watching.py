@@ -9,7 +9,7 @@ from inspect import ismethod
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from tvixbuild_nb.sandbox.sandbox import Sandbox
+    from tvixbuild_nb.sandbox.description import Description
 
 # Seconds between two looks: ``sb.env["X"] = "y"`` calls nobody, so fields are compared with what they were.
 INTERVAL = 0.2
@@ -24,7 +24,7 @@ class Watchers:
     callback cancelled, it ends. A callback that raises is dropped, and what it raised is kept in ``faults``.
     """
 
-    def __init__(self, sandbox: Sandbox, names: frozenset[str]) -> None:
+    def __init__(self, sandbox: Description, names: frozenset[str]) -> None:
         self.faults: list[Exception] = []
         self._sandbox = weakref.ref(sandbox)
         self._names = names
@@ -83,7 +83,7 @@ class Watchers:
             return list(self._callbacks.items())
 
 
-def _snapshot(sandbox: Sandbox, names: frozenset[str]) -> dict[str, Any]:
+def _snapshot(sandbox: Description, names: frozenset[str]) -> dict[str, Any]:
     # Copied at one go: the dict of somebody else's thread may grow at any time.
     values = {name: sandbox.__dict__.get(name) for name in names}
     return {name: dict(value) if isinstance(value, Mapping) else _frozen(value) for name, value in values.items()}

@@ -46,7 +46,7 @@ def _register_forms() -> None:
 
 def _register_trees() -> None:
     from tvixbuild_nb.castore import Tree, TreeDiff
-    from tvixbuild_nb.sandbox.run import Outputs
+    from tvixbuild_nb.sandbox.outputs import Outputs
     from tvixbuild_nb.widgets.kit import Bundle
     from tvixbuild_nb.widgets.tree import outputs_forms, tree_forms
 
