@@ -8,7 +8,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from tvixbuild_nb.build.failures import FAILURES, Failure, explain_text
+from tvixbuild_nb.build.failures import explain_text
+from tvixbuild_nb.build.knownfailures import FAILURES, Failure
 
 # A line as it was reported -> words that its cause or its cure must hold, and whose fault it is.
 SEEN = [
