@@ -9,9 +9,10 @@ from typing import Any, get_args
 from tvixbuild_nb.build import BuildResult, EndEvent, StageEvent, Usage
 from tvixbuild_nb.build.events import Stage
 from tvixbuild_nb.build.result import BuildOutput, output_summary
+from tvixbuild_nb.castore.progress import human
 from tvixbuild_nb.request import Redactor
 from tvixbuild_nb.widgets.kit import visible
-from tvixbuild_nb.widgets.run.words import FAULTS, bytes_words, exit_words, seconds_words
+from tvixbuild_nb.widgets.run.words import FAULTS, exit_words, seconds_words
 
 STAGES: tuple[Stage, ...] = get_args(Stage)
 Show = Callable[[str], str]
@@ -118,7 +119,7 @@ def end_data(result: BuildResult, needles: Sequence[str], bundle: str | None, sh
         "written": None if written is None else [show(path) for path in written[:_MOST_WRITTEN]],
         "written_more": 0 if written is None else max(0, len(written) - _MOST_WRITTEN),
         "bundle": None if bundle is None else show(bundle),
-        "log": f"{bytes_words(result.log_size)} of log",
+        "log": f"{human(result.log_size)} of log",
     }
 
 
@@ -132,7 +133,7 @@ def usage_data(usage: Usage, show: Show) -> dict[str, Any]:
     figures = {
         "wall time": None if usage.wall is None else seconds_words(usage.wall),
         "CPU": None if usage.cpu is None else seconds_words(usage.cpu),
-        "peak memory": None if usage.peak_memory is None else bytes_words(usage.peak_memory),
+        "peak memory": None if usage.peak_memory is None else human(usage.peak_memory),
         "ended for lack of memory": str(usage.oom_kills) if usage.oom_kills else None,
     }
     return {"figures": {name: text for name, text in figures.items() if text is not None}, "source": show(usage.source)}
@@ -147,7 +148,7 @@ def output_data(output: BuildOutput, needles: Sequence[str], show: Show) -> dict
     elif "target" in summary:
         size = f"to {show(summary['target'])}"
     else:
-        size = bytes_words(summary["size"]) + (", executable" if summary["executable"] else "")
+        size = human(summary["size"]) + (", executable" if summary["executable"] else "")
     return {
         "path": show(output.path),
         "kind": output.kind,
