@@ -4,7 +4,11 @@
     ├── InvalidValue (ValueError)   a value was refused on construction: field, index, rule
     │   ├── InvalidNode             a castore node, name, digest or directory
     │   ├── InvalidRequest          a BuildRequest, or what it was read from
-    │   └── InvalidSpec             a Spec, its options, or a request this host cannot render
+    │   ├── InvalidSpec             a Spec, its options, or a request this host cannot render
+    │   └── InvalidNixData          something of Nix's that breaks its format; index is the offset in bytes
+    │       ├── InvalidNixHash      a hash, or digits of one
+    │       ├── InvalidStorePath    a store path, its name, or a store directory
+    │       └── InvalidDerivation   a derivation, or the ATerm it was read from
     ├── InvalidAddress (ValueError) a service address with an unknown scheme or form
     ├── CastoreError                content-addressed storage
     │   ├── NotFound (LookupError)  a digest the store does not hold
@@ -100,6 +104,28 @@ class InvalidRequest(InvalidValue):
 
 class InvalidSpec(InvalidValue):
     """Spec options that contradict themselves, or a request that no bundle can hold."""
+
+
+class InvalidNixData(InvalidValue):
+    """Something of Nix's that breaks its format; ``index`` is the offset in bytes of what is wrong."""
+
+    @property
+    def where(self) -> str | None:
+        """``path, byte N``, or as much of it as is known."""
+        parts = (self.path, None if self.index is None else f"byte {self.index}")
+        return ", ".join(part for part in parts if part is not None) or None
+
+
+class InvalidNixHash(InvalidNixData):
+    """A hash of an unknown algorithm, of the wrong length, or with digits that its encoding has not."""
+
+
+class InvalidStorePath(InvalidNixData):
+    """A store path, its name or a store directory that Nix would not take."""
+
+
+class InvalidDerivation(InvalidNixData):
+    """A derivation that breaks a rule, or bytes that Nix would not have written for one."""
 
 
 class InvalidAddress(TvixBuildError, ValueError):
