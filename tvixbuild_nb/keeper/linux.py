@@ -1,9 +1,10 @@
-"""The few system calls the keeper needs that Python 3.11 does not offer."""
+"""What the keeper asks of the kernel about processes, and the few system calls that Python 3.11 does not offer."""
 
 from __future__ import annotations
 
 import ctypes
 import os
+import select
 
 CLONE_NEWNS = 0x00020000
 CLONE_NEWPID = 0x20000000
@@ -81,3 +82,21 @@ def never_executed(pid: int) -> bool:
     with open(f"/proc/{pid}/stat", "rb") as file:
         fields = file.read().rpartition(b")")[2].split()
     return bool(int(fields[6]) & PF_FORKNOEXEC)
+
+
+def is_child(pid: int | None) -> bool:
+    """Whether ``pid`` is a child of this process, ended or not."""
+    if pid is None:
+        return False
+    try:
+        os.waitid(os.P_PID, pid, os.WEXITED | os.WNOWAIT | os.WNOHANG)
+    except ChildProcessError:
+        return False
+    return True
+
+
+def has_ended(pidfd: int, wait: float = 0) -> bool:
+    """Whether the process of ``pidfd`` has ended, or does within ``wait`` seconds."""
+    poll = select.poll()
+    poll.register(pidfd, select.POLLIN)
+    return bool(poll.poll(wait * 1000))

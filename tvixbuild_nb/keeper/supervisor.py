@@ -23,8 +23,9 @@ from tvixbuild_nb.keeper.cgroups import BuildCgroup
 from tvixbuild_nb.keeper.inspect import catches, inside, other_processes
 from tvixbuild_nb.keeper.joining import JoinAhead
 from tvixbuild_nb.keeper.log import LogWriter
-from tvixbuild_nb.keeper.messages import Message, receive, send
+from tvixbuild_nb.keeper.messages import Message
 from tvixbuild_nb.keeper.output import Output
+from tvixbuild_nb.keeper.ownerline import OwnerLine
 from tvixbuild_nb.keeper.runtime import Runtime, last_error
 from tvixbuild_nb.keeper.trees import adopt, remove
 from tvixbuild_nb.keeper.views import MountedInputs, PendingView, ViewFailed, ask_for_view, bind_shared_view
@@ -64,7 +65,7 @@ class Supervisor:
 
     def __init__(self, plan: Message, owner: socket.socket, file_systems: socket.socket | None) -> None:
         self.plan = plan
-        self.owner = owner
+        self.owner = OwnerLine(owner)
         self.file_systems = file_systems
         self.bundle: str = plan["bundle"]
         self.container: str = plan["container"]
@@ -75,9 +76,7 @@ class Supervisor:
         self.view: MountedInputs | None = None
         self.output: Output | None = None
         self.init: int | None = None
-        self.complete = False
         self.reaped = False
-        self.stopped: str | None = None
         self.runtime_killed = False
         self.problems: list[str] = []
         self.usage: dict[str, Any] = {}
@@ -108,13 +107,15 @@ class Supervisor:
                 self.problems.append(f"log: {log.lost} bytes were lost: {log.error}")
         finally:
             log.close()
-        self._tell({"event": "exited", "stopped": self.stopped, "usage": self.usage, "log_size": log.size, **ended})
+        self.owner.tell(
+            {"event": "exited", "stopped": self.owner.stopped, "usage": self.usage, "log_size": log.size, **ended}
+        )
         self._adopt_outputs()
         # From here on the owner may ingest, while the rest is taken away.
-        self._tell({"event": "settled"})
+        self.owner.tell({"event": "settled"})
         left = self._delete_container()
         faults = self._finish_view()
-        self._tell({"event": "gone", "left": left, "problems": self.problems, "faults": faults})
+        self.owner.tell({"event": "gone", "left": left, "problems": self.problems, "faults": faults})
         if self.cgroup is not None:
             self.cgroup.remove()
         self._await_farewell()
@@ -140,17 +141,17 @@ class Supervisor:
         if pending is not None:
             with _views_may_fail():
                 self.view = pending.ready()
-        self._tell({"event": "mounted"})
+        self.owner.tell({"event": "mounted"})
 
     def _await_bundle(self) -> None:
         """The owner fills the bundle while the view is mounted: go on when it says so."""
         poll = select.poll()
         poll.register(self.owner, select.POLLIN)
-        while not self.complete:
+        while not self.owner.complete:
             poll.poll()
-            self._listen()
-            if self.stopped is not None:
-                raise SetupProblem(f"stopped while the sandbox was set up: {self.stopped}")
+            self.owner.listen()
+            if self.owner.stopped is not None:
+                raise SetupProblem(f"stopped while the sandbox was set up: {self.owner.stopped}")
 
     def _hand_over_scratch(self) -> None:
         try:
@@ -189,7 +190,7 @@ class Supervisor:
                     "hint": None,
                     "runtime_killed": self.runtime_killed,
                 }
-            self._tell({"event": "started", "time": started})
+            self.owner.tell({"event": "started", "time": started})
             self._watch(deadline)
             ended = self._reap()
             self.output.drain(time.monotonic() + DRAIN_PATIENCE)
@@ -207,25 +208,15 @@ class Supervisor:
         error = self._call([*verb, *options, self.container], deadline)
         with contextlib.suppress(FileNotFoundError, ValueError), open(pid_file, encoding="ascii") as file:
             self.init = int(file.read())
-        if error is not None and not self._is_child(self.init):
+        if error is not None and not linux.is_child(self.init):
             self.init = None
-        if error is None and self.init is not None and self.plan["observe"] and self.stopped is None:
+        if error is None and self.init is not None and self.plan["observe"] and self.owner.stopped is None:
             found = inside(self.init)
             with open(self.plan["observe"], "w", encoding="utf-8", errors="surrogateescape") as file:
                 json.dump(found, file)
             error = self._call(["start", self.container], deadline)
         self.output.close_theirs()
         return error
-
-    @staticmethod
-    def _is_child(pid: int | None) -> bool:
-        if pid is None:
-            return False
-        try:
-            os.waitid(os.P_PID, pid, os.WEXITED | os.WNOWAIT | os.WNOHANG)
-        except ChildProcessError:
-            return False
-        return True
 
     def _call(self, arguments: list[str], deadline: float | None) -> str | None:
         """One call of the runtime while output flows; None, or why it failed."""
@@ -239,10 +230,10 @@ class Supervisor:
         try:
             while process.poll() is None:
                 self._turn(pidfd, deadline)
-                if self.stopped is not None and not self._finishes(pidfd):
+                if self.owner.stopped is not None and not self._finishes(pidfd):
                     process.kill()
                     process.wait()
-                    return f"stopped while the sandbox was set up: {self.stopped}"
+                    return f"stopped while the sandbox was set up: {self.owner.stopped}"
         finally:
             os.close(pidfd)
         if process.returncode == 0:
@@ -257,22 +248,22 @@ class Supervisor:
     def _finishes(self, pidfd: int) -> bool:
         """Whether the runtime is done in a moment: the command may run already, and then is to be asked to end."""
         assert self.output is not None
-        patience = LAUNCH_PATIENCE if self.stopped in ("cancelled", "timed-out") else 0.0
+        patience = LAUNCH_PATIENCE if self.owner.stopped in ("cancelled", "timed-out") else 0.0
         until = time.monotonic() + patience
-        while not self._ended(pidfd) and time.monotonic() < until:
+        while not linux.has_ended(pidfd) and time.monotonic() < until:
             poll = select.poll()
             poll.register(pidfd, select.POLLIN)
             self.output.register(poll)
             self.output.take(dict(poll.poll(20)))
-        return self._ended(pidfd)
+        return linux.has_ended(pidfd)
 
     def _watch(self, deadline: float | None) -> None:
         """Until the container's first process ended, by itself or because we stopped it."""
         assert self.init is not None
         pidfd = os.pidfd_open(self.init)
         try:
-            while not self._ended(pidfd):
-                if self.stopped is not None:
+            while not linux.has_ended(pidfd):
+                if self.owner.stopped is not None:
                     self._stop(pidfd)
                     return
                 self._turn(pidfd, deadline)
@@ -292,48 +283,33 @@ class Supervisor:
         ready = dict(poll.poll(left))
         self.output.take(ready)
         if self.owner.fileno() in ready:
-            self._listen()
+            self.owner.listen()
         if self.view is not None and self.view.fileno() in ready:
-            self.stopped = self.stopped or "view-died"
+            self.owner.stop("view-died")
         if deadline is not None and time.monotonic() >= deadline:
-            self.stopped = self.stopped or "timed-out"
-
-    def _listen(self) -> None:
-        heard = self._hear()
-        if heard is None:
-            self.stopped = self.stopped or "owner-gone"
-        elif heard["op"] == "go":
-            self.complete = True
-        elif heard["op"] == "cancel":
-            self.stopped = self.stopped or "cancelled"
-
-    @staticmethod
-    def _ended(pidfd: int, wait: float = 0) -> bool:
-        poll = select.poll()
-        poll.register(pidfd, select.POLLIN)
-        return bool(poll.poll(wait * 1000))
+            self.owner.stop("timed-out")
 
     def _stop(self, pidfd: int) -> None:
         """End the container: ask everybody in it once, wait for the grace, then kill init and so all of it."""
         assert self.init is not None and self.output is not None
-        grace = time.monotonic() + (self.plan["grace"] if self.stopped in ("cancelled", "timed-out") else 0)
+        grace = time.monotonic() + (self.plan["grace"] if self.owner.stopped in ("cancelled", "timed-out") else 0)
         # The first process of a pid namespace hears of a SIGTERM only when it has a handler for it.
         patient = catches(self.init, signal.SIGTERM)
         for pid in [*other_processes(self.init), *([self.init] if patient else [])]:
             with contextlib.suppress(ProcessLookupError):
                 os.kill(pid, signal.SIGTERM)
-        while time.monotonic() < grace and not self._ended(pidfd) and (patient or other_processes(self.init)):
+        while time.monotonic() < grace and not linux.has_ended(pidfd) and (patient or other_processes(self.init)):
             poll = select.poll()
             poll.register(pidfd, select.POLLIN)
             self.output.register(poll)
             self.output.take(dict(poll.poll(20)))
         with contextlib.suppress(ProcessLookupError):
             os.kill(self.init, signal.SIGKILL)
-        if not self._ended(pidfd, KILL_PATIENCE) and self.view is not None:
+        if not linux.has_ended(pidfd, KILL_PATIENCE) and self.view is not None:
             # A process that hangs in a file-system request dies only when the server does.
             with contextlib.suppress(ProcessLookupError):
                 os.kill(self.view.pid, signal.SIGKILL)
-            self._ended(pidfd, KILL_PATIENCE)
+            linux.has_ended(pidfd, KILL_PATIENCE)
 
     def _reap(self) -> Message:
         assert self.init is not None
@@ -367,12 +343,12 @@ class Supervisor:
         if self.view is None:
             return []
         problem = self.view.finish()
-        if problem is not None and self.stopped != "view-died":
+        if problem is not None and self.owner.stopped != "view-died":
             self.problems.append(problem)
         return self.view.faults
 
     def _adopt_outputs(self) -> None:
-        if not self.complete:
+        if not self.owner.complete:
             return  # nothing was handed over yet, and the owner may still be filling the bundle
         ids = self.plan["adopt"]
         if ids is not None:
@@ -407,22 +383,7 @@ class Supervisor:
 
         Nobody waits for that: the run is over, and what is left are directories.
         """
-        while (received := self._hear()) is not None:
+        while (received := self.owner.hear()) is not None:
             if received["op"] == "discard":
                 remove(self.bundle)
                 return
-
-    def _hear(self) -> Message | None:
-        """The owner's next word; None when it has closed its end or is dead."""
-        try:
-            received = receive(self.owner)
-        except OSError:
-            return None
-        return None if received is None else received[0]
-
-    def _tell(self, message: Message) -> None:
-        try:
-            send(self.owner, message)
-        except (BrokenPipeError, ConnectionResetError):
-            # Nobody is there to hear it; the build is ended by the end-of-file on the same socket.
-            self.stopped = self.stopped or "owner-gone"
