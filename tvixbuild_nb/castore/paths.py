@@ -84,7 +84,7 @@ def _parent(path: AnyPath, dir_fd: int | None) -> Iterator[tuple[int | None, byt
     current = os.dup(dir_fd)
     try:
         for count, part in enumerate(parents, 1):
-            with _reading(b"/".join(parents[:count])):
+            with reading(b"/".join(parents[:count])):
                 step = os.open(part, _DIRECTORY, dir_fd=current)
             os.close(current)
             current = step
@@ -117,16 +117,16 @@ class _Walk:
         self._large: dict[Future[FileNode], bytes] = {}  # their paths, for errors
 
     def root(self, parent: int | None, name: bytes, path: bytes) -> Node:
-        with _reading(path):
+        with reading(path):
             kind = os.stat(name, dir_fd=parent, follow_symlinks=False).st_mode
         if stat.S_ISLNK(kind):
             return self._symlink(name, parent, path)
         if stat.S_ISDIR(kind):
-            with _reading(path):
+            with reading(path):
                 fd = os.open(name, _DIRECTORY, dir_fd=parent)
             return self._directory(fd, path)
         if not stat.S_ISREG(kind):
-            raise _unfit(path, kind)
+            raise unfit(path, kind)
         found = self._file(name, parent, path)
         return self._result(found) if isinstance(found, Future) else found
 
@@ -140,7 +140,7 @@ class _Walk:
                 if top.todo:
                     name = top.todo.pop()
                     child_path = top.path + b"/" + name
-                    with _reading(child_path):
+                    with reading(child_path):
                         child = _Open(os.open(name, _DIRECTORY, dir_fd=top.fd), name, child_path)
                     stack.append(child)
                     self._list(child)
@@ -166,7 +166,7 @@ class _Walk:
         """Take in the files and symlinks of ``directory``, and note its subdirectories."""
         entries, fd = directory.entries, directory.fd
         encoding, errors = _ENCODING
-        with _reading(directory.path), os.scandir(fd) as listing:
+        with reading(directory.path), os.scandir(fd) as listing:
             for entry in listing:
                 name = entry.name.encode(encoding, errors)
                 if entry.is_file(follow_symlinks=False):
@@ -180,7 +180,7 @@ class _Walk:
                     entries[name] = self._symlink(name, fd, directory.path, name)
                 else:
                     path = directory.path + b"/" + name
-                    raise _unfit(path, entry.stat(follow_symlinks=False).st_mode)
+                    raise unfit(path, entry.stat(follow_symlinks=False).st_mode)
 
     def _file(self, name: bytes, parent: int | None, *path: bytes) -> FileNode | Future[FileNode]:
         try:
@@ -191,7 +191,7 @@ class _Walk:
         try:
             status = os.fstat(fd)
             if not stat.S_ISREG(status.st_mode):
-                raise _unfit(b"/".join(path), status.st_mode)
+                raise unfit(b"/".join(path), status.st_mode)
             size, executable = status.st_size, bool(status.st_mode & stat.S_IXUSR)
             if size < SMALL:
                 data = os.read(fd, size + 1)
@@ -237,7 +237,8 @@ class _Walk:
 
 
 @contextmanager
-def _reading(path: bytes) -> Iterator[None]:
+def reading(path: bytes) -> Iterator[None]:
+    """What the system refuses about ``path`` inside the block becomes an :class:`IngestError` that names it."""
     try:
         yield
     except OSError as error:
@@ -258,7 +259,8 @@ _HINTS = {
 }
 
 
-def _unfit(path: bytes, mode: int) -> IngestError:
+def unfit(path: bytes, mode: int) -> IngestError:
+    """The error for what is neither file, directory nor symlink; ``mode`` is its ``st_mode``."""
     kinds = {
         stat.S_IFIFO: "a FIFO",
         stat.S_IFSOCK: "a socket",
