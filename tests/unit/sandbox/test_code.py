@@ -2,21 +2,26 @@
 
 from __future__ import annotations
 
+import os
 from pathlib import Path
+from unittest.mock import patch
 
 import pytest
 from hypothesis import given
+from hypothesis import strategies as st
 
 from support.request_strategies import requests
 from tvixbuild_nb import Sandbox
+from tvixbuild_nb.castore import SymlinkNode
 from tvixbuild_nb.errors import InvalidRequest
 from tvixbuild_nb.request import BuildRequest
 from tvixbuild_nb.sandbox.code import python_of
 
 
-def _made(code: str) -> Sandbox:
+def _made(code: str, **environment: str) -> Sandbox:
     names: dict[str, Sandbox] = {}
-    exec(code, names)
+    with patch.dict(os.environ, environment):
+        exec(code, names)
     return names["sb"]
 
 
@@ -25,6 +30,41 @@ def test_running_it_gives_the_same_digest(request: BuildRequest) -> None:
     code = python_of(Sandbox.from_request(request))
     assert _made(code).request.digest == request.digest
     assert code.isprintable() or set(filter(lambda c: not c.isprintable(), code)) == {"\n"}
+
+
+VALUES = st.text(st.characters(blacklist_categories=["Cs"], blacklist_characters="\0"), min_size=6, max_size=12)
+
+
+@given(requests(), VALUES, VALUES, st.binary(max_size=4), st.integers(0, 2))
+def test_secrets_are_taken_from_the_environment_wherever_they_stand(
+    request: BuildRequest, one: str, other: str, around: bytes, doubled: int
+) -> None:
+    values = {"TOKEN": one, "OTHER": one[:4] + other * doubled}
+    inputs = {**request.inputs, "link": SymlinkNode(b"/" + one.encode() + around.replace(b"\0", b"."))}
+    fields = dict(request) | {
+        "environment_vars": dict(request.environment_vars) | values | {"URL": f"a{one}b{other}{one}"},
+        "command_args": ("/bin/sh", "-c", f"{one}\n\n{values['OTHER']}\n"),
+        "additional_files": dict(request.additional_files) | {"f": around + one.encode() + around, "g": one},
+        "inputs": {} if request.outputs else inputs,
+    }
+    sandbox = Sandbox.from_request(BuildRequest(**fields))
+    sandbox.secrets = ("OTHER", "TOKEN", "ABSENT")
+    code = python_of(sandbox)
+    made = _made(code, **values)
+    assert made.request.digest == sandbox.request.digest
+    assert made.secrets == ("ABSENT", "OTHER", "TOKEN")
+
+
+def test_no_secret_is_in_it() -> None:
+    value = "it's \\ hunter2-hunter2"
+    sandbox = Sandbox(["curl", "-H", value, f"{value}{value}"], env={"TOKEN": value}, secrets=["TOKEN"])
+    sandbox.add_file("build/raw", b"\xff" + value.encode())
+    sandbox.add_input(value, SymlinkNode(value.encode()), origin=f"of {value}")
+    sandbox.scratch_paths = ("build", value)
+    code = python_of(sandbox)
+    assert "hunter2" not in code and "os.environ['TOKEN'] + os.environ['TOKEN']" in code
+    assert "b'\\xff' + os.environb[b'TOKEN']" in code and "[secret TOKEN]" in code
+    assert _made(code, TOKEN=value).request == sandbox.request
 
 
 def test_it_reads_well(tmp_path: Path) -> None:
