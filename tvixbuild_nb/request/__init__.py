@@ -9,6 +9,15 @@ from tvixbuild_nb.request.buildrequest import BuildConstraints, BuildRequest
 from tvixbuild_nb.request.compare import Change, compare_requests
 from tvixbuild_nb.request.model import Value
 from tvixbuild_nb.request.redactor import Redactor
-from tvixbuild_nb.request.sortedmap import SortedMap
+from tvixbuild_nb.request.sortedmap import FrozenMap, SortedMap
 
-__all__ = ["BuildConstraints", "BuildRequest", "Change", "Redactor", "SortedMap", "Value", "compare_requests"]
+__all__ = [
+    "BuildConstraints",
+    "BuildRequest",
+    "Change",
+    "FrozenMap",
+    "Redactor",
+    "SortedMap",
+    "Value",
+    "compare_requests",
+]

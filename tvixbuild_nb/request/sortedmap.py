@@ -1,10 +1,11 @@
-"""A read-only mapping in the order of its keys' bytes, hashable and picklable."""
+"""Read-only mappings in a fixed order, hashable and picklable."""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping
-from typing import TypeVar
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from typing import Any, TypeVar
 
+K = TypeVar("K")
 V_co = TypeVar("V_co", covariant=True)
 
 
@@ -13,23 +14,27 @@ def by_bytes(text: str) -> bytes:
     return text.encode("utf-8", "surrogateescape")
 
 
-class SortedMap(Mapping[str, V_co]):
-    """Text to values, each key once, iterated in the order of the keys' UTF-8 bytes.
+class FrozenMap(Mapping[K, V_co]):
+    """A mapping in the order of its keys, each key once, that nothing changes.
 
-    Frozen and of fixed order, hence with a hash and an equality of their own (dictionaries have no
-    hash); equal to any mapping with the same items.
+    Hence it has a hash and an equality of its own (dictionaries have no hash); it is equal to any mapping with the
+    same items.
     """
 
     __slots__ = ("_items",)
 
-    def __init__(self, items: Mapping[str, V_co] | None = None) -> None:
+    def __init__(self, items: Mapping[K, V_co] | None = None) -> None:
         source = items or {}
-        self._items = {key: source[key] for key in sorted(source, key=by_bytes)}
+        self._items: dict[K, V_co] = {key: source[key] for key in self._sorted(source)}
 
-    def __getitem__(self, key: str) -> V_co:
+    @staticmethod
+    def _sorted(keys: Iterable[Any]) -> list[Any]:
+        return sorted(keys)
+
+    def __getitem__(self, key: K) -> V_co:
         return self._items[key]
 
-    def __iter__(self) -> Iterator[str]:
+    def __iter__(self) -> Iterator[K]:
         return iter(self._items)
 
     def __len__(self) -> int:
@@ -46,3 +51,13 @@ class SortedMap(Mapping[str, V_co]):
 
     def __reduce__(self) -> tuple[Callable[..., object], tuple[object, ...]]:
         return (type(self), (self._items,))
+
+
+class SortedMap(FrozenMap[str, V_co]):
+    """Text to values, iterated in the order of the keys' UTF-8 bytes."""
+
+    __slots__ = ()
+
+    @staticmethod
+    def _sorted(keys: Iterable[Any]) -> list[Any]:
+        return sorted(keys, key=by_bytes)
