@@ -8,7 +8,9 @@
     │   └── InvalidNixData          something of Nix's that breaks its format; index is the offset in bytes
     │       ├── InvalidNixHash      a hash, or digits of one
     │       ├── InvalidStorePath    a store path, its name, or a store directory
-    │       └── InvalidDerivation   a derivation, or the ATerm it was read from
+    │       ├── InvalidDerivation   a derivation, or the ATerm it was read from
+    │       ├── InvalidNar          a NAR
+    │       └── InvalidNarInfo      a .narinfo, a key or a signature; index is the line
     ├── InvalidAddress (ValueError) a service address with an unknown scheme or form
     ├── CastoreError                content-addressed storage
     │   ├── NotFound (LookupError)  a digest the store does not hold
@@ -17,6 +19,8 @@
     │   ├── ExportError             a node that cannot become a path
     │   └── StoreError              the store itself: full disk, newer format, damaged
     ├── FuseError                   the system's own FUSE troubles, one clear message each
+    ├── PathSourceError             a place that store paths come from: unreachable, damaged, of another store
+    │   └── Untrusted               a store path without a signature by a key that is trusted
     ├── KeeperError                 the process that owns a build's life is gone or refused
     └── BuildError                  a build as such
         ├── HostRefused             this host cannot do what was asked (strict, limits, system, memory)
@@ -128,6 +132,20 @@ class InvalidDerivation(InvalidNixData):
     """A derivation that breaks a rule, or bytes that Nix would not have written for one."""
 
 
+class InvalidNar(InvalidNixData):
+    """A NAR that Nix would not have written: cut off, unsorted, names that lead elsewhere."""
+
+
+class InvalidNarInfo(InvalidNixData):
+    """A .narinfo, nix-cache-info, key or signature that breaks a rule; ``index`` is the number of the line, from 1."""
+
+    @property
+    def where(self) -> str | None:
+        """``path, line N``, or as much of it as is known."""
+        parts = (self.path, None if self.index is None else f"line {self.index}")
+        return ", ".join(part for part in parts if part is not None) or None
+
+
 class InvalidAddress(TvixBuildError, ValueError):
     """A service address of an unknown scheme or form; the message lists the known schemes."""
 
@@ -158,6 +176,14 @@ class StoreError(CastoreError):
 
 class FuseError(TvixBuildError):
     """FUSE cannot be had or a view died; the message is the system's reason, the hint its cure."""
+
+
+class PathSourceError(TvixBuildError):
+    """A place that store paths come from: unreachable, damaged, or made for another store directory."""
+
+
+class Untrusted(PathSourceError):
+    """A store path that no trusted key has signed; the message names the keys that did."""
 
 
 class KeeperError(TvixBuildError):
