@@ -5,7 +5,9 @@ from __future__ import annotations
 import errno
 import os
 import shutil
-from contextlib import AbstractContextManager, nullcontext
+import stat
+from collections.abc import Iterator
+from contextlib import AbstractContextManager, contextmanager, nullcontext
 from typing import TYPE_CHECKING
 
 from tvixbuild_nb.castore.digest import Digest
@@ -19,8 +21,8 @@ if TYPE_CHECKING:
 
 # Larger pieces would be fresh memory from the system each time, which costs more than the copying.
 _CHUNK = 64 * 1024
-_NEW = os.O_WRONLY | os.O_CREAT | os.O_EXCL | getattr(os, "O_NOFOLLOW", 0)
-_DIRECTORY = os.O_RDONLY | getattr(os, "O_DIRECTORY", 0) | getattr(os, "O_NOFOLLOW", 0)
+NEW_FILE = os.O_WRONLY | os.O_CREAT | os.O_EXCL | getattr(os, "O_NOFOLLOW", 0)
+OPEN_DIRECTORY = os.O_RDONLY | getattr(os, "O_DIRECTORY", 0) | getattr(os, "O_NOFOLLOW", 0)
 
 
 def export(
@@ -36,16 +38,26 @@ def export(
     now.  It is made beside ``dest`` under another name and renamed.  :class:`ExportError` when the
     system refuses, :class:`NotFound` for what the store lacks, :class:`DigestMismatch` for damage.
     """
+    shown: AbstractContextManager[Progress] = Shown("export") if progress is None else nullcontext(progress)
+    with appearing(dest) as draft, shown as progress:
+        _Export(castore, progress).put(node, draft, None)
+
+
+@contextmanager
+def appearing(dest: str | bytes | os.PathLike[str] | os.PathLike[bytes]) -> Iterator[bytes]:
+    """A path beside ``dest``, where there is nothing yet; what the block makes there gets the name ``dest`` at its end.
+
+    Nothing stays when an exception leaves the block.  :class:`ExportError` when there is something at ``dest``, and
+    for every OSError of the block.
+    """
     target = os.fsencode(dest).rstrip(b"/")
     parent, name = os.path.split(target)
     draft = os.path.join(parent, b".%s.%s" % (name[:200], os.urandom(6).hex().encode()))
-    shown: AbstractContextManager[Progress] = Shown("export") if progress is None else nullcontext(progress)
     try:
         if not name or os.path.lexists(target):
             raise FileExistsError(errno.EEXIST, "there is something already", os.fsdecode(target))
-        with shown as progress:
-            _Export(castore, progress).put(node, draft, None)
-        _publish(node, draft, target)
+        yield draft
+        _publish(draft, target)
     except OSError as error:
         _remove(draft)
         full = error.errno in (errno.ENOSPC, errno.EDQUOT)
@@ -58,9 +70,9 @@ def export(
         raise
 
 
-def _publish(node: Node, draft: bytes, target: bytes) -> None:
+def _publish(draft: bytes, target: bytes) -> None:
     """Give ``draft`` its name without replacing anything that appeared meanwhile."""
-    if isinstance(node, DirectoryNode):
+    if stat.S_ISDIR(os.lstat(draft).st_mode):
         os.mkdir(target)
         os.rename(draft, target)  # onto the directory just made, which must still be empty
         return
@@ -111,7 +123,7 @@ class _Export:
         if directory is None:
             raise NotFound("the store does not hold this directory", path=str(node.digest))
         os.mkdir(name, 0o777, dir_fd=parent)
-        fd = os.open(name, _DIRECTORY, dir_fd=parent)
+        fd = os.open(name, OPEN_DIRECTORY, dir_fd=parent)
         try:
             for child, child_node in directory:
                 if not isinstance(child_node, DirectoryNode):
@@ -126,14 +138,14 @@ class _Export:
         if stream is None:
             raise NotFound("the store does not hold this blob", path=str(node.digest))
         with stream:
-            fd = os.open(name, _NEW, 0o777 if node.executable else 0o666, dir_fd=parent)
+            fd = os.open(name, NEW_FILE, 0o777 if node.executable else 0o666, dir_fd=parent)
             try:
                 position, stretched = 0, False
                 while chunk := stream.read(_CHUNK):
                     stretched = is_hole(chunk)
                     if not stretched:
                         os.lseek(fd, position, os.SEEK_SET)
-                        _write(fd, chunk)
+                        write_all(fd, chunk)
                     position += len(chunk)
                     self._progress.advance(0, len(chunk))
                 if stretched:
@@ -143,7 +155,8 @@ class _Export:
         self._progress.advance(1, 0)
 
 
-def _write(fd: int, data: bytes) -> None:
+def write_all(fd: int, data: bytes | memoryview) -> None:
+    """All of ``data``, however many calls it takes."""
     view = memoryview(data)
     while view:
         view = view[os.write(fd, view) :]
