@@ -18,8 +18,10 @@ from tvixbuild_nb.widgets.kit.forms import plain_text
 from tvixbuild_nb.widgets.preview import data, diff_forms, preview_forms
 from tvixbuild_nb.widgets.preview.data import Shown
 from tvixbuild_nb.widgets.preview.live import PreviewView
+from tvixbuild_nb.widgets.preview.rows import Unfolded, rows
 
 EVIL = "<img src=x onerror=alert(1)>\x1b[31m\u202eevil"
+EVERYTHING = Unfolded(inverted=True).to_dict()
 HARMFUL = ("<img", "\x1b", "\u202e", "<script", "<style", "<svg")
 
 
@@ -30,25 +32,6 @@ def sandbox(**changes: Any) -> Sandbox:
 
 def shown(**changes: Any) -> Shown:
     return Shown.of(sandbox(**changes).preview())
-
-
-def test_rows_are_those_that_are_unfolded() -> None:
-    value = shown()
-    (top,) = data.rows(value, [])
-    assert (top["path"], top["level"], top["open"]) == ("", 1, False)
-    assert set(top["marks"]) == {"terminal", "/sys", "/tmp"}
-    rows = {row["path"]: row for row in data.rows(value, ["", "/process"], {"/process/args/2", "/linux/resources"})}
-    assert rows["/process/cwd"]["text"] == '"/build"'
-    assert rows["/process/args"]["text"] == "/bin/sh, -c, echo hello"
-    assert rows["/process/args"]["changed"] and rows["/linux"]["changed"] and not rows["/process"]["changed"]
-    assert "/process/args/0" not in rows
-    mounts = data.rows(value, ["", "/mounts"])
-    assert [row["name"] for row in mounts if row["level"] == 3][:2] == ["/proc", "/dev"]
-
-
-def test_rows_are_bounded() -> None:
-    value = shown(scratch_paths=["nix/store", *(f"s{n}" for n in range(4000))])
-    assert len(data.rows(value, ["", "/mounts"])) == data.MOST_ROWS
 
 
 def test_the_detail_says_everything() -> None:
@@ -74,12 +57,12 @@ def test_search_finds_names_values_and_what_is_said() -> None:
 def test_hostile_values_are_shown_harmlessly() -> None:
     value = shown()
     everything = [
-        *data.rows(value, [path for path, _ in data.parts(value.config)]),
+        *rows(value, Unfolded(inverted=True))[0],
         *(data.detail(value, path) for path, _ in data.parts(value.config)),
         data.diff_data(sandbox(env={"EVIL": EVIL + "2"}).preview().diff(value.preview or "tvix")),
     ]
-    for texts in (json.dumps(everything, ensure_ascii=False),):
-        assert "\x1b" not in texts and "\u202e" not in texts
+    texts = json.dumps(everything, ensure_ascii=False)
+    assert "\x1b" not in texts and "\u202e" not in texts and "<img" in texts
     forms = preview_forms(sandbox().preview())
     for text in (str(forms.html()), plain_text(forms.text())):
         assert "\x1b" not in text and "\u202e" not in text
@@ -92,15 +75,21 @@ def test_nothing_secret_in_any_form() -> None:
     preview = sb.preview()
     forms, view = preview_forms(preview), PreviewView(preview)
     other = sandbox(env={"TOKEN": "else"}).preview()
-    texts = [str(forms.html()), plain_text(forms.text()), view.copy(""), json.dumps(view.rows(view.unfold_all()))]
-    texts += [json.dumps(view.detail(path)) for path in view.unfold_all()]
+    texts = [str(forms.html()), plain_text(forms.text()), view.copy(""), json.dumps(view.rows(EVERYTHING))]
+    texts += [json.dumps(view.detail(path)) for path, _ in data.parts(preview.config)]
     texts += [json.dumps(data.diff_data(preview.diff(other))), json.dumps(view.appear("a"))]
     sb.command = ("hunter22",)
     view._sandbox_changed(frozenset({"command"}))
-    texts += [json.dumps(view._state()), json.dumps(view.compare("before"))]
+    texts += [json.dumps(view._state()), json.dumps(view.compare("before")), json.dumps(view.rows(EVERYTHING))]
+    del sb.env["TOKEN"]
+    view._sandbox_changed(frozenset({"env"}))
+    (gone,) = [row for row in view.rows(EVERYTHING)["rows"] if "removed" in row]
+    texts += [json.dumps(view._state()), json.dumps(gone), json.dumps(view.detail(gone["path"], gone["removed"]))]
+    assert "TOKEN=" in texts[-2]
     for text in texts:
         assert "hunter22" not in text
     view.close()
+    sb.env["TOKEN"] = "hunter22"
     assert "hunter22" not in str(preview_forms(sb.spec).html()) + repr(sb.spec) + str(sb.spec)
     assert "hunter22" in sb.spec.to_json() and sb.spec == sb.preview().spec
 
@@ -172,10 +161,12 @@ def test_the_live_view_follows_its_sandbox() -> None:
     view.tell = lambda topic, value, buffers=None: told.append((topic, value))  # type: ignore[method-assign]
     assert view.appear("one")["changed"] == []
     sb.env["NEW"] = "1"
+    assert told.pop() == ("roll call", "one")
     until(lambda: len(told) == 1)
     topic, state = told[0]
     assert topic == "changed" and state["changed"] == ["process.env[NEW] (added)"]
-    changed = [row["path"] for row in view.rows(["", "/process", "/process/env"])["rows"] if row["changed"]]
+    opened = {"listed": ["", "/process", "/process/env"], "inverted": False, "pages": {}}
+    changed = [row["path"] for row in view.rows(opened)["rows"] if row["changed"]]
     assert changed == ["/process/env/2"]
     assert [row["where"] for row in view.compare("before")["rows"]] == ["process.env[NEW]"]
     sb.command = ()
@@ -208,6 +199,8 @@ def test_calls_from_the_page() -> None:
     assert call("search", text="/dev/shm")["value"]["found"]
     assert call("detail", path="/nowhere")["value"] is None
     assert json.loads(call("copy", path="/root")["value"]) == {"path": "root", "readonly": True}
+    assert json.loads(call("copy", path="/process/terminal")["value"]) is False
+    assert "gone" in call("copy", path="/nowhere")["error"]
     assert [key for key, _ in call("choices")["value"]] == ["tvix", "runc", "last run", "before"]
     assert call("compare", other="tvix")["value"]["count"] == 3
     assert "run the sandbox first" in call("compare", other="last run")["hint"]

@@ -5,8 +5,9 @@ function render({ model, el: host }) {
   const kernel = link(model);
   const top = root(host, "preview", "Preview of config.json");
   const view = `v${Math.random()}`;
-  let opened = null;
+  let unfolded = null;
   let hits = [];
+  let others = false;
   let at = -1;
   let shownVersion = -1;
   let gone = false;
@@ -33,36 +34,50 @@ function render({ model, el: host }) {
     }
   };
 
-  const refresh = async () => {
-    const answer = await kernel.call("rows", { opened });
+  const refresh = async (reveal) => {
+    const answer = await kernel.call("rows", { unfolded, reveal });
     if (answer.version < shownVersion) return;
     shownVersion = answer.version;
-    opened = answer.opened;
+    unfolded = answer.unfolded;
     tree.show(answer.rows, hits);
+    rest.textContent = answer.more ? `${answer.more} more rows are not shown: fold something` : "";
   };
   let latest = 0;
-  const explain = sure(async (path) => {
+  const explain = sure(async (row) => {
     const asked = ++latest;
-    const found = await kernel.call("detail", { path });
+    const found = await kernel.call("detail", { path: row.path, removed: row.removed });
     if (asked !== latest) return;
-    detail.replaceChildren(...(found ? detailPanel(found, sure(() => copyPart(path))).flat() : []));
+    const copy = row.removed === undefined ? sure(() => copyPart(row.path)) : null;
+    detail.replaceChildren(...(found ? detailPanel(found, copy, copied) : []));
   });
-  const copyPart = async (path) => copyText(await kernel.call("copy", { path }));
+  const copied = async (text) => {
+    await copyText(text);
+    done.textContent = `copied ${text.length} characters`;
+  };
+  const copyPart = async (path) => copied(await kernel.call("copy", { path }));
   const tree = configTree({
-    open: sure((path) => ((opened = [...opened, path]), refresh())),
-    fold: sure((path) => ((opened = opened.filter((each) => each !== path)), refresh())),
-    chosen: explain,
+    toggle: sure((path) => {
+      const listed = new Set(unfolded.listed);
+      if (!listed.delete(path)) listed.add(path);
+      unfolded = { ...unfolded, listed: [...listed] };
+      return refresh();
+    }),
+    turn: sure(async (path, page) => {
+      unfolded = { ...unfolded, pages: { ...unfolded.pages, [path]: page } };
+      await refresh();
+      tree.select(path, true);
+    }),
+    chosen: (row) => row && explain(row),
   });
   const go = sure(async (path) => {
-    opened = [...new Set([...opened, ...ancestorsOf(path)])];
-    await refresh();
+    await refresh(path);
     tree.select(path, false);
   });
 
   const goTo = (index) => {
     if (!hits.length) return;
     at = (index + hits.length) % hits.length;
-    count.textContent = `${at + 1} of ${hits.length}`;
+    count.textContent = `${at + 1} of ${hits.length}${others ? " and more" : ""}`;
     go(hits[at]);
   };
   let asked = 0;
@@ -71,6 +86,7 @@ function render({ model, el: host }) {
     const answer = await kernel.call("search", { text: find.value });
     if (mine !== asked) return;
     hits = answer.found;
+    others = answer.more;
     at = -1;
     if (hits.length) return goTo(0);
     count.textContent = find.value.trim() ? "nothing" : "";
@@ -112,24 +128,35 @@ function render({ model, el: host }) {
     } else news.replaceChildren();
   };
   const about = el("div", { class: "dim about" });
+  const rest = el("div", { class: "dim", role: "status" });
+  const done = el("span", { class: "dim", role: "status" });
 
-  const unfold = button("Unfold all", sure(async () => ((opened = await kernel.call("unfold_all")), refresh())));
-  const fold = button("Fold all", sure(() => ((opened = [""]), refresh())));
+  const unfold = button("Unfold all", sure(() => ((unfolded = { listed: [], inverted: true, pages: {} }), refresh())));
+  const fold = button("Fold all", sure(() => ((unfolded = { listed: [""], inverted: false, pages: {} }), refresh())));
   const copyAll = button("Copy JSON", sure(() => copyPart("")));
   top.append(
-    el("div", { class: "bar" }, badge, find, before, after, count, unfold, fold, copyAll, against),
+    el("div", { class: "bar" }, badge, find, before, after, count, unfold, fold, copyAll, against, done),
     about, news, trouble,
-    el("div", { class: "halves" }, tree.node, detail),
+    el("div", { class: "halves" }, el("div", {}, tree.node, rest), detail),
     diff,
   );
 
-  kernel.on("changed", sure(async (state) => {
+  const hear = sure(async (state) => {
     if (state.version < shownVersion) return;
     tell(state);
     await refresh();
     await explain(tree.selected());
     if (against.value) await compare();
+  });
+  kernel.on("changed", hear);
+  kernel.on("roll call", sure(async (asker) => {
+    if (asker === view) return;
+    const state = await kernel.call("present", { view });
+    if (state.version > shownVersion) await hear(state);
   }));
+  const leave = () => kernel.call("vanish", { view }).catch(() => {});
+  // A page that is left or loaded anew takes nothing down.
+  window.addEventListener("pagehide", leave);
   sure(async () => {
     tell(await kernel.call("appear", { view }));
     await refresh();
@@ -138,7 +165,8 @@ function render({ model, el: host }) {
   })();
   return () => {
     gone = true;
-    kernel.call("vanish", { view }).catch(() => {});
+    window.removeEventListener("pagehide", leave);
+    leave();
     kernel.close();
   };
 }

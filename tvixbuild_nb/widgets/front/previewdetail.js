@@ -1,10 +1,11 @@
 // Beside a preview's tree: what is to be said about one part; below it: the table of a comparison.
 
-/** The panel for one part: what it does, who asked for it, where it is specified, what would be without it. */
-function detailPanel(detail, copy) {
+/** The panel for one part: what it does, who asked for it, where it is specified, what would be without it.
+ * ``copyPart`` copies its JSON, null for what is gone; ``copied`` copies a text and says so. */
+function detailPanel(detail, copyPart, copied) {
   const said = detail.explanation;
-  const copyPath = el("button", { type: "button", onclick: () => copyText(detail.path) }, "Copy path");
-  const copyValue = el("button", { type: "button", onclick: copy }, "Copy JSON");
+  const copyPath = el("button", { type: "button", onclick: () => copied(detail.path) }, "Copy path");
+  const copyValue = el("button", { type: "button", onclick: copyPart }, "Copy JSON of this part");
   const facts = said
     ? [
         el("p", { class: "what" }, said.what),
@@ -28,7 +29,8 @@ function detailPanel(detail, copy) {
     ),
   );
   const value = el("pre", { tabindex: 0, "aria-label": "its JSON" }, detail.value);
-  return [el("div", { class: "mono path" }, detail.path), facts, deviations, value, el("div", { class: "bar" }, copyPath, copyValue)];
+  const copies = copyPart ? [el("div", { class: "bar" }, copyPath, copyValue)] : [];
+  return [el("div", { class: "mono path" }, detail.path), ...facts, ...deviations, value, ...copies];
 }
 
 const DIFF_COLUMNS = ["where", "here", "there", "why"];

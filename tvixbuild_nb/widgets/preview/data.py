@@ -1,23 +1,20 @@
-"""What a preview's view shows, as plain data: the rows of the tree that are unfolded, one part in full, a diff."""
+"""What a preview's view shows, as plain data: a configuration and its parts, one part in full, search, a diff."""
 
 from __future__ import annotations
 
 import json
-from collections.abc import Collection, Iterator, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
 from tvixbuild_nb.oci import Deviation, Diff, Explanation, Preview, Spec, Validity
 from tvixbuild_nb.oci.compare import shown
 from tvixbuild_nb.oci.drawing import NAMING, title
-from tvixbuild_nb.oci.explanation import keys_of, parts, pointer
+from tvixbuild_nb.oci.explanation import keys_of, parts
 from tvixbuild_nb.oci.hiding import hidden
 from tvixbuild_nb.oci.validity import check_config
 from tvixbuild_nb.widgets.kit import visible
 
-FIRST_OPEN = ("", "/root", "/process", "/mounts", "/linux", "/linux/namespaces")
-FIRST_MEMBERS = 200
-MOST_ROWS = 3000
 MOST_FOUND = 1000
 MOST_DIFFERENCES = 500
 MOST_TEXT = 20_000
@@ -48,42 +45,6 @@ class Shown:
         return text if self.preview is None else self.preview.redactor.text(text)
 
 
-def first_open(shown: Shown) -> list[str]:
-    """What is unfolded at first: not what is long."""
-    sizes = {path: len(value) for path, value in parts(shown.config) if isinstance(value, Mapping | list)}
-    return [path for path in FIRST_OPEN if 0 < sizes.get(path, 0) <= FIRST_MEMBERS]
-
-
-def rows(shown: Shown, opened: Collection[str], changed: Collection[str] = ()) -> list[Data]:
-    """The rows of the tree while the parts in ``opened`` (JSON pointers) are unfolded, at most MOST_ROWS."""
-    found: list[Data] = []
-    for row in _rows(shown, shown.config, "", "config.json", 1, frozenset(opened), frozenset(changed)):
-        if len(found) == MOST_ROWS:
-            break
-        found.append(row)
-    return found
-
-
-def _rows(
-    shown: Shown, value: Any, path: str, name: str, level: int, opened: frozenset[str], changed: frozenset[str]
-) -> Iterator[Data]:
-    nested = isinstance(value, Mapping | list) and bool(value)
-    is_open = nested and path in opened
-    folded = nested and not is_open
-    yield {
-        "path": path,
-        "name": visible(name),
-        "level": level,
-        "open": is_open if nested else None,
-        "text": "" if is_open else visible(summary(value)) if folded else visible(_json(value, SUMMARY)),
-        "marks": [visible(mark) for mark in marks_of(shown, path, below=folded)],
-        "changed": any(at == path or (folded and at.startswith(f"{path}/")) for at in changed),
-    }
-    if is_open:
-        for key, item in members(value):
-            yield from _rows(shown, item, path + pointer(key), member_name(key, item), level + 1, opened, changed)
-
-
 def members(value: Any) -> list[tuple[str | int, Any]]:
     """The members of an object or a list with their keys."""
     return list(value.items()) if isinstance(value, Mapping) else list(enumerate(value))
@@ -112,7 +73,7 @@ def summary(value: Any) -> str:
         text = ", ".join(f"{key}: {_short(item)}" for key, item in short.items()) or ", ".join(value)
     else:
         text = ", ".join(map(_short, value))
-    return text if len(text) <= SUMMARY else text[: SUMMARY - 1] + "…"
+    return _cut(text, SUMMARY)
 
 
 def _short(value: Any) -> str:
@@ -124,8 +85,17 @@ def _short(value: Any) -> str:
 
 
 def _json(value: Any, most: int) -> str:
-    text = json.dumps(value, ensure_ascii=False)
+    return _cut(json.dumps(value, ensure_ascii=False), most)
+
+
+def _cut(text: str, most: int) -> str:
     return text if len(text) <= most else text[: most - 1] + "…"
+
+
+def in_a_line(value: Any) -> str:
+    """A part in one line, safe to look at: nested ones summed up."""
+    nested = isinstance(value, Mapping | list) and bool(value)
+    return visible(summary(value) if nested else _json(value, SUMMARY))
 
 
 def part(shown: Shown, path: str) -> Any:
@@ -144,14 +114,19 @@ def detail(shown: Shown, path: str) -> Data:
     explanation = shown.explanations.get(path)
     said = None if explanation is None else explanation.to_dict()
     names = marks_of(shown, path, below=True)
-    value = json.dumps(part(shown, path), indent=2, ensure_ascii=False)
-    cut = value[:MOST_TEXT]
     return {
         "path": visible(path) or "/",
-        "value": visible(cut, keep="\n") + ("" if len(cut) == len(value) else f"\n… {len(value) - len(cut)} more"),
+        "value": value_text(part(shown, path)),
         "explanation": None if said is None else {key: visible(shown.redacted(text)) for key, text in said.items()},
         "deviations": [deviation for deviation in deviation_rows(shown) if deviation["name"] in map(visible, names)],
     }
+
+
+def value_text(value: Any) -> str:
+    """A part's JSON, safe to look at; of a long one the beginning, and how much there is besides."""
+    text = json.dumps(value, indent=2, ensure_ascii=False)
+    rest = len(text) - MOST_TEXT
+    return visible(text[:MOST_TEXT], keep="\n") + (f"\n… {rest} more characters" if rest > 0 else "")
 
 
 def deviation_rows(shown: Shown) -> list[Data]:
@@ -166,7 +141,10 @@ def deviation_rows(shown: Shown) -> list[Data]:
 
 
 def search(shown: Shown, text: str) -> list[str]:
-    """The JSON pointers of parts whose name, value or explanation holds ``text``, whatever the case; in order."""
+    """The JSON pointers of parts whose name, value or explanation holds ``text``, whatever the case; in order.
+
+    At most MOST_FOUND and one more, which says that there are more.
+    """
     wanted = text.casefold().strip()
     if not wanted:
         return []
@@ -181,7 +159,7 @@ def search(shown: Shown, text: str) -> list[str]:
             words.append(explanation.what)
         if any(wanted in word.casefold() or wanted in visible(word).casefold() for word in words):
             found.append(path)
-            if len(found) == MOST_FOUND:
+            if len(found) > MOST_FOUND:
                 break
     return found
 

@@ -3,16 +3,17 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Callable
 from typing import Any
 
 from tvixbuild_nb.errors import InvalidSpec, TvixBuildError
 from tvixbuild_nb.oci import Preview, Spec
-from tvixbuild_nb.oci.compare import differences
-from tvixbuild_nb.oci.explanation import parts
 from tvixbuild_nb.widgets.kit import visible
 from tvixbuild_nb.widgets.kit.live import LiveView, callable_from_front, front
 from tvixbuild_nb.widgets.preview import data
+from tvixbuild_nb.widgets.preview.changes import Changes
 from tvixbuild_nb.widgets.preview.others import choices, chosen
+from tvixbuild_nb.widgets.preview.rows import Unfolded, rows
 
 
 class PreviewView(LiveView):
@@ -24,37 +25,52 @@ class PreviewView(LiveView):
     def __init__(self, value: Preview | Spec) -> None:
         self._shown = data.Shown.of(value)
         self._before: Preview | None = None
-        self._changed: frozenset[str] = frozenset()
-        self._told: list[str] = []
+        self._changes = Changes()
         self._problem: str | None = None
         self._version = 0
         self._displayed: set[str] = set()
-        self._cancel: Any = None
+        self._cancel: Callable[[], None] | None = None
         super().__init__()
 
     # -- following the sandbox --------------------------------------------------------------------
 
     @callable_from_front
     def appear(self, view: str) -> dict[str, Any]:
-        """A view is displayed: from now on the sandbox is watched."""
+        """A view is displayed: from now on the sandbox is watched.
+
+        The other views are asked to say anew that they are there: those of a page that is gone never said goodbye.
+        """
+        self._displayed = {view}
+        self.tell("roll call", view)
+        self._watch()
+        return self._state()
+
+    @callable_from_front
+    def present(self, view: str) -> dict[str, Any]:
+        """The answer to the roll call."""
         self._displayed.add(view)
-        preview = self._shown.preview
-        if self._cancel is None and preview is not None and (sandbox := preview.origin()) is not None:
-            self._cancel = sandbox.watch(self._sandbox_changed)
-            self._follow()
+        self._watch()
         return self._state()
 
     @callable_from_front
     def vanish(self, view: str) -> None:
         """A view is gone; the last one ends the watch."""
         self._displayed.discard(view)
-        if not self._displayed:
-            self._unwatch()
+        self._unwatch()
+        if self._displayed:
+            self._displayed = set()
+            self.tell("roll call", None)
 
     def close(self) -> None:
         """End the widget."""
         self._unwatch()
         super().close()
+
+    def _watch(self) -> None:
+        preview = self._shown.preview
+        if self._cancel is None and preview is not None and (sandbox := preview.origin()) is not None:
+            self._cancel = sandbox.watch(self._sandbox_changed)
+            self._follow()
 
     def _unwatch(self) -> None:
         if self._cancel is not None:
@@ -84,19 +100,16 @@ class PreviewView(LiveView):
         self._problem = None
         if now == before and now.redactor.names == before.redactor.names:
             return
-        found = differences(now.spec.to_dict(), before.spec.to_dict())
-        if found:
-            self._changed = frozenset(row.path for row in found if row.kind != "theirs only")
-            self._told = [f"{row.where} ({'removed' if row.kind == 'theirs only' else row.kind})" for row in found]
-            self._told = [text.replace("ours only", "added") for text in self._told]
-            self._before = before
+        changes = Changes.between(before, now)
+        if changes.told:
+            self._changes, self._before = changes, before
         self._shown = data.Shown.of(now)
 
     def _state(self) -> dict[str, Any]:
         return {
             "version": self._version,
             "problem": self._problem,
-            "changed": [visible(self._shown.redacted(text)) for text in self._told[:20]],
+            "changed": self._changes.in_words(),
             "validity": data.validity_data(self._shown.validity),
             "explained": self._shown.preview is not None,
             "deviations": data.deviation_rows(self._shown),
@@ -105,39 +118,45 @@ class PreviewView(LiveView):
     # -- what the front end shows -----------------------------------------------------------------
 
     @callable_from_front
-    def rows(self, opened: list[str] | None = None) -> dict[str, Any]:
-        """The rows of the tree while ``opened`` is unfolded; None: what is unfolded at first."""
-        wanted = data.first_open(self._shown) if opened is None else opened
-        return {"opened": wanted, "rows": data.rows(self._shown, wanted, self._changed), "version": self._version}
+    def rows(self, unfolded: dict[str, Any] | None = None, reveal: str | None = None) -> dict[str, Any]:
+        """The rows of the tree; ``unfolded`` as the last answer had it, None for what is unfolded at first.
+
+        ``reveal``: a part that must be among them.
+        """
+        wanted = Unfolded.at_first(self._shown) if unfolded is None else Unfolded.of(unfolded)
+        if reveal is not None:
+            wanted = wanted.revealing(self._shown, reveal)
+        found, more = rows(self._shown, wanted, self._changes)
+        return {"unfolded": wanted.to_dict(), "rows": found, "more": more, "version": self._version}
 
     @callable_from_front
-    def detail(self, path: str) -> dict[str, Any] | None:
-        """One part in full; None when it is gone."""
+    def detail(self, path: str, removed: int | None = None) -> dict[str, Any] | None:
+        """One part in full, or a member that was removed from it; None when it is gone."""
         try:
+            if removed is not None:
+                return self._changes.removed[path][removed].detail()
             return data.detail(self._shown, path)
-        except KeyError:
+        except (KeyError, IndexError):
             return None
 
     @callable_from_front
     def search(self, text: str) -> dict[str, Any]:
-        """Where ``text`` occurs, and what must be unfolded to see it."""
+        """Where ``text`` occurs, and whether it does elsewhere, too."""
         found = data.search(self._shown, text)
-        return {"found": found, "most": data.MOST_FOUND}
-
-    @callable_from_front
-    def unfold_all(self) -> list[str]:
-        """The parts that can be unfolded."""
-        return [path for path, value in parts(self._shown.config) if isinstance(value, dict | list) and value]
+        return {"found": found[: data.MOST_FOUND], "more": len(found) > data.MOST_FOUND}
 
     @callable_from_front
     def copy(self, path: str) -> str:
         """A part as JSON, to be pasted; what is secret is not in it."""
-        return json.dumps(data.part(self._shown, path), indent=2)
+        try:
+            return json.dumps(data.part(self._shown, path), indent=2)
+        except KeyError:
+            raise InvalidSpec("this part is gone", path=visible(path)) from None
 
     @callable_from_front
     def seen(self) -> dict[str, Any]:
         """Take the marks of what changed away."""
-        self._changed, self._told = frozenset(), []
+        self._changes = Changes()
         return self._state()
 
     @callable_from_front
