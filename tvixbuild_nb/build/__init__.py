@@ -17,7 +17,7 @@ from tvixbuild_nb.build.isolation import Isolation
 from tvixbuild_nb.build.oci import OCIBuildService
 from tvixbuild_nb.build.places import default_bundle_root
 from tvixbuild_nb.build.record import EventReader, RunRecord, state_directory
-from tvixbuild_nb.build.result import BuildOutput, BuildResult, Usage, output_summary
+from tvixbuild_nb.build.result import BuildOutput, BuildResult, Usage, UsageSample, output_summary
 from tvixbuild_nb.build.service import BuildContext, BuildPolicy, BuildService, CancelToken, Inputs, Keep
 
 __all__ = [
@@ -48,6 +48,7 @@ __all__ = [
     "Status",
     "Stream",
     "Usage",
+    "UsageSample",
     "build_service_from_addr",
     "default_bundle_root",
     "doctor",

@@ -16,7 +16,7 @@ from pathlib import Path
 
 from tvixbuild_nb.build import locks
 from tvixbuild_nb.build.events import EndEvent, Event, LogEvent, StageEvent, recorded_event
-from tvixbuild_nb.build.result import BuildResult, lost_result
+from tvixbuild_nb.build.result import BuildResult, UsageSample, lost_result
 from tvixbuild_nb.errors import HostRefused, RunNotFound
 from tvixbuild_nb.keeper import STREAMS, LogReader
 from tvixbuild_nb.request import BuildRequest, Redactor
@@ -110,6 +110,17 @@ class RunRecord:
     @property
     def inside_path(self) -> Path:
         return self.path / "inside.json"
+
+    @property
+    def sample_path(self) -> Path:
+        return self.path / "sample.json"
+
+    def read_sample(self) -> UsageSample | None:
+        """What the build used when it was last looked at, half a second ago; None where nobody looks (yet)."""
+        try:
+            return UsageSample.model_validate_json(self.sample_path.read_bytes())
+        except FileNotFoundError:
+            return None
 
     def write_request(self, request: BuildRequest) -> None:
         self._write("request.json", request.to_json().encode())

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import base64
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Annotated, Any, Literal
 
 from pydantic import BaseModel, BeforeValidator, ConfigDict, PlainSerializer
 
@@ -97,6 +97,24 @@ class Usage(_Value):
             oom_kills=cgroup.get("oom_kills"),
             source=source,
         )
+
+
+class UsageSample(_Value):
+    """What a build that goes on uses at ``time`` (seconds since the epoch); None is what its host does not tell.
+
+    ``cpu``: seconds so far, ``load``: CPUs in use since the sample before, ``memory``, ``peak_memory``: bytes.
+    ``source``: the sandbox's ``cgroup`` (memory has file caches in it), or the sum over its ``processes`` where there
+    is none (memory they share counts for each, and the peak is the largest sample).
+    """
+
+    time: float
+    source: Literal["cgroup", "processes"]
+    cpu: float | None = None
+    load: float | None = None
+    memory: int | None = None
+    peak_memory: int | None = None
+    oom_kills: int | None = None
+    pids: int | None = None
 
 
 class BuildResult(_Value):

@@ -130,6 +130,19 @@ class BuildCgroup:
             found["oom_kills"] = int(kills)
         return found
 
+    def now(self) -> dict[str, Any]:
+        """As :meth:`usage`, and memory (bytes, file caches included) and pids in use at this moment."""
+        where = self._where
+        if where.pure_v2:
+            assert where.v2 is not None
+            base = os.path.join(where.v2, self.name)
+            memory, pids = (_read(os.path.join(base, name)) for name in ("memory.current", "pids.current"))
+        else:
+            memory = self._v1("memory", "", "memory.usage_in_bytes")
+            pids = self._v1("pids", "", "pids.current")
+        figures = {"memory": memory, "pids": pids}
+        return self.usage() | {name: int(text) for name, text in figures.items() if text is not None}
+
     def _v1(self, controller: str, child: str, file: str) -> str | None:
         base = self._where.v1.get(controller)
         return None if base is None else _read(os.path.join(base, self.name, child, file))

@@ -71,6 +71,7 @@ class BuildPlan:
     user: uid and gid of the sandbox's user, who may reopen the output pipes; None leaves them
     timeout, grace: seconds; grace is the time between SIGTERM and SIGKILL
     observe: file for what the container looks like before it starts, or None
+    sample: file for what it uses while it goes on
     cgroup: name of the parent cgroup, or None
     adopt: uid and gid that the scratch tree is given to after the run, or None
     janitor: a bundle whose container makes the scratch tree readable (no namespaces), or None
@@ -87,6 +88,7 @@ class BuildPlan:
     timeout: float | None
     grace: float
     observe: str | None
+    sample: str
     terminal: bool
     cgroup: str | None
     adopt: tuple[int, int] | None

@@ -9,6 +9,7 @@ from __future__ import annotations
 import contextlib
 import errno
 import json
+import math
 import os
 import select
 import signal
@@ -27,6 +28,7 @@ from tvixbuild_nb.keeper.messages import Message
 from tvixbuild_nb.keeper.output import Output
 from tvixbuild_nb.keeper.ownerline import OwnerLine
 from tvixbuild_nb.keeper.runtime import Runtime, last_error
+from tvixbuild_nb.keeper.sampling import Sampler
 from tvixbuild_nb.keeper.trees import adopt, remove
 from tvixbuild_nb.keeper.views import MountedInputs, PendingView, ViewFailed, ask_for_view, bind_shared_view
 
@@ -260,18 +262,20 @@ class Supervisor:
     def _watch(self, deadline: float | None) -> None:
         """Until the container's first process ended, by itself or because we stopped it."""
         assert self.init is not None
+        sampler = Sampler(self.plan["sample"], self.cgroup)
         pidfd = os.pidfd_open(self.init)
         try:
             while not linux.has_ended(pidfd):
                 if self.owner.stopped is not None:
                     self._stop(pidfd)
                     return
-                self._turn(pidfd, deadline)
+                self._turn(pidfd, deadline, sampler.left())
+                sampler.take(self.init)
         finally:
             os.close(pidfd)
 
-    def _turn(self, pidfd: int, deadline: float | None) -> None:
-        """Wait for whatever comes first, and take it: output, a word of the owner, an end, the time."""
+    def _turn(self, pidfd: int, deadline: float | None, patience: float = math.inf) -> None:
+        """Wait ``patience`` seconds for whatever comes first: output, a word of the owner, an end, the time."""
         assert self.output is not None
         poll = select.poll()
         poll.register(pidfd, select.POLLIN)
@@ -279,8 +283,8 @@ class Supervisor:
         if self.view is not None:
             poll.register(self.view, select.POLLIN)
         self.output.register(poll)
-        left = None if deadline is None else max(0.0, deadline - time.monotonic()) * 1000
-        ready = dict(poll.poll(left))
+        left = patience if deadline is None else min(patience, max(0.0, deadline - time.monotonic()))
+        ready = dict(poll.poll(None if left == math.inf else left * 1000))
         self.output.take(ready)
         if self.owner.fileno() in ready:
             self.owner.listen()
