@@ -104,8 +104,8 @@ function render({ model, el: host }) {
     diff.replaceChildren(...diffTable(await kernel.call("compare", { other: against.value }), go));
   });
   const fillChoices = sure(async () => {
-    const chosen = against.value;
     const offered = await kernel.call("choices");
+    const chosen = against.value;
     const items = offered.map(([key, name]) => el("option", { value: key }, name));
     against.replaceChildren(el("option", { value: "" }, "compare with …"), ...items);
     against.value = offered.some(([key]) => key === chosen) ? chosen : "";
