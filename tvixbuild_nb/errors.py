@@ -38,6 +38,7 @@ one readable text made of them.
 from __future__ import annotations
 
 import os
+from typing import Any
 
 
 class TvixBuildError(Exception):
@@ -217,6 +218,6 @@ class RunNotFound(BuildError, LookupError):
 class BuildFailed(BuildError):
     """A build did not succeed; ``run`` is the Run (or result) that tells why."""
 
-    def __init__(self, message: str, *, run: object = None, **details: object) -> None:
-        super().__init__(message, **details)  # type: ignore[arg-type]
+    def __init__(self, message: str, *, run: object = None, **details: Any) -> None:
+        super().__init__(message, **details)
         self.run = run

@@ -29,11 +29,11 @@ def service(passable_tmp: Path, tmp_path: Path, no_leftovers: Leftovers) -> OCIB
 
 
 def _sandbox(service: OCIBuildService, command: str | list[str], **fields: object) -> Sandbox:
-    return Sandbox(command, store=service.castore, builder=service, **fields)  # type: ignore[arg-type]
+    return Sandbox(command, store=service.castore, builder=service, **fields)
 
 
 def _run(service: OCIBuildService, command: str | list[str], /, outputs: tuple[str, ...] = (), **policy: object) -> Run:
-    return _sandbox(service, command, outputs=outputs).run(show=False, **policy)  # type: ignore[arg-type]
+    return _sandbox(service, command, outputs=outputs).run(show=False, **policy)
 
 
 @pytest.mark.parametrize("runtime", RUNTIMES)
@@ -55,7 +55,7 @@ def test_from_inputs_to_ingested_outputs(
         additional_files={"build/build.txt": "below a scratch path\n", "etc/extra": "below the root\n"},
     )
     sandbox.add_input("src", tmp_path / "src")
-    run = sandbox.run(show=False, inputs=inputs)  # type: ignore[arg-type]
+    run = sandbox.run(show=False, inputs=inputs)
     assert run.ok, (run, run.log.text())
     assert run.log.text() == "from the input\nbelow a scratch path\nbelow the root\n"
     tree = run.outputs["nix/store/tree"]

@@ -91,7 +91,7 @@ def test_without_namespaces_of_its_own_a_user_still_builds_and_is_told(as_user: 
         """,
     )
     assert first["status"] == "succeeded" and first["read"] == "secret\n", first
-    assert any("namespaces for the keeper" in text for text in first["degraded"])  # type: ignore[attr-defined]
+    assert any("namespaces for the keeper" in text for text in first["degraded"])
     assert (second["status"], second["failed_at"], second["bundle"]) == ("failed", "build", None)
 
 

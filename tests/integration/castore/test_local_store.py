@@ -47,7 +47,7 @@ def contents(store: Path) -> dict[str, int]:
 
 def whole(castore: Castore) -> None:
     """Every blob the index names is what its digest says."""
-    rows = sqlite3.connect(castore.local_path / "index.sqlite").execute("SELECT digest FROM blobs")  # type: ignore[operator]
+    rows = sqlite3.connect(castore.local_path / "index.sqlite").execute("SELECT digest FROM blobs")
     for (digest,) in rows:
         stream = castore.blobs.open_read(Digest(digest))
         assert stream is not None

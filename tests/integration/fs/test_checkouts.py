@@ -24,8 +24,8 @@ def castore(tmp_path: Path) -> Iterator[Castore]:
         yield castore
 
 
-def directory(castore: Castore, tree: dict[bytes, object] = TREE) -> DirectoryNode:  # type: ignore[assignment]
-    node = plant(castore, tree)  # type: ignore[arg-type]
+def directory(castore: Castore, tree: dict[bytes, object] = TREE) -> DirectoryNode:
+    node = plant(castore, tree)
     assert isinstance(node, DirectoryNode)
     return node
 

@@ -48,7 +48,7 @@ def by_checkout(castore: Castore, node: Node) -> Iterator[bytes]:
 
 @pytest.fixture(params=[directly, by_fusepy, by_checkout], ids=["direct", "fusepy", "checkout"])
 def show(request: pytest.FixtureRequest) -> Show:
-    return request.param  # type: ignore[no-any-return]
+    return request.param
 
 
 @pytest.fixture

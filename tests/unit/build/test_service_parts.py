@@ -31,7 +31,7 @@ from tvixbuild_nb.request import BuildConstraints, BuildRequest
 )
 def test_a_policy_refuses_what_makes_no_sense_and_names_it(field: str, value: object) -> None:
     with pytest.raises(InvalidValue) as caught:
-        BuildPolicy(**{field: value})  # type: ignore[arg-type]
+        BuildPolicy(**{field: value})
     assert caught.value.path == field
 
 
@@ -67,7 +67,7 @@ def _facts(**changes: object) -> HostFacts:
         "options": SpecOptions(),
         "degraded": (),
     }
-    return HostFacts(**{**facts, **changes})  # type: ignore[arg-type]
+    return HostFacts(**{**facts, **changes})
 
 
 def _plan(request: BuildRequest, policy: BuildPolicy | None = None, **changes: object) -> object:

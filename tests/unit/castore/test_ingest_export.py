@@ -298,7 +298,7 @@ def member(
 
 def archive(*members: tuple[tarfile.TarInfo, bytes], mode: str = "w", form: int = tarfile.PAX_FORMAT) -> io.BytesIO:
     out = io.BytesIO()
-    with tarfile.open(fileobj=out, mode=mode, format=form) as tar:  # type: ignore[call-overload]
+    with tarfile.open(fileobj=out, mode=mode, format=form) as tar:
         for info, data in members:
             tar.addfile(info, io.BytesIO(data))
     return io.BytesIO(out.getvalue())

@@ -31,7 +31,7 @@ def facts(**changes: object) -> Facts:
         "tools": TOOLS,
         "setuid": frozenset(("newuidmap", "newgidmap")),
     }
-    return Facts(LINUX, **{**base, **changes})  # type: ignore[arg-type]
+    return Facts(LINUX, **{**base, **changes})
 
 
 def judged(name: str, here: Facts, **outcome: object) -> Check:

@@ -104,7 +104,7 @@ def test_for_host_is_quick_and_never_fails() -> None:
 
 def test_for_host_asks_about_the_keepers_namespaces() -> None:
     with pytest.raises(InvalidSpec) as caught:
-        SpecOptions.for_host(namespaces=["pid"])  # type: ignore[arg-type]
+        SpecOptions.for_host(namespaces=["pid"])
     assert "replace" in str(caught.value)
 
 

@@ -180,7 +180,7 @@ def test_what_there_is_nothing_to_compare_with() -> None:
     with pytest.raises(InvalidSpec, match="run the sandbox first"):
         preview.diff("last run")
     with pytest.raises(InvalidSpec, match="'tvix', 'runc' or 'last run'"):
-        preview.diff("podman")  # type: ignore[arg-type]
+        preview.diff("podman")
 
 
 def test_the_last_run_has_its_own_reasons() -> None:

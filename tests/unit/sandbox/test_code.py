@@ -88,7 +88,7 @@ def test_it_reads_well(tmp_path: Path) -> None:
         "    env={'A': 'b'},\n"
         "    inputs={\n"
         f"        # {str(source)!r}\n"
-        f"        'source': FileNode(Digest.from_hex('{sandbox.inputs['source'].digest}'), 1),\n"  # type: ignore[union-attr]
+        f"        'source': FileNode(Digest.from_hex('{sandbox.inputs['source'].digest}'), 1),\n"
         "    },\n"
         "    system='x86_64-linux',\n"
         ")\n"

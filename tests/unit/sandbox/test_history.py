@@ -21,7 +21,7 @@ def script(request: BuildRequest, build: DummyBuild) -> Mapping[str, Node]:
 def sandbox(**fields: object) -> Sandbox:
     castore = open_castore("memory:")
     builder = DummyBuildService(castore, script)
-    return Sandbox("true", **{"outputs": ["nix/store/x"], "store": castore, "builder": builder} | fields)  # type: ignore[arg-type]
+    return Sandbox("true", **{"outputs": ["nix/store/x"], "store": castore, "builder": builder} | fields)
 
 
 def test_each_run_says_what_changed_and_how_it_ended() -> None:

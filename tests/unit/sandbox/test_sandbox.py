@@ -15,7 +15,7 @@ from tvixbuild_nb.errors import HostRefused, IngestError, InvalidRequest
 
 
 def _sandbox(**fields: object) -> Sandbox:
-    return Sandbox("true", store="memory:", **fields)  # type: ignore[arg-type]
+    return Sandbox("true", store="memory:", **fields)
 
 
 def test_the_defaults_are_the_documented_ones() -> None:
@@ -139,7 +139,7 @@ def test_a_value_of_the_wrong_kind_is_refused_at_once(fields: dict[str, object],
 def test_a_misspelt_attribute_is_not_swallowed() -> None:
     sandbox = _sandbox()
     with pytest.raises(InvalidRequest, match="outptus"):
-        sandbox.outptus = ["nix/store/x"]  # type: ignore[attr-defined]
+        sandbox.outptus = ["nix/store/x"]
     sandbox.store, sandbox.builder = "memory:", "dummy:"
     assert sandbox.builder.address == "dummy:"
 
@@ -150,7 +150,7 @@ def test_a_misspelt_attribute_is_not_swallowed() -> None:
 )
 def test_an_input_that_cannot_be_one_is_refused_at_once(name: str, value: object, said: str) -> None:
     with pytest.raises((InvalidRequest, IngestError)) as caught:
-        _sandbox().add_input(name, value)  # type: ignore[arg-type]
+        _sandbox().add_input(name, value)
     assert said in str(caught.value)
 
 

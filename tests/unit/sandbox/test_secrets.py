@@ -37,9 +37,9 @@ def _floods(request: BuildRequest, build: DummyBuild) -> Mapping[str, Node]:
 
 def _sandbox(script: object = _leaks, **fields: object) -> Sandbox:
     castore = open_castore("memory:")
-    builder = DummyBuildService(castore, script)  # type: ignore[arg-type]
+    builder = DummyBuildService(castore, script)
     fields = {"env": {"TOKEN": SECRET, "A": "1"}, "secrets": ["TOKEN"], "outputs": ["nix/store/x"], **fields}
-    return Sandbox(["echo", SECRET], store=castore, builder=builder, **fields)  # type: ignore[arg-type]
+    return Sandbox(["echo", SECRET], store=castore, builder=builder, **fields)
 
 
 def test_the_printed_log_hides_it_also_where_chunks_cut_it(capsys: pytest.CaptureFixture[str]) -> None:

@@ -10,6 +10,7 @@ import json
 import os
 import sys
 from collections.abc import Callable
+from functools import partial
 from typing import Any
 
 Outcome = dict[str, Any]
@@ -68,7 +69,7 @@ def cgroups() -> Outcome:
         cgroup.create()
         for controller, file in (v2 if where.pure_v2 else v1).items():
             base = where.v2 if where.pure_v2 else where.v1.get(controller)
-            _step(outcome["limits"], controller, lambda: _write(base, cgroup.name, file, values[controller]))  # noqa: B023
+            _step(outcome["limits"], controller, partial(_write, base, cgroup.name, file, values[controller]))
     except OSError as error:
         outcome["refused"] = f"{os.path.dirname(error.filename)}: {error.strerror}"
     finally:
