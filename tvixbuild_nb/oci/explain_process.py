@@ -12,7 +12,7 @@ _ROOT = Reference(_CONFIG, "Root", "configRoot")
 _PROCESS = Reference(_CONFIG, "Process", "configProcess")
 _POSIX = Reference(_CONFIG, "POSIX process", "configPOSIXProcess")
 _LINUX = Reference(_CONFIG, "Linux Process", "configLinuxProcess")
-_USER = Reference(_CONFIG, "User", "configPOSIXUser")
+_USER = Reference(_CONFIG, "POSIX-platform User", "configPOSIXUser")
 _HOSTNAME = Reference(_CONFIG, "Hostname", "configHostname")
 _ANNOTATIONS = Reference(_CONFIG, "Annotations", "configAnnotations")
 

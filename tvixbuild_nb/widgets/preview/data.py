@@ -115,7 +115,7 @@ def detail(shown: Shown, path: str) -> Data:
     said = None if explanation is None else explanation.to_dict()
     names = marks_of(shown, path, below=True)
     return {
-        "path": visible(path) or "/",
+        "path": visible(path) or "config.json",
         "value": value_text(part(shown, path)),
         "explanation": None if said is None else {key: visible(shown.redacted(text)) for key, text in said.items()},
         "deviations": [deviation for deviation in deviation_rows(shown) if deviation["name"] in map(visible, names)],
