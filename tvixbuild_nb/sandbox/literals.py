@@ -31,12 +31,12 @@ class Literals:
 
     def text(self, value: str | bytes) -> str:
         """A text, or bytes as text where they are some: several lines as several literals."""
-        if isinstance(value, bytes):
-            try:
-                value = value.decode("utf-8")
-            except UnicodeDecodeError:
-                return self.binary(value)
-        return self._joined(value, _lines, binary=False)
+        if isinstance(value, str):
+            return self._joined(value, _lines, binary=False)
+        try:
+            return self.text(value.decode("utf-8"))
+        except UnicodeDecodeError:
+            return self.binary(value)
 
     def binary(self, value: bytes) -> str:
         """Bytes as bytes."""

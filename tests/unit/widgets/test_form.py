@@ -5,12 +5,12 @@ from __future__ import annotations
 import json
 import time
 from collections.abc import Callable
-from pathlib import Path
 from typing import Any
 
 import pytest
 from hypothesis import given
 
+from support.form_page import Page, wait
 from support.request_strategies import requests
 from tvixbuild_nb import Sandbox
 from tvixbuild_nb.display import mimebundle, register
@@ -19,7 +19,6 @@ from tvixbuild_nb.widgets.form import form_forms
 from tvixbuild_nb.widgets.form.data import MAX_ROWS, form_data
 from tvixbuild_nb.widgets.form.draft import Draft
 from tvixbuild_nb.widgets.form.faults import faults_of
-from tvixbuild_nb.widgets.form.live import FormView
 from tvixbuild_nb.widgets.form.static import form_html
 
 HOSTILE = ["<img src=x onerror=alert(1)>", "\x1b]0;title\x07\x1b[2J", "\u202egpj.exe", "x" * 255, "a\r\nb", "a\rb"]
@@ -31,43 +30,6 @@ def _sandbox(**fields: Any) -> Sandbox:
 
 def _said(draft: Draft) -> dict[str, str]:
     return {fault.field: fault.message for fault in faults_of(draft)}
-
-
-def _wait(condition: Callable[[], object], seconds: float = 5) -> None:
-    deadline = time.monotonic() + seconds
-    while not condition():
-        assert time.monotonic() < deadline, "waited in vain"
-        time.sleep(0.02)
-
-
-class Page:
-    """What a page does to a view: calls, and what it was told."""
-
-    def __init__(self, sandbox: Sandbox) -> None:
-        self.view = FormView(sandbox)
-        self.heard: list[dict[str, Any]] = []
-        self.parts: dict[str, Any] = {}
-        self.view.send = self._hear  # type: ignore[method-assign]
-        self.parts.update(self.call("begin"))
-
-    def _hear(self, content: dict[str, Any], buffers: object = None) -> None:
-        json.dumps(content, ensure_ascii=False).encode("utf-8")  # as the kernel sends it
-        self.heard.append(content)
-        if content.get("topic") == "parts":
-            self.parts.update(content["value"])
-
-    def call(self, name: str, /, **arguments: Any) -> Any:
-        self.view._heard(None, {"call": 7, "name": name, "arguments": arguments}, [])
-        answer = next(said for said in reversed(self.heard) if said.get("answer") == 7)
-        if "error" in answer:
-            raise ValueError(answer["error"])
-        return answer["value"]
-
-    def number(self, field: str, index: int = 0) -> int:
-        return int(self.parts[field]["rows"][index]["number"])
-
-    def faults(self) -> list[tuple[str, object]]:
-        return [(fault["field"], fault["row"]) for fault in self.parts["faults"]]
 
 
 # -- the draft ------------------------------------------------------------------------------------
@@ -182,7 +144,9 @@ def test_hostile_text_is_shown_and_harmless() -> None:
     assert [cell["value"] for cell in cells] == [*HOSTILE[:4], "a\nb", None]
     assert [cell.get("odd") for cell in cells] == [False, True, True, False, True, None]
     assert cells[4]["windows"] and cells[5]["why"] == "holds a carriage return"
-    assert data["additional_files"]["rows"][0]["cell"]["why"] == "not text"
+    raw = data["additional_files"]["rows"][0]["cell"]
+    assert (raw["why"], raw["size"]) == ("not text", 3)
+    assert raw["hex"] == [f"00000000  {'ff 00 1b':<47}  ..."] and raw["hex"][0] in page
 
 
 def mimebundle_text(sandbox: Sandbox) -> str:
@@ -299,7 +263,7 @@ def test_changes_in_python_are_pushed_and_only_what_changed() -> None:
     page = Page(sandbox)
     page.heard.clear()
     sandbox.env["NEW"] = "x"
-    _wait(lambda: page.heard)
+    wait(lambda: page.heard)
     (told,) = page.heard
     assert set(told["value"]) == {"env", "request"}
     assert page.parts["env"]["rows"][0]["key"]["value"] == "NEW"
@@ -308,22 +272,6 @@ def test_changes_in_python_are_pushed_and_only_what_changed() -> None:
     sandbox.env["LATER"] = "x"
     time.sleep(0.5)
     assert page.heard == []
-
-
-def test_an_input_is_added_by_path_and_removed(tmp_path: Path) -> None:
-    sandbox = _sandbox()
-    page = Page(sandbox)
-    (tmp_path / "source").write_text("hello")
-    page.call("add_path", path=str(tmp_path / "source"))
-    _wait(lambda: sandbox.inputs)
-    assert sandbox.origin("source") == str(tmp_path / "source")
-    _wait(lambda: page.heard[-1].get("topic") == "input")
-    assert page.parts["inputs"]["rows"][0]["kind"] == "file"
-    for wrong in ({"path": str(tmp_path / "none")}, {"path": str(tmp_path), "name": "a/b"}, {"path": ""}):
-        with pytest.raises(ValueError):
-            page.call("add_path", **wrong)
-    page.call("remove_input", name="source")
-    assert dict(sandbox.inputs) == {} and page.view.faults == []
 
 
 def test_a_form_with_faults_does_not_run() -> None:

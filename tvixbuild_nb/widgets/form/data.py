@@ -2,24 +2,24 @@
 
 from __future__ import annotations
 
+import os
 from typing import Any
 
-from tvixbuild_nb.castore import DirectoryNode, FileNode, Node
+from tvixbuild_nb.castore import DirectoryNode, FileNode, Node, SymlinkNode
 from tvixbuild_nb.castore.progress import human
 from tvixbuild_nb.errors import InvalidRequest
 from tvixbuild_nb.request.redactor import Redactor
 from tvixbuild_nb.sandbox import Sandbox
 from tvixbuild_nb.sandbox.code import python_of
+from tvixbuild_nb.widgets.form.cells import MAX_SHOWN, cell, secret_cell
 from tvixbuild_nb.widgets.form.draft import LISTS, PAIRS, SCALARS, SHELL, Draft
 from tvixbuild_nb.widgets.form.faults import Fault, faults_of
 from tvixbuild_nb.widgets.kit import visible
 
-# Bytes of one text that can be edited in place, rows of one field that are shown, bytes of code that are shown.
-MAX_TEXT = 1 << 16
+# Rows of one field that are shown, bytes of code that are shown.
 MAX_ROWS = 200
 MAX_CODE = 1 << 18
-MAX_SHOWN = 2000
-DOTS = "••••••••"
+_HIDDEN = "# A secret's value stands here in another guise and is hidden: this makes another request.\n"
 
 TITLES = {
     "command": "Command",
@@ -59,49 +59,6 @@ def form_data(sandbox: Sandbox, draft: Draft | None = None) -> dict[str, Any]:
     return data
 
 
-def cell(value: object, redactor: Redactor) -> dict[str, Any]:
-    """One text: ``shown`` to look at, ``value`` to edit or None, and then ``why``; ``odd`` when they differ."""
-    text, size = _text(value)
-    if text is None:
-        shown = visible(value, keep="\n\t") if isinstance(value, bytes) else visible(repr(value))
-        return _locked(shown, size, "not text")
-    safe = redactor.text(text)
-    shown = visible(safe, keep="\n\t")
-    if safe != text:
-        return _locked(shown, size, "holds the value of a secret variable")
-    if size > MAX_TEXT:
-        return _locked(shown, size, f"larger than {human(MAX_TEXT)}")
-    # Text areas know no line end but the newline; those of Windows are put back when the text returns.
-    plain = text.replace("\r\n", "\n")
-    windows = plain != text
-    if "\r" in plain or (windows and plain.count("\n") != text.count("\r\n")):
-        return _locked(shown, size, "holds a carriage return")
-    return {"value": plain, "shown": shown[:MAX_SHOWN], "size": size, "odd": shown != text, "windows": windows}
-
-
-def secret_cell() -> dict[str, Any]:
-    """The value of a variable that nobody is to see, not even how long it is."""
-    return {"value": None, "shown": DOTS, "secret": True}
-
-
-def _locked(shown: str, size: int, why: str) -> dict[str, Any]:
-    return {"value": None, "shown": shown[:MAX_SHOWN], "size": size, "why": why}
-
-
-def _text(value: object) -> tuple[str | None, int]:
-    if isinstance(value, bytes):
-        try:
-            return value.decode("utf-8"), len(value)
-        except UnicodeDecodeError:
-            return None, len(value)
-    if not isinstance(value, str):
-        return None, 0
-    try:
-        return value, len(value.encode("utf-8"))
-    except UnicodeEncodeError:
-        return None, len(value)
-
-
 def redactor_of(draft: Draft) -> Redactor:
     """What hides the values of the draft's secret variables."""
     pairs = [row.value for row in draft.rows["env"]]
@@ -130,24 +87,20 @@ def _scalar(value: object, redactor: Redactor) -> dict[str, Any]:
 
 
 def _inputs(draft: Draft, redactor: Redactor) -> dict[str, Any]:
-    named = sorted(draft.inputs.items(), key=lambda pair: str(pair[0]))
-    rows = [
+    rows = draft.rows["inputs"]
+    shown = [
         {
-            "name": input_name(name, redactor),
-            "origin": "a node" if origin is None else visible(redactor.text(origin)),
-            **_node(node),
+            "number": row.number,
+            "key": cell(row.value.name, redactor),
+            "origin": "a node" if row.value.origin is None else visible(redactor.text(row.value.origin)),
+            **_node(row.value.node, redactor),
         }
-        for name, (node, origin) in named[:MAX_ROWS]
+        for row in rows[:MAX_ROWS]
     ]
-    return {"rows": rows, "hidden": len(named) - len(rows)}
+    return {"rows": shown, "hidden": len(rows) - len(shown)}
 
 
-def input_name(name: str, redactor: Redactor) -> str:
-    """An input's name as the form has it."""
-    return visible(redactor.text(str(name)))
-
-
-def _node(node: Node) -> dict[str, Any]:
+def _node(node: Node, redactor: Redactor) -> dict[str, Any]:
     match node:
         case FileNode():
             kind = "executable file" if node.executable else "file"
@@ -160,14 +113,15 @@ def _node(node: Node) -> dict[str, Any]:
                 "size": f"{count:,} entr{'y' if count == 1 else 'ies'}",
             }
         case _:
-            target = visible(getattr(node, "target", repr(node)))
-            return {"kind": "symlink", "digest": None, "size": f"to {target}"[:MAX_SHOWN]}
+            target = os.fsdecode(node.target) if isinstance(node, SymlinkNode) else repr(node)
+            shown = visible(redactor.text(target))
+            return {"kind": "symlink", "digest": None, "size": f"to {shown}"[:MAX_SHOWN]}
 
 
 def _fault(fault: Fault, redactor: Redactor) -> dict[str, Any]:
     return {
         "field": fault.field,
-        "row": input_name(fault.row, redactor) if isinstance(fault.row, str) else fault.row,
+        "row": fault.row,
         "message": visible(redactor.text(fault.message))[:MAX_SHOWN],
         "hint": fault.hint and visible(redactor.text(fault.hint))[:MAX_SHOWN],
     }
@@ -179,12 +133,13 @@ def _request(sandbox: Sandbox, pending: bool) -> dict[str, Any]:
         request = sandbox.request
         size = sum(map(len, request.additional_files.values())) + sum(map(len, request.command_args))
         size += sum(map(len, request.environment_vars.values()))
-        code = python_of(sandbox) if size <= MAX_CODE else "# too long to be shown here: sandbox.code.python_of(sb)\n"
+        plain = python_of(sandbox) if size <= MAX_CODE else "# too long to be shown here: sandbox.code.python_of(sb)\n"
     except InvalidRequest as error:
         return {"digest": None, "code": None, "trouble": visible(redactor.text(str(error)), keep="\n"), "kept": pending}
+    code = redactor.text(plain)
     return {
         "digest": str(request.digest),
-        "code": visible(redactor.text(code), keep="\n"),
+        "code": visible(code if code == plain else _HIDDEN + code, keep="\n"),
         "trouble": None,
         "kept": pending,
     }

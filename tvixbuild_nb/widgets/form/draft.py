@@ -6,7 +6,7 @@ import os
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from itertools import count
-from typing import Any
+from typing import Any, NamedTuple
 
 from tvixbuild_nb.castore import Node
 from tvixbuild_nb.errors import InvalidRequest
@@ -18,9 +18,17 @@ SCALARS = ("working_dir", "inputs_dir", "system", "min_memory", "network_access"
 SHELL = ("/bin/sh", "-c")
 
 
+class Given(NamedTuple):
+    """One input: its name in the build, what it is, and where it is from in words (None: nobody knows)."""
+
+    name: str
+    node: Node
+    origin: str | None
+
+
 @dataclass(slots=True)
 class Row:
-    """One item of a list, or one pair; ``number`` stays the same wherever the row moves."""
+    """One item of a list, one pair or one input; ``number`` stays the same wherever the row moves."""
 
     number: int
     value: Any
@@ -35,9 +43,8 @@ class Draft:
 
     def __init__(self, sandbox: Sandbox) -> None:
         self._numbers = count(1)
-        self.rows: dict[str, list[Row]] = {name: [] for name in (*LISTS, *PAIRS)}
+        self.rows: dict[str, list[Row]] = {name: [] for name in (*LISTS, *PAIRS, "inputs")}
         self.scalars: dict[str, Any] = {}
-        self.inputs: dict[str, tuple[Node, str | None]] = {}
         self.secrets: tuple[str, ...] = ()
         self._seen: dict[str, Any] = {}
         self.take(sandbox)
@@ -56,11 +63,11 @@ class Draft:
         for name in changed:
             match name:
                 case "inputs":
-                    for gone in sandbox.inputs.keys() - self.inputs.keys():
+                    for gone in sandbox.inputs.keys() - self.value("inputs").keys():
                         del sandbox.inputs[gone]
-                    for key, (node, origin) in self.inputs.items():
-                        if sandbox.inputs.get(key) != node:
-                            sandbox.add_input(key, node, origin=origin)
+                    for given in self.inputs:
+                        if sandbox.inputs.get(given.name) != given.node:
+                            sandbox.add_input(given.name, given.node, origin=given.origin)
                 case "constrained" | "origins" | "secrets":
                     continue
                 case "env" | "additional_files":
@@ -79,11 +86,13 @@ class Draft:
         self._adopt(frozenset(name for name in self._seen if self.value(name) != self._seen[name]))
 
     def value(self, name: str) -> Any:
-        """A field as the sandbox has it: a tuple, a tuple of pairs, or a single value."""
+        """A field as the sandbox has it: a tuple, a tuple of pairs, a dict of inputs, or a single value."""
         if name == "inputs":
-            return {key: node for key, (node, _) in self.inputs.items()}
+            named = {given.name: given.node for given in self.inputs}
+            # No sandbox can have two of one name: this is equal to nothing there.
+            return named if len(named) == len(self.inputs) else tuple(self.inputs)
         if name == "origins":
-            return {key: origin for key, (_, origin) in self.inputs.items()}
+            return {given.name: given.origin for given in self.inputs}
         if name == "secrets":
             return self.secrets
         if name in self.rows:
@@ -92,6 +101,11 @@ class Draft:
         if name == "min_memory" and isinstance(value, str) and value.isascii() and value.isdecimal():
             return int(value)
         return value
+
+    @property
+    def inputs(self) -> tuple[Given, ...]:
+        """The inputs in the form's order; while somebody types, two may have one name."""
+        return tuple(row.value for row in self.rows["inputs"])
 
     def constraints(self) -> Any:
         """The constraints of a valid draft."""
@@ -120,26 +134,27 @@ class Draft:
 
     def set_rows(self, field: str, values: Iterable[Any]) -> None:
         """These values instead of a list's; rows keep their numbers where they can."""
-        self.rows[field] = self._renumbered(self.rows[field], list(values), pairs=field in PAIRS)
+        self.rows[field] = self._renumbered(self.rows[field], list(values), named=field not in LISTS)
 
     # -- inside -----------------------------------------------------------------------------------
 
     def _adopt(self, names: frozenset[str]) -> None:
         for name in names:
             value = self._seen[name]
-            if name in self.rows:
+            if name in ("inputs", "origins"):
+                nodes, origins = self._seen["inputs"], self._seen["origins"]
+                self.set_rows("inputs", [Given(key, nodes[key], origins[key]) for key in sorted(nodes, key=str)])
+            elif name in self.rows:
                 self.set_rows(name, value)
-            elif name == "inputs":
-                self.inputs = {key: (node, self._seen["origins"][key]) for key, node in value.items()}
             elif name == "secrets":
                 self.secrets = value
             elif name == "min_memory" and isinstance(value, int) and not isinstance(value, bool):
                 self.scalars[name] = str(value)
-            elif name != "origins":
+            else:
                 self.scalars[name] = value
 
-    def _renumbered(self, rows: list[Row], values: list[Any], *, pairs: bool) -> list[Row]:
-        if pairs:
+    def _renumbered(self, rows: list[Row], values: list[Any], *, named: bool) -> list[Row]:
+        if named:
             known: dict[Any, int | None] = {row.value[0]: row.number for row in rows}
             return [Row(known.pop(value[0], None) or next(self._numbers), value) for value in values]
         old = [row.value for row in rows]
@@ -160,7 +175,7 @@ def read(sandbox: Sandbox) -> dict[str, Any]:
     fields["constrained"] = _constrained(sandbox)
     fields["inputs"] = dict(sandbox.inputs)
     fields["origins"] = {name: sandbox.origin(name) for name in fields["inputs"]}
-    fields["secrets"] = tuple(getattr(sandbox, "secrets", ()))
+    fields["secrets"] = tuple(sandbox.secrets)
     return fields
 
 

@@ -8,7 +8,7 @@ from typing import Any
 
 from tvixbuild_nb.errors import InvalidRequest
 from tvixbuild_nb.request import BuildConstraints, BuildRequest
-from tvixbuild_nb.widgets.form.draft import LISTS, PAIRS, Draft
+from tvixbuild_nb.widgets.form.draft import LISTS, PAIRS, Draft, Given
 
 _CALLED = {"command": "command_args", "env": "environment_vars"}
 _HERE = {called: name for name, called in _CALLED.items()}
@@ -20,7 +20,7 @@ class Fault:
     """A rule that is broken: in which field, in which row of it (None: the field as a whole), and what to do."""
 
     field: str
-    row: int | str | None
+    row: int | None
     message: str
     hint: str | None = None
 
@@ -58,9 +58,13 @@ def _single_fault(draft: Draft, name: str) -> Iterator[Fault]:
 
 
 def _input_faults(draft: Draft) -> Iterator[Fault]:
-    for name, (node, _) in draft.inputs.items():
-        if (error := _refused(inputs={name: node})) is not None:
-            yield Fault("inputs", name, error.message, error.hint)
+    names = [given.name for given in draft.inputs]
+    for row in draft.rows["inputs"]:
+        given: Given = row.value
+        if (error := _refused(inputs={given.name: given.node})) is not None:
+            yield Fault("inputs", row.number, error.message, error.hint)
+        elif names.count(given.name) > 1:
+            yield Fault("inputs", row.number, "several inputs have this name", "an input is known by its name alone")
 
 
 def _tried(draft: Draft, name: str, value: Any) -> InvalidRequest | None:
@@ -76,7 +80,8 @@ def _tried(draft: Draft, name: str, value: Any) -> InvalidRequest | None:
         beside["scratch_paths"] = [path for path in scratch if _refused(scratch_paths=[path]) is None]
         directory = draft.scalars["inputs_dir"]
         if _refused(inputs_dir=directory) is None:
-            nodes = {key: node for key, (node, _) in draft.inputs.items() if _refused(inputs={key: node}) is None}
+            nodes = {given.name: given.node for given in draft.inputs}
+            nodes = {key: node for key, node in nodes.items() if _refused(inputs={key: node}) is None}
             beside |= {"inputs_dir": directory, "inputs": nodes}
     return _refused(**{**beside, _CALLED.get(name, name): value})
 

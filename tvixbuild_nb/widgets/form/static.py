@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
+from tvixbuild_nb.widgets.form.cells import MAX_HEX, MAX_SHOWN
 from tvixbuild_nb.widgets.form.data import TITLES
 from tvixbuild_nb.widgets.kit import Html, fragment, tag
 
@@ -66,12 +67,21 @@ def _value(name: str, data: dict[str, Any]) -> Html:
 
 def _pair(name: str, row: dict[str, Any]) -> Html:
     if name == "additional_files":
-        size = f" ({row['cell']['size']} bytes)"
-        whole = tag("pre", row["cell"]["shown"], style=_CODE)
-        if row["cell"].get("why"):
-            return fragment(_shown(row["key"]), f"{size}: {row['cell']['why']}")
-        return tag("details", tag("summary", _shown(row["key"]), size), whole)
+        cell = row["cell"]
+        why = f": {cell['why']}" if cell.get("why") else ""
+        start = "\n".join(cell["hex"]) if "hex" in cell else cell["shown"]
+        return tag(
+            "details",
+            tag("summary", _shown(row["key"]), f" ({cell['size']:,} bytes){why}"),
+            tag("pre", start, style=_CODE) if start else None,
+            tag("div", tag("em", "only the beginning is shown")) if _cut(cell) else None,
+        )
     return fragment(_shown(row["key"]), " = ", _shown(row["cell"]))
+
+
+def _cut(cell: dict[str, Any]) -> bool:
+    shown = MAX_HEX if "hex" in cell else MAX_SHOWN
+    return bool(cell["size"] > shown)
 
 
 def _inputs(field: dict[str, Any], data: dict[str, Any]) -> Html:
@@ -81,7 +91,7 @@ def _inputs(field: dict[str, Any], data: dict[str, Any]) -> Html:
     head = tag("tr", [tag("th", title, style=_LEFT) for title in names])
     body = [
         tag("tr", [
-            tag("td", tag("code", row["name"]), _wrong(data, "inputs", row["name"]), style=_LEFT),
+            tag("td", tag("code", row["key"]["shown"]), _wrong(data, "inputs", row["number"]), style=_LEFT),
             tag("td", row["kind"], style=_LEFT),
             tag("td", row["size"], style=_LEFT),
             tag("td", tag("code", row["digest"] or ""), style=_LEFT + ";overflow-wrap:anywhere"),

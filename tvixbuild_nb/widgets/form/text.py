@@ -44,7 +44,9 @@ def _lines(name: str, data: dict[str, Any]) -> list[str]:
 
 def _line(name: str, row: dict[str, Any]) -> str:
     if name == "inputs":
-        return f"{row['name']}  {row['kind']}, {row['size']}, {(row['digest'] or '')[:12]}  from {row['origin']}"
+        return (
+            f"{row['key']['shown']}  {row['kind']}, {row['size']}, {(row['digest'] or '')[:12]}  from {row['origin']}"
+        )
     if name == "additional_files":
         return f"{row['key']['shown']}  {row['cell']['size']} bytes"
     if name == "env":

@@ -2,6 +2,27 @@
 
 const SHELL_ROW = 2;
 
+/**
+ * Put the nodes of `entries` into `body` in order: those of `known` (number -> {node, ...}) that `fits` stay the same,
+ * others are made. `known` has them in that order afterwards.
+ */
+function arrange(body, known, entries, make, fits = () => true) {
+  const before = new Map(known);
+  known.clear();
+  for (const entry of entries) {
+    const old = before.get(entry.number);
+    known.set(entry.number, old && fits(old, entry) ? old : make(entry));
+  }
+  for (const [number, old] of before) if (known.get(number) !== old) old.node.remove();
+  let last = null;
+  for (const { node } of known.values()) {
+    // Moved only where it must be: an element that moves loses the cursor.
+    const next = last ? last.nextSibling : body.firstChild;
+    if (next !== node) body.insertBefore(node, next);
+    last = node;
+  }
+}
+
 /** Rows of the field `name`, each with a number that stays the same; `noun` says what one of them is. */
 function rowsField(form, { name, noun, pair, multiline }) {
   const body = el("div", { class: "form-rows" });
@@ -25,9 +46,16 @@ function rowsField(form, { name, noun, pair, multiline }) {
       enter: multiline ? null : () => insert(number),
     });
     const key = pair && textControl({ label: "", hidden: true, send: edit("key"), enter: () => value.input.focus() });
-    const locked = el("span", { class: "mono form-locked" });
+    const locked = lockedValue(() => {
+      anew = true;
+      show();
+      value.input.focus();
+    });
+    const other = multiline ? replacer(form, number) : null;
+    let anew = false; // what cannot be edited is being typed anew; nothing is lost before the first key
+    let now = null;
     const remover = el("button", { type: "button", class: "form-remove", onclick: () => remove() }, "✕");
-    const holder = el("div", { class: "form-value" }, value.name, value.input, locked, value.note, value.fault);
+    const holder = el("div", { class: "form-value" }, value.name, value.input, locked.node, value.note, value.fault, other?.node);
     const side = key && el("div", { class: "form-key" }, key.name, key.input, key.note);
     const node = el("div", { class: `form-row${pair ? " form-pair" : ""}` }, side, holder, remover);
 
@@ -38,6 +66,13 @@ function rowsField(form, { name, noun, pair, multiline }) {
       (rows[at + 1]?.remover ?? rows[at - 1]?.remover ?? adder).focus();
     }
 
+    function show() {
+      const fixed = now.value === null && !now.secret && !anew;
+      value.input.hidden = fixed;
+      value.note.hidden = fixed;
+      locked.node.hidden = !fixed;
+    }
+
     return {
       node,
       remover,
@@ -46,13 +81,14 @@ function rowsField(form, { name, noun, pair, multiline }) {
       flush: () => Promise.all([key?.flush(), value.flush()]),
       update: (data, place, faults) => {
         const which = `${noun} ${place + 1}`;
-        const fixed = data.cell.value === null && !data.cell.secret;
-        value.relabel(pair ? `${pair[1]} of ${noun} ${place + 1}` : which);
-        value.set(data.cell, key ? [] : faults);
-        value.input.hidden = fixed;
-        value.note.hidden = fixed;
-        locked.hidden = !fixed;
-        locked.textContent = fixed ? `${data.cell.shown.slice(0, 300)} (${humanBytes(data.cell.size)}, ${data.cell.why})` : "";
+        const called = pair ? `${pair[1]} of ${noun} ${place + 1}` : which;
+        if (now && now.value !== data.cell.value) anew = false;
+        now = data.cell;
+        value.relabel(called);
+        value.set(now, key ? [] : faults);
+        if (now.value === null && !now.secret) locked.set(now, called);
+        other?.relabel(called);
+        show();
         if (key) {
           key.relabel(`${pair[0]} of ${noun} ${place + 1}`);
           key.set(data.key, []);
@@ -65,27 +101,8 @@ function rowsField(form, { name, noun, pair, multiline }) {
   }
 
   function update(data, faults) {
-    const numbers = new Set(data.rows.map((entry) => entry.number));
-    for (const [number, old] of known) {
-      if (numbers.has(number)) continue;
-      old.node.remove();
-      known.delete(number);
-    }
-    let before = null;
-    data.rows.forEach((entry, place) => {
-      const secret = entry.cell.secret === true;
-      if (known.has(entry.number) && known.get(entry.number).secret !== secret) {
-        known.get(entry.number).node.remove();
-        known.delete(entry.number);
-      }
-      if (!known.has(entry.number)) known.set(entry.number, row(entry.number, secret));
-      const shown = known.get(entry.number);
-      // Moved only where it must be: an element that moves loses the cursor.
-      const next = before ? before.nextSibling : body.firstChild;
-      if (next !== shown.node) body.insertBefore(shown.node, next);
-      before = shown.node;
-      shown.update(entry, place, faults.filter((one) => one.row === entry.number));
-    });
+    arrange(body, known, data.rows, (entry) => row(entry.number, entry.cell.secret === true), (shown, entry) => shown.secret === (entry.cell.secret === true));
+    data.rows.forEach((entry, place) => known.get(entry.number).update(entry, place, faults.filter((one) => one.row === entry.number)));
     more.textContent = data.hidden ? `and ${data.hidden} more, not shown here` : "";
     tellFaults(adder, fault, faults.filter((one) => one.row === null));
   }
@@ -138,8 +155,6 @@ function commandField(form) {
       if (latest.shell) {
         number = data.rows[SHELL_ROW].number;
         script.set(data.rows[SHELL_ROW].cell, faults.filter((one) => one.row === number || one.row === null));
-        const locked = data.rows[SHELL_ROW].cell.value === null;
-        script.input.disabled = locked;
       }
       list.update(data, faults);
       arrange();

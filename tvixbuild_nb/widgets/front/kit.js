@@ -13,7 +13,7 @@ function el(tag, props = {}, ...children) {
   return node;
 }
 
-/** The way to the kernel: call(name, args) -> Promise of the value ({value, buffers} with raw=true); on(topic, f). */
+/** The way to the kernel: call(name, args, buffers) -> Promise of the value (ask: of {value, buffers}); on(topic, f). */
 function link(model) {
   let last = 0;
   const waiting = new Map();
@@ -30,15 +30,15 @@ function link(model) {
   model.on("msg:custom", hear);
   // Several views of one model hear each other's answers: numbers must not meet.
   const base = Math.floor(Math.random() * 2 ** 30) * 2 ** 20;
-  const ask = (name, args = {}) =>
+  const ask = (name, args = {}, buffers = []) =>
     new Promise((resolve, reject) => {
       const number = base + ++last;
       waiting.set(number, { resolve, reject });
-      model.send({ call: number, name, arguments: args });
+      model.send({ call: number, name, arguments: args }, undefined, buffers);
     });
   return {
     ask,
-    call: async (name, args) => (await ask(name, args)).value,
+    call: async (name, args, buffers) => (await ask(name, args, buffers)).value,
     on: (topic, hearer) => topics.set(topic, hearer),
     close: () => model.off("msg:custom", hear),
   };
