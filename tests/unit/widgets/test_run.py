@@ -2,24 +2,33 @@
 
 from __future__ import annotations
 
+import html
+import inspect
 import time
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from typing import Any
 
 import pytest
 
 from tvixbuild_nb import Run, Sandbox, open_castore
-from tvixbuild_nb.build import BuildResult, DummyBuild, DummyBuildService, EndEvent, StageEvent, Usage
+from tvixbuild_nb.build import BuildResult, DummyBuild, DummyBuildService, EndEvent, StageEvent, Usage, UsageSample
 from tvixbuild_nb.build.result import BuildOutput
 from tvixbuild_nb.castore import Digest, Node, SymlinkNode
 from tvixbuild_nb.request import BuildRequest, Redactor
+from tvixbuild_nb.widgets.kit import fragment
 from tvixbuild_nb.widgets.kit.forms import plain_text
 from tvixbuild_nb.widgets.run import RunForms, run_bundle
 from tvixbuild_nb.widgets.run.data import STAGES, RunFacts, run_data
-from tvixbuild_nb.widgets.run.live import RunView
+from tvixbuild_nb.widgets.run.facts import run_facts
+from tvixbuild_nb.widgets.run.static import run_html
+from tvixbuild_nb.widgets.run.text import run_text
+from tvixbuild_nb.widgets.run.use import NOBODY, use_data
 from tvixbuild_nb.widgets.run.words import exit_words, seconds_words
 
 SECRET = "hunter2-hunter2"
+SAMPLE = UsageSample(
+    time=101.0, source="cgroup", cpu=1.5, load=0.75, memory=2_000_000, peak_memory=3_000_000, oom_kills=0, pids=4
+)
 HOSTILE = "<img src=x onerror=alert(1)>\x1b[2J\u202e"
 
 
@@ -57,6 +66,29 @@ def test_a_run_that_goes_on() -> None:
     assert data["cancel"] == {"can": True, "why": None} and data["command"] == "echo [secret TOKEN]"
     assert run_data(facts(cancelling=True))["cancel"] == {"can": False, "why": "being cancelled"}
     assert "another process" in run_data(facts(is_ours=False))["cancel"]["why"]
+    storing = (*facts().events, StageEvent(time=101.0, stage="ingest", state="started"))
+    assert "is stored" in run_data(facts(cancelling=True, events=storing))["cancel"]["why"]
+
+
+def test_a_form_that_does_not_move_says_when_it_was_drawn() -> None:
+    data = run_data(facts(sample=SAMPLE))
+    for text in (run_html(data, fragment("log")), plain_text(run_text(data, "log"), 300)):
+        text = html.unescape(text)
+        assert "was running on 1970-01-01 00:01:42 UTC" in text and "Run.open('r')" in text
+        assert "CPU 1.50 s (75 % of one now), memory 2.0 MB (at most 3.0 MB), processes 4 (its cgroup" in text
+
+
+def test_what_it_uses_while_it_goes_on() -> None:
+    use = run_data(facts(sample=SAMPLE))["use"]
+    assert list(use["figures"]) == ["CPU", "memory", "processes"] and "file caches" in use["source"]
+    bare = UsageSample(time=1.0, source="processes", oom_kills=2)
+    assert use_data(bare, 1.0) == {
+        "figures": {"ended for lack of memory": "2"},
+        "source": "the sum over its processes: there is no cgroup; memory they share counts for each",
+    }
+    assert use_data(None, 1.0) is None and use_data(None, None) is None
+    assert use_data(None, 60.0) == {"figures": {}, "source": NOBODY}
+    assert run_data(facts(result=result(), sample=SAMPLE))["use"] is None, "then there is the usage as a whole"
 
 
 def test_a_failure_says_whose_fault_it_was_and_hides_secrets() -> None:
@@ -143,12 +175,16 @@ def test_static_and_text_form_are_bounded_escaped_and_keep_the_secret() -> None:
 
 def test_a_terminal_narrow_and_wide() -> None:
     run = started(_prints).wait()
-    from tvixbuild_nb.widgets.run.facts import run_facts
-    from tvixbuild_nb.widgets.run.text import run_text
-
     for width in (40, 160):
         text = plain_text(run_text(run_data(run_facts(run)), "log"), width)
         assert max(map(len, text.splitlines())) <= width and "succeeded" in text.replace("\n", "")
+
+
+def until(holds: Callable[[], object], seconds: float = 10) -> None:
+    deadline = time.monotonic() + seconds
+    while not holds():
+        assert time.monotonic() < deadline, inspect.getsource(holds)
+        time.sleep(0.01)
 
 
 def test_the_widget_follows_cancels_and_ends() -> None:
@@ -156,22 +192,29 @@ def test_the_widget_follows_cancels_and_ends() -> None:
     forms = RunForms(run)
     view = forms._live()
     told: list[dict[str, Any]] = []
-
-    def tell(topic: str, value: Any, buffers: object = None) -> None:
-        if topic == "run":
-            told.append(value)
-
-    view.tell = tell  # type: ignore[method-assign]
-    assert view.first["running"] and forms._live() is view
-    assert view.run_state()["stages"][5]["state"] == "active"
+    view.observe(lambda change: told.append(change["new"]), "state")
+    assert view.state["running"] and forms._live() is view
+    until(lambda: states(view.run_state())["run"] == "active")
+    assert "was running on" in str(view.run_stored()["forms"]["text/plain"])
     assert view.run_cancel()["cancel"]["can"] is False
-    run._wait(10)
+    assert view.run_cancel()["cancel"]["can"] is False, "twice is as good as once"
     assert view.updates.join(10) and view.updates.error is None
-    deadline = time.monotonic() + 5
-    while not (told and told[-1]["status"] == "cancelled") and time.monotonic() < deadline:
-        time.sleep(0.02)
-    assert told[-1]["status"] == "cancelled" and view.faults == []
-    assert view.log_state()["lines"][0]["x"] == "asleep" and SECRET not in repr(told)
+    assert view.state["status"] == "cancelled" and view.faults == []
+    assert view.run_cancel()["status"] == "cancelled", "and when it is over, too"
+    assert view.log_state()["lines"][0]["x"] == "asleep" and told and SECRET not in repr(told)
+    stored = view.run_stored()
+    assert stored["model"] == view.model_id and set(stored["forms"]) == {"text/plain", "text/html"}
+    for form in stored["forms"].values():
+        assert "cancelled" in form and "was running" not in form and SECRET not in form
+
+
+def test_two_views_of_one_run_are_both_told() -> None:
+    run = started(_sleeps)
+    views = [RunForms(run)._live(), RunForms(Run.open(run.id))._live()]
+    assert views[0].state["cancel"]["can"] and "another process" in views[1].state["cancel"]["why"]
+    run.cancel()
+    for view in views:
+        assert view.updates.join(10) and view.state["status"] == "cancelled"
 
 
 def test_closing_a_view_leaves_the_run_alone() -> None:
@@ -179,8 +222,8 @@ def test_closing_a_view_leaves_the_run_alone() -> None:
     view = RunForms(run)._live()
     view.close()
     assert view.updates.join(10) and run.running
-    again = RunView(run, RunForms(run).source)
-    assert again.first["running"]
+    again = RunForms(run)._live()
+    assert again.state["running"]
     run.cancel()
     assert again.updates.join(10)
 

@@ -25,6 +25,12 @@ function runStages(stages) {
   );
 }
 
+/** What it uses now, amount by amount, and where the figures come from. */
+function runUse(use) {
+  const figures = Object.entries(use.figures).map(([name, text]) => el("span", { class: "run-figure" }, el("span", { class: "dim" }, `${name} `), text));
+  return [...figures, el("span", { class: "dim run-source" }, figures.length ? `(${use.source})` : use.source)];
+}
+
 function runRow(name, ...value) {
   return el("tr", {}, el("th", { scope: "row" }, name), el("td", {}, value));
 }

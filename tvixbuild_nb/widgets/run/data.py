@@ -6,18 +6,20 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Any, get_args
 
-from tvixbuild_nb.build import BuildResult, EndEvent, StageEvent, Usage
+from tvixbuild_nb.build import BuildResult, EndEvent, StageEvent, UsageSample
 from tvixbuild_nb.build.events import Stage
 from tvixbuild_nb.build.result import BuildOutput, output_summary
 from tvixbuild_nb.castore.progress import human
 from tvixbuild_nb.request import Redactor
 from tvixbuild_nb.widgets.kit import visible
-from tvixbuild_nb.widgets.run.words import FAULTS, exit_words, seconds_words
+from tvixbuild_nb.widgets.run.use import usage_data, use_data
+from tvixbuild_nb.widgets.run.words import FAULTS, exit_words, moment_words, seconds_words
 
 STAGES: tuple[Stage, ...] = get_args(Stage)
 Show = Callable[[str], str]
 
 _ELSEWHERE = "another process runs it and can cancel it; closing this view leaves it alone"
+_STORING = "being cancelled, as soon as what is being stored now is stored"
 _MOST_WRITTEN = 50
 
 
@@ -35,6 +37,7 @@ class RunFacts:
     is_ours: bool
     cancelling: bool
     bundle: str | None = None
+    sample: UsageSample | None = None
 
 
 def run_data(facts: RunFacts) -> dict[str, Any]:
@@ -46,25 +49,41 @@ def run_data(facts: RunFacts) -> dict[str, Any]:
     result = facts.result
     started = result.started if result is not None else facts.events[0].time if facts.events else facts.now
     ended = result.finished if result is not None else facts.now
+    stages = stages_data(facts.events, result, facts.now, show)
     return {
         "run": facts.id,
         "command": show(" ".join(facts.command)),
         "running": result is None,
         "status": "running" if result is None else result.status,
+        "drawn": moment_words(facts.now),
         "elapsed": round(max(0.0, ended - started), 3),
-        "stages": stages_data(facts.events, result, facts.now, show),
-        "cancel": _cancel(facts),
+        "stages": stages,
+        "cancel": _cancel(facts, stages),
+        "use": None if result is not None else use_data(facts.sample, _commanding(stages)),
         "end": None if result is None else end_data(result, facts.needles, facts.bundle, show),
     }
 
 
-def _cancel(facts: RunFacts) -> dict[str, Any]:
+def _cancel(facts: RunFacts, stages: list[dict[str, Any]]) -> dict[str, Any]:
     """Whether it can be cancelled from here, and why not."""
     if facts.result is not None:
         return {"can": False, "why": None}
     if not facts.is_ours:
         return {"can": False, "why": _ELSEWHERE}
-    return {"can": not facts.cancelling, "why": "being cancelled" if facts.cancelling else None}
+    if not facts.cancelling:
+        return {"can": True, "why": None}
+    return {"can": False, "why": _STORING if _active(stages, "ingest") else "being cancelled"}
+
+
+def _active(stages: list[dict[str, Any]], name: str) -> dict[str, Any] | None:
+    """The stage of that name if it goes on."""
+    return next((stage for stage in stages if stage["name"] == name and stage["state"] == "active"), None)
+
+
+def _commanding(stages: list[dict[str, Any]]) -> float | None:
+    """Seconds for which the command has been running; None before and after."""
+    run = _active(stages, "run")
+    return None if run is None else run["seconds"]
 
 
 def stages_data(
@@ -126,17 +145,6 @@ def end_data(result: BuildResult, needles: Sequence[str], bundle: str | None, sh
 def _how(result: BuildResult, show: Show) -> list[str]:
     inputs = f"inputs by {result.inputs}" if result.inputs and result.inputs != "none" else None
     return [show(text) for text in (result.service, result.runtime, inputs) if text]
-
-
-def usage_data(usage: Usage, show: Show) -> dict[str, Any]:
-    """What it used, in words: label -> amount; and where the figures come from."""
-    figures = {
-        "wall time": None if usage.wall is None else seconds_words(usage.wall),
-        "CPU": None if usage.cpu is None else seconds_words(usage.cpu),
-        "peak memory": None if usage.peak_memory is None else human(usage.peak_memory),
-        "ended for lack of memory": str(usage.oom_kills) if usage.oom_kills else None,
-    }
-    return {"figures": {name: text for name, text in figures.items() if text is not None}, "source": show(usage.source)}
 
 
 def output_data(output: BuildOutput, needles: Sequence[str], show: Show) -> dict[str, Any]:

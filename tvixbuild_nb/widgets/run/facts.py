@@ -24,4 +24,5 @@ def run_facts(run: Run) -> RunFacts:
         is_ours=run.is_ours,
         cancelling=run.cancelling,
         bundle=None if bundle is None else str(bundle),
+        sample=None if result is not None else run.record.read_sample(),
     )

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from rich.panel import Panel
 
@@ -44,10 +44,15 @@ class RunForms:
         self.source = LogSource(run.record, hide=run.redactor.text if run.redactor else None)
         self._view: RunView | None = None
 
-    def bundle(self) -> dict[str, Any]:
+    def bundle(self) -> Bundle:
         """All forms by MIME type, as things stand now."""
         self.source.advance(_PATIENCE)
         return Forms(text=self._text, html=self._html, live=self._live).bundle()
+
+    def stored(self) -> Bundle:
+        """As :meth:`bundle`, those that stay in a saved notebook: the ones that do not move."""
+        self.source.advance(_PATIENCE)
+        return Forms(text=self._text, html=self._html).bundle()
 
     def _text(self) -> Panel:
         return run_text(run_data(run_facts(self.run)), log_text(excerpt(self.source, 0, LINES, _TEXT_WIDE)))
@@ -59,5 +64,5 @@ class RunForms:
         if self._view is None:
             from tvixbuild_nb.widgets.run.live import RunView
 
-            self._view = RunView(self.run, self.source)
+            self._view = RunView(self.run, self.source, self.stored)
         return self._view

@@ -1,13 +1,20 @@
-"""A run in a running notebook: watched until it is over, cancelled from the page, replayed by every view of it."""
+"""A run in a running notebook: watched until it is over, cancelled from the page, replayed by every view of it.
+
+While a cell waits, ipykernel 7 hears the page at once; ipykernel 6 only when the cell is done. Stages, log and figures
+come all the same, but there Cancel in the view waits as well: the notebook's stop button ends a run that a cell waits
+for (the view says so when nobody answers), and ``sb.start()`` leaves the kernel free.
+"""
 
 from __future__ import annotations
 
 import time
+from collections.abc import Callable
 from typing import Any
 
 import traitlets
 
 from tvixbuild_nb.sandbox import Run
+from tvixbuild_nb.widgets.kit import Bundle
 from tvixbuild_nb.widgets.kit.live import LiveView, callable_from_front, front
 from tvixbuild_nb.widgets.kit.pace import Updates
 from tvixbuild_nb.widgets.log.calls import LOG_PARTS, LogCalls
@@ -20,17 +27,21 @@ _LOOK = 0.1
 
 
 class RunView(LogCalls, LiveView):
-    """Stages, Cancel, log and verdict of one run. Closing it leaves the run alone."""
+    """Stages, what it uses, Cancel, log and verdict of one run. Closing it leaves the run alone.
 
-    _esm = front("js", *LOG_PARTS, "runparts", "run")
+    ``state`` is :func:`run_data`, as it was when anything of it changed that the page's own clock does not know: it
+    reaches pages that are not there yet, or not any more. ``stored`` makes the forms of a notebook that is saved.
+    """
+
+    _esm = front("js", *LOG_PARTS, "steady", "runstored", "runparts", "run")
     _css = front("css", "log", "run")
-    first = traitlets.Dict().tag(sync=True)
+    state = traitlets.Dict().tag(sync=True)
 
-    def __init__(self, run: Run, source: LogSource) -> None:
+    def __init__(self, run: Run, source: LogSource, stored: Callable[[], Bundle]) -> None:
         self.run = run
-        self._told: dict[str, Any] = {}
+        self._stored = stored
         self._looked = 0.0
-        super().__init__(first=run_data(run_facts(run)))
+        super().__init__(state=run_data(run_facts(run)))
         self.log_begin(source)
         self.updates = Updates(self._step)
 
@@ -43,10 +54,8 @@ class RunView(LogCalls, LiveView):
             return True
         self._looked = now
         data = run_data(run_facts(self.run))
-        lasting = _lasting(data)
-        if lasting != self._told:
-            self._told = lasting
-            self.tell("run", data)
+        if _lasting(data) != _lasting(self.state):
+            self.state = data
         return more or bool(data["running"])
 
     @callable_from_front
@@ -56,9 +65,14 @@ class RunView(LogCalls, LiveView):
 
     @callable_from_front
     def run_cancel(self) -> dict[str, Any]:
-        """End the run; how it stands then."""
+        """End the run; how it stands then. Again is harmless."""
         self.run.cancel()
         return self.run_state()
+
+    @callable_from_front
+    def run_stored(self) -> dict[str, Any]:
+        """The forms that a saved notebook should hold, by MIME type, and the ``model`` whose output they belong to."""
+        return {"model": self.model_id, "forms": self._stored()}
 
     def close(self) -> None:
         """No more updates; the run goes on."""
@@ -70,4 +84,4 @@ class RunView(LogCalls, LiveView):
 def _lasting(data: dict[str, Any]) -> dict[str, Any]:
     """The data without what changes by itself as time goes by: the page has a clock of its own."""
     stages = [(stage["name"], stage["state"]) for stage in data["stages"]]
-    return {**data, "elapsed": None, "stages": stages}
+    return {**data, "elapsed": None, "drawn": None, "stages": stages}

@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 from tvixbuild_nb.widgets.kit import Html, fragment, tag
+from tvixbuild_nb.widgets.run.use import use_words
 
 MARKS = {"waiting": "○", "active": "▶", "done": "✓", "failed": "✗", "skipped": "–", "stopped": "■"}
 _LEFT = "text-align:left;vertical-align:top"
@@ -14,16 +15,26 @@ _FOLD = "overflow-wrap:anywhere"
 def run_html(data: dict[str, Any], log: Html) -> Html:
     """The run, self-contained; ``log`` is the folded end of its log."""
     end = data["end"]
-    headline = "running; a live view needs a kernel and JavaScript" if end is None else end["headline"]
     return tag(
         "div",
-        tag("div", "run ", tag("code", data["run"]), " ", tag("strong", headline)),
+        tag("div", "run ", tag("code", data["run"]), " ", tag("strong", headline(data)), going_on(data)),
         tag("div", tag("code", data["command"]), style=_FOLD),
         None if end is None else _verdict(end),
+        tag("div", use_words(data["use"])) if data["use"] else None,
         _stages(data["stages"]),
         None if end is None else _outputs(end["outputs"]),
         log,
     )
+
+
+def headline(data: dict[str, Any]) -> str:
+    """How it ended; a form that does not move can only say when it was going on."""
+    return f"was running on {data['drawn']}" if data["end"] is None else str(data["end"]["headline"])
+
+
+def going_on(data: dict[str, Any]) -> str | None:
+    """For a run that goes on: where it can be learned how it ended."""
+    return f"; how it ended: Run.open({data['run']!r})" if data["end"] is None else None
 
 
 def _verdict(end: dict[str, Any]) -> Html:
@@ -33,7 +44,7 @@ def _verdict(end: dict[str, Any]) -> Html:
         ("hint", end["hint"]),
         ("the command", end["exit"]),
         ("without", _list(end["degraded"])),
-        ("used", usage_words(end)),
+        ("used", use_words(end["usage"])),
         ("kept bundle", tag("code", end["bundle"]) if end["bundle"] else None),
         ("written instead", _list(written_words(end))),
     ]
@@ -43,13 +54,6 @@ def _verdict(end: dict[str, Any]) -> Html:
         if value
     ]
     return tag("table", tag("tbody", cells))
-
-
-def usage_words(end: dict[str, Any]) -> str:
-    """What it used, on one line."""
-    usage = end["usage"]
-    figures = ", ".join(f"{name} {text}" for name, text in usage["figures"].items())
-    return f"{figures or 'nothing measured'} ({usage['source']})"
 
 
 def written_words(end: dict[str, Any]) -> list[str]:

@@ -9,7 +9,8 @@ from rich.panel import Panel
 from rich.table import Table
 from rich.text import Text
 
-from tvixbuild_nb.widgets.run.static import MARKS, usage_words, written_words
+from tvixbuild_nb.widgets.run.static import MARKS, going_on, headline, written_words
+from tvixbuild_nb.widgets.run.use import use_words
 
 _STYLES = {"succeeded": "green", "failed": "bold red", "cancelled": "yellow", "timed-out": "bold red"}
 
@@ -17,13 +18,15 @@ _STYLES = {"succeeded": "green", "failed": "bold red", "cancelled": "yellow", "t
 def run_text(data: dict[str, Any], log: RenderableType) -> Panel:
     """The run; ``log`` is the end of its log."""
     end, style = data["end"], _STYLES.get(data["status"], "cyan")
-    headline = Text("running" if end is None else end["headline"], style=style)
+    said = Text(headline(data), style=style).append(going_on(data) or "")
     command = Text(data["command"], style="dim", overflow="fold")
-    parts: list[RenderableType] = [headline, command, _stages(data["stages"])]
+    parts: list[RenderableType] = [said, command, _stages(data["stages"])]
     if end is not None:
         parts.append(_verdict(end))
         if end["outputs"]:
             parts.append(_outputs(end["outputs"]))
+    elif data["use"]:
+        parts.append(Text(use_words(data["use"])))
     parts.append(log)
     return Panel(Group(*parts), title=Text(f"run {data['run']}"), title_align="left")
 
@@ -41,7 +44,7 @@ def _verdict(end: dict[str, Any]) -> Table:
         ("hint", end["hint"]),
         ("the command", end["exit"]),
         ("without", "\n".join(end["degraded"])),
-        ("used", usage_words(end)),
+        ("used", use_words(end["usage"])),
         ("kept bundle", end["bundle"]),
         ("written", "\n".join(written_words(end))),
     ):

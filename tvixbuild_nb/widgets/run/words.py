@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import signal
+import time
 
 FAULTS = {
     "setup": "the sandbox could not be set up: the command never ran",
@@ -68,3 +69,8 @@ def seconds_words(seconds: float) -> str:
     if minutes < 60:
         return f"{minutes} min {rest:02d} s"
     return f"{minutes // 60} h {minutes % 60:02d} min"
+
+
+def moment_words(moment: float) -> str:
+    """Seconds since the epoch as a date that means the same everywhere."""
+    return time.strftime("%Y-%m-%d %H:%M:%S UTC", time.gmtime(moment))
