@@ -11,16 +11,16 @@ from tvixbuild_nb.castore.nodes import DirectoryNode, FileNode, Node
 from tvixbuild_nb.display import mimebundle, plain, register
 from tvixbuild_nb.errors import InvalidSpec
 from tvixbuild_nb.oci.layout import Layout, Lookup, ancestors
+from tvixbuild_nb.oci.mountdrawing import cells, draw_mounts
 from tvixbuild_nb.oci.mounts import PlannedMount, planned_mounts, symlink_inputs, takes_writes
 from tvixbuild_nb.oci.options import SpecOptions
 from tvixbuild_nb.oci.rootview import RootNode, root_of
 from tvixbuild_nb.oci.seen import SeenMount, UnplannedMount, differences, pair, why_unplanned
-from tvixbuild_nb.oci.shown import shown
 from tvixbuild_nb.oci.spec import Spec
 from tvixbuild_nb.request import BuildRequest
 
 if TYPE_CHECKING:
-    from rich.table import Table
+    from rich.console import Group
 
 COLUMNS: tuple[str, ...] = ("destination", "type", "source", "options", "asked for by", "note")
 
@@ -112,22 +112,13 @@ class MountTable(Sequence[MountRow]):
         return [asdict(row) for row in self.rows]
 
     def __str__(self) -> str:
-        lines = [COLUMNS, *(_cells(row) for row in self.rows)]
+        lines = [COLUMNS, *(cells(row) for row in self.rows)]
         widths = [max(len(line[column]) for line in lines) for column in range(len(lines[0]))]
         shown = ["  ".join(cell.ljust(width) for cell, width in zip(line, widths, strict=True)) for line in lines]
         return "\n".join(line.rstrip() for line in shown)
 
-    def __rich__(self) -> Table:
-        from rich.table import Table
-        from rich.text import Text
-
-        table = Table(title="mounts, in order")
-        for name in COLUMNS:
-            table.add_column(name, overflow="fold")
-        for row in self.rows:
-            style = "dim" if row.shadowed_by else "green" if row.writable else ""
-            table.add_row(*(Text(cell) for cell in _cells(row)), style=style)
-        return table
+    def __rich__(self) -> Group:
+        return draw_mounts(self)
 
     def _repr_mimebundle_(self, include: object = None, exclude: object = None) -> dict[str, Any]:
         return mimebundle(self)
@@ -218,22 +209,6 @@ def _host_source(kind: str, source: str, bundle: str | Path | None) -> str | Non
     if source.startswith("/"):
         return source
     return None if bundle is None else str(Path(bundle) / source)
-
-
-def _cells(row: MountRow) -> tuple[str, ...]:
-    note = []
-    if row.writable:
-        note.append("writable")
-    if row.shadowed_by:
-        note.append(f"hidden by {row.shadowed_by}")
-    if row.shadows:
-        note.append("hides " + ", ".join(row.shadows))
-    if row.digest:
-        note.append(row.digest[:12])
-    note += row.differs
-    source = row.host_source or row.source
-    cells = (row.destination, row.type, source, ",".join(row.options), row.asked_for_by, "; ".join(note))
-    return tuple(map(shown, cells))
 
 
 register(MountTable, plain)

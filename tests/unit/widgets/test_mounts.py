@@ -110,9 +110,24 @@ def test_static_and_text(shown: MountTable) -> None:
     assert EVIL not in html and "&lt;img src=x" in html and "the resulting tree of /" in html
     assert ("mode 1777 asked for" in html) == shown.observed
     assert "\x1b" not in html and "\u202e" not in html
-    text = plain_text(forms.text())
-    assert "mounts, in order" in text and "\x1b" not in text
     assert ("not there" in str(shown)) == shown.observed
+
+
+@pytest.mark.parametrize("width", [60, 110, 200])
+@pytest.mark.parametrize("shown", [table(), observed()], ids=["planned", "observed"])
+def test_in_a_terminal(shown: MountTable, width: int) -> None:
+    text = plain_text(mounts_forms(shown).text(), width)
+    assert max(map(len, text.splitlines())) <= width
+    assert "\x1b" not in text and "\u202e" not in text
+    words = " ".join(text.replace("│", " ").split())
+    assert "mounts, in order" in words and "the resulting tree of /" in words and "etc" in words
+    assert ("what nobody asked for" in words) == shown.observed
+    if width == 60:
+        # One mount below the other: every word stays whole, whatever its column would have been.
+        assert "options: nosuid,strictatime,mode=755,size=65536k" in words
+        assert "asked for by: constraints.provide_bin_sh" in words
+        assert "nodev says: " in words
+        assert ("seen in the process: tmpfs rw,nosuid,noatime, mode 0700, owner 5:5" in words) == shown.observed
 
 
 def test_live_without_a_server() -> None:
@@ -121,7 +136,9 @@ def test_live_without_a_server() -> None:
     answer = view.rows(by="order", descending=False, find="", kind="all", count=2)
     assert (len(answer["rows"]), answer["matching"]) == (2, view.summary["mounts"])
     assert view.tree(opened=view.summary["open"])["rows"][0]["path"] == "/"
-    assert view.unplanned()[0]["why"] == "a default device, bound from the host by the runtime"
+    besides = view.unplanned()
+    assert besides["rows"][0]["why"] == "a default device, bound from the host by the runtime"
+    assert besides["matching"] == 1 and view.unplanned(count=0) == {"matching": 1, "rows": []}
     json.dumps(view.summary)
     assert "export default" in view._esm and view.faults == []
 

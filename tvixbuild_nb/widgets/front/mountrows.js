@@ -73,8 +73,13 @@ const UNPLANNED_COLUMNS = [
   ["why", (row) => row.why],
 ];
 
+function columnClass(name) {
+  return `of-${name.replaceAll(" ", "-")}`;
+}
+
 function mountCells(columns, row) {
-  return el("tr", { class: row.shadowed_by ? "hidden-mount" : undefined }, columns.map(([name, cell]) => el("td", { class: `of-${name.replaceAll(" ", "-")}` }, [cell(row)].flat())));
+  const cells = columns.map(([name, cell]) => el("td", { class: columnClass(name) }, [cell(row)].flat()));
+  return el("tr", { class: row.shadowed_by ? "hidden-mount" : undefined }, cells);
 }
 
 /** A wide table scrolls in its own box, by keys as well. */

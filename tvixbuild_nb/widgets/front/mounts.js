@@ -1,14 +1,15 @@
+const MOUNTS_AT_A_TIME = 300;
 const SORTED = { none: "none", up: "ascending", down: "descending" };
 
 function mountPanel(wire, summary, fail) {
   const columns = MOUNT_COLUMNS.filter(([name]) => summary.observed || name !== "seen");
-  const state = { by: "order", descending: false, find: "", kind: "all", count: 300 };
+  const state = { by: "order", descending: false, find: "", kind: "all", count: MOUNTS_AT_A_TIME };
   const body = el("tbody");
   const said = el("span", { class: "dim", role: "status" });
   let asked = 0;
 
   const heads = columns.map(([name]) =>
-    el("th", { scope: "col", "aria-sort": SORTED.none }, el("button", { type: "button", onclick: () => sort(name) }, name === "order" ? "#" : name)),
+    el("th", { scope: "col", class: columnClass(name), "aria-sort": SORTED.none }, el("button", { type: "button", onclick: () => sort(name) }, name === "order" ? "#" : name)),
   );
   function sort(name) {
     state.descending = state.by === name && !state.descending;
@@ -33,7 +34,7 @@ function mountPanel(wire, summary, fail) {
   const unfold = () => {
     for (const part of body.querySelectorAll("details")) part.open = spell.getAttribute("aria-pressed") === "true";
   };
-  const more = el("button", { type: "button", hidden: true, onclick: () => ((state.count += 300), draw()) }, "show more");
+  const more = el("button", { type: "button", hidden: true, onclick: () => ((state.count += MOUNTS_AT_A_TIME), draw()) }, "show more");
 
   async function draw() {
     const turn = ++asked;
@@ -46,8 +47,9 @@ function mountPanel(wire, summary, fail) {
         const way = name !== state.by ? SORTED.none : state.descending ? SORTED.down : SORTED.up;
         heads[number].setAttribute("aria-sort", way);
       });
-      said.textContent = `${answer.matching} of ${summary.mounts} mounts`;
-      more.hidden = answer.rows.length >= answer.matching;
+      const left = answer.matching - answer.rows.length;
+      said.textContent = `${answer.matching} of ${summary.mounts} mounts${left ? `, ${left} more below` : ""}`;
+      more.hidden = !left;
     } catch (error) {
       fail(error);
     }
@@ -58,16 +60,23 @@ function mountPanel(wire, summary, fail) {
 
 function unplannedPanel(wire, fail) {
   const body = el("tbody");
-  const head = el("tr", {}, UNPLANNED_COLUMNS.map(([name]) => el("th", { scope: "col" }, name)));
+  const head = el("tr", {}, UNPLANNED_COLUMNS.map(([name]) => el("th", { scope: "col", class: columnClass(name) }, name)));
   const table = el("table", { "aria-label": "Mounts that nobody asked for" }, el("thead", {}, head), body);
+  const rest = el("span", { class: "dim", role: "status" });
+  const more = el("button", { type: "button", hidden: true, onclick: () => ((count += MOUNTS_AT_A_TIME), draw()) }, "show more");
+  let count = MOUNTS_AT_A_TIME;
   const draw = async () => {
     try {
-      body.replaceChildren(...(await wire.call("unplanned")).map((row) => mountCells(UNPLANNED_COLUMNS, row)));
+      const answer = await wire.call("unplanned", { count });
+      body.replaceChildren(...answer.rows.map((row) => mountCells(UNPLANNED_COLUMNS, row)));
+      const left = answer.matching - answer.rows.length;
+      rest.textContent = left ? `${left} more are not shown` : "";
+      more.hidden = !left;
     } catch (error) {
       fail(error);
     }
   };
-  return { panel: el("div", {}, scrolling("Mounts besides", table)), draw };
+  return { panel: el("div", {}, scrolling("Mounts besides", table), el("div", { class: "bar" }, rest, more)), draw };
 }
 
 function render({ model, el: host }) {

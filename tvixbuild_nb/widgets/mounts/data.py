@@ -6,11 +6,11 @@ from collections.abc import Callable, Collection, Sequence
 from typing import Any
 
 from tvixbuild_nb.oci import MountRow, MountTable, RootNode, SeenMount, option_meaning
+from tvixbuild_nb.oci.mountdrawing import FOLDED
 from tvixbuild_nb.widgets.kit import visible
 
 Row = dict[str, Any]
 TREE_ROWS = 2000
-_PLACES_TO_FOLD = ("/proc", "/sys", "/dev")
 
 _SORTS: dict[str, Callable[[Row], Any]] = {
     "order": lambda row: row["order"],
@@ -119,7 +119,7 @@ def default_open(root: RootNode) -> list[int]:
         number
         for number, (_, node) in enumerate(root.walk())
         if node.children
-        and not any(node.path == path or node.path.startswith(f"{path}/") for path in _PLACES_TO_FOLD)
+        and not any(node.path == path or node.path.startswith(f"{path}/") for path in FOLDED)
         and not node.asked_for_by.startswith("inputs[")
     ]
 

@@ -11,7 +11,6 @@ from tvixbuild_nb.widgets.kit import visible
 from tvixbuild_nb.widgets.kit.live import LiveView, callable_from_front, front
 from tvixbuild_nb.widgets.mounts.data import (
     KINDS,
-    Row,
     default_open,
     mounts_data,
     select,
@@ -59,6 +58,6 @@ class MountsView(LiveView):
         return {"rows": rows, "more": more}
 
     @callable_from_front
-    def unplanned(self) -> list[Row]:
-        """What was mounted besides."""
-        return self._unplanned[: 2 * PAGE]
+    def unplanned(self, count: int = PAGE) -> dict[str, Any]:
+        """The first ``count`` of what was mounted besides, and how many there are."""
+        return {"matching": len(self._unplanned), "rows": self._unplanned[:count]}
