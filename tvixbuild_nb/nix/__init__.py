@@ -1,17 +1,56 @@
 """nix: Nix's formats and what becomes of a derivation.
 
-``base32``, ``hashes`` and ``storepath`` are the values everything else is made of.
+``base32``, ``hashes`` and ``storepath`` are the values everything else is made of. A ``derivation`` is read from and
+written as an ``aterm``, from files by ``reading``; ``modulo`` computes where it and its outputs lie, ``placeholder``
+what stands for paths not known yet; ``show`` is its JSON. ``nar`` is the room's own room for archives.
 """
 
+from tvixbuild_nb.nix.aterm import parse_aterm, write_aterm
+from tvixbuild_nb.nix.derivation import Deferred, Derivation, Fixed, Floating, Impure, InputAddressed, Output
 from tvixbuild_nb.nix.hashes import HashAlgorithm, HashEncoding, NixHash, compress_hash
-from tvixbuild_nb.nix.storepath import ContentMethod, StoreDir, StorePath
+from tvixbuild_nb.nix.modulo import (
+    HashesModulo,
+    HashModulo,
+    ReadDerivation,
+    WrongPath,
+    derivation_path,
+    output_paths,
+    wrong_paths,
+)
+from tvixbuild_nb.nix.placeholder import placeholder, upstream_placeholder
+from tvixbuild_nb.nix.reading import derivations_in, read_derivation
+from tvixbuild_nb.nix.show import ShownDerivations, show_derivations
+from tvixbuild_nb.nix.storepath import NIX_STORE, ContentMethod, StoreDir, StorePath
 
 __all__ = [
+    "NIX_STORE",
     "ContentMethod",
+    "Deferred",
+    "Derivation",
+    "Fixed",
+    "Floating",
     "HashAlgorithm",
     "HashEncoding",
+    "HashModulo",
+    "HashesModulo",
+    "Impure",
+    "InputAddressed",
     "NixHash",
+    "Output",
+    "ReadDerivation",
+    "ShownDerivations",
     "StoreDir",
     "StorePath",
+    "WrongPath",
     "compress_hash",
+    "derivation_path",
+    "derivations_in",
+    "output_paths",
+    "parse_aterm",
+    "placeholder",
+    "read_derivation",
+    "show_derivations",
+    "upstream_placeholder",
+    "write_aterm",
+    "wrong_paths",
 ]

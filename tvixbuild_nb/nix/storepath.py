@@ -183,6 +183,9 @@ class StoreDir:
         return self.path
 
 
+NIX_STORE = StoreDir()
+
+
 def output_name(derivation: str, output: str) -> str:
     """The name in the store of a derivation's output: the derivation's, and the output's unless it is ``out``."""
     return derivation if output == "out" else f"{derivation}-{output}"
