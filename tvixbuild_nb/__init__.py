@@ -6,8 +6,9 @@ and works without Jupyter and on systems that cannot build.
 
 from __future__ import annotations
 
-from importlib import import_module
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
+
+from tvixbuild_nb.lazy import imported_when_asked_for
 
 if TYPE_CHECKING:
     from tvixbuild_nb.build import BuildResult as BuildResult
@@ -48,14 +49,7 @@ _ROOMS = {
 
 __all__ = ["__version__", *sorted(_ROOMS)]
 
-
-def __getattr__(name: str) -> Any:
-    room = _ROOMS.get(name)
-    if room is None:
-        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
-    value = getattr(import_module(f"{__name__}.{room}"), name)
-    globals()[name] = value
-    return value
+__getattr__ = imported_when_asked_for(__name__, _ROOMS)
 
 
 def __dir__() -> list[str]:

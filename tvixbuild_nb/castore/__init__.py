@@ -8,8 +8,7 @@ for needles by ``refscan``) and out (``export``, ``tree``), a page at a time (``
 
 from __future__ import annotations
 
-from importlib import import_module
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from tvixbuild_nb.castore.castore import Castore, open_castore
 from tvixbuild_nb.castore.closure import copy_closure
@@ -31,6 +30,7 @@ from tvixbuild_nb.castore.services import (
     DirectoryService,
     GcReport,
 )
+from tvixbuild_nb.lazy import imported_when_asked_for
 
 if TYPE_CHECKING:
     from tvixbuild_nb.castore.caching import cache as cache
@@ -97,11 +97,4 @@ __all__ = [
     "tree_diff",
 ]
 
-
-def __getattr__(name: str) -> Any:
-    module = _LATER.get(name)
-    if module is None:
-        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
-    value = getattr(import_module(f"{__name__}.{module}"), name)
-    globals()[name] = value
-    return value
+__getattr__ = imported_when_asked_for(__name__, _LATER)

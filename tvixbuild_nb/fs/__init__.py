@@ -10,8 +10,9 @@ is for people, ``probe`` tells whether FUSE can be had here, ``faults`` puts the
 
 from __future__ import annotations
 
-from importlib import import_module
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
+
+from tvixbuild_nb.lazy import imported_when_asked_for
 
 if TYPE_CHECKING:
     from tvixbuild_nb.fs.checkouts import checkout as checkout
@@ -47,11 +48,4 @@ _MODULES = {
 
 __all__ = sorted(_MODULES)
 
-
-def __getattr__(name: str) -> Any:
-    module = _MODULES.get(name)
-    if module is None:
-        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
-    value = getattr(import_module(f"{__name__}.{module}"), name)
-    globals()[name] = value
-    return value
+__getattr__ = imported_when_asked_for(__name__, _MODULES)
