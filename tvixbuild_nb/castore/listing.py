@@ -51,6 +51,13 @@ class Listing:
         starts = self._starts[start : stop + 1]
         return [decode_node(self._data[a:b]) for a, b in zip(starts, starts[1:], strict=False)]
 
+    def nodes(self) -> Iterator[Node]:
+        """Every node, in order; none is kept."""
+        if self._entries is not None:
+            return (node for _, node in self._entries)
+        data = self._data
+        return (decode_node(data[a:b])[1] for a, b in zip(self._starts, self._starts[1:], strict=False))
+
     def names(self) -> Iterator[bytes]:
         """Every name, in order; no nodes are made."""
         if self._entries is not None:

@@ -4,5 +4,18 @@ from tvixbuild_nb.sandbox.history import RunHistory, RunRow, runs
 from tvixbuild_nb.sandbox.log import LogLine, RunLog
 from tvixbuild_nb.sandbox.run import Run
 from tvixbuild_nb.sandbox.sandbox import Sandbox
+from tvixbuild_nb.sandbox.trees import Inputs, Origin, Outputs, RunTree
 
-__all__ = ["LogLine", "Run", "RunHistory", "RunLog", "RunRow", "Sandbox", "runs"]
+__all__ = [
+    "Inputs",
+    "LogLine",
+    "Origin",
+    "Outputs",
+    "Run",
+    "RunHistory",
+    "RunLog",
+    "RunRow",
+    "RunTree",
+    "Sandbox",
+    "runs",
+]

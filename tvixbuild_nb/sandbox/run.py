@@ -25,7 +25,7 @@ from tvixbuild_nb.build import (
     Usage,
     isolation_of,
 )
-from tvixbuild_nb.castore import Castore, Tree
+from tvixbuild_nb.castore import Castore, Node, Tree
 from tvixbuild_nb.display import Presented, mimebundle, present
 from tvixbuild_nb.errors import BuildFailed
 from tvixbuild_nb.fs import AccessTrace
@@ -34,9 +34,9 @@ from tvixbuild_nb.oci import MountTable, Spec, mount_table, recover_options
 from tvixbuild_nb.request import BuildRequest, Redactor
 from tvixbuild_nb.sandbox.livebuild import LiveBuild, interrupt_cancels
 from tvixbuild_nb.sandbox.log import RunLog
-from tvixbuild_nb.sandbox.outputs import Outputs
 from tvixbuild_nb.sandbox.printer import LogPrinter
 from tvixbuild_nb.sandbox.services import shared_store
+from tvixbuild_nb.sandbox.trees import Inputs, Origin, Outputs, RunTree
 
 POLL = 0.03
 
@@ -53,6 +53,7 @@ class Run:
         self._castore = castore
         self._live: LiveBuild | None = None
         self._result: BuildResult | None = None
+        self._origins: dict[str, Origin] = {}
         self._check = False
 
     @classmethod
@@ -266,11 +267,32 @@ class Run:
     @property
     def outputs(self) -> Mapping[str, Tree]:
         """Output path as in the request -> its tree; empty unless the run succeeded, and says so when asked for one."""
-        trees = {
-            output.path: self.castore.tree(output.node, os.path.basename(output.path).encode())
+        needles = self.needles
+        found = {
+            output.path: self._tree(
+                output.node, os.path.basename(output.path), self._origin(output.path, needles[output.path])
+            )
             for output in (() if self.result is None else self.result.outputs)
         }
-        return Outputs(trees, str(self), self.needles)
+        return Outputs(found, str(self))
+
+    @property
+    def inputs(self) -> Mapping[str, Tree]:
+        """Name of an input -> its tree; its view marks what the build did with it, where that was taken down."""
+        trace = self.accesses
+        known = {} if trace is None else trace.inputs
+        found = {
+            name: self._tree(node, name, Origin(accesses=known.get(name), redactor=self.redactor))
+            for name, node in self.request.inputs.items()
+        }
+        return Inputs(found, str(self))
+
+    def _origin(self, output: str, needles: tuple[str, ...]) -> Origin:
+        # One for each output: what was found out by looking is kept.
+        return self._origins.setdefault(output, Origin(needles, redactor=self.redactor))
+
+    def _tree(self, node: Node, name: str, origin: Origin) -> RunTree:
+        return RunTree(node, self.castore, name.encode(), origin=origin)
 
     @property
     def needles(self) -> Mapping[str, tuple[str, ...]]:

@@ -17,7 +17,7 @@ def register_views() -> None:
 
     register(Isolation, lambda value: isolation_forms(value).bundle())
     register(MountTable, lambda table: mounts_forms(table).bundle())
-    register(RunLog, lambda log: log_forms(log, log.redactor.text if log.redactor else None).bundle())
+    register(RunLog, lambda log: log_forms(log).bundle())
     register(Run, run_bundle)
     register_presenter(Run, PresentedRun.in_notebook)
     _register_trees()
@@ -45,18 +45,16 @@ def _register_forms() -> None:
 
 
 def _register_trees() -> None:
-    from tvixbuild_nb.castore import Tree, TreeDiff
-    from tvixbuild_nb.sandbox.outputs import Outputs
-    from tvixbuild_nb.widgets.kit import Bundle
-    from tvixbuild_nb.widgets.tree import outputs_forms, tree_forms
+    from tvixbuild_nb.castore import DirectoryNode, FileNode, SymlinkNode, Tree, TreeDiff
+    from tvixbuild_nb.sandbox.trees import RunTrees
+    from tvixbuild_nb.widgets.tree import diff_forms, node_bundle, tree_bundle, trees_bundle
 
-    def tree(value: Tree) -> Bundle:
-        # A Tree may name what is not there: its repr says so.
-        return tree_forms(value).bundle() if value.exists() else {"text/plain": repr(value)}
-
-    register(Tree, tree)
-    register(TreeDiff, lambda diff: tree_forms(diff.after, other=diff.before).bundle())
-    register(Outputs, lambda found: outputs_forms(found, found.needles).bundle() if found else {"text/plain": "{}"})
+    register(Tree, tree_bundle)
+    register(TreeDiff, lambda diff: diff_forms(diff).bundle())
+    register(RunTrees, trees_bundle)
+    register(DirectoryNode, node_bundle)
+    register(FileNode, node_bundle)
+    register(SymlinkNode, node_bundle)
 
 
 def _register_progress() -> None:

@@ -4,20 +4,20 @@ const HEAD = 24;
 // Browsers lose precision in taller elements; beyond it scrolling is scaled.
 const TALLEST = 15e6;
 const EAGER_ENTRIES = 5000;
-const CHANGES = { added: "+ added", removed: "− removed", changed: "~ changed", inside: "~ inside" };
 let grids = 0;
 
-/** A treegrid over state.top. deps: call (to the kernel), act (line opened), chosen (line moved to), failed, marked. */
+/** A treegrid over state.top. deps: call (to the kernel), act (line opened), chosen (line moved to), sort, failed, marked, needles. */
 function treeGrid(state, deps) {
   const uid = `tb-tree-${++grids}`;
   const titles = ["name", "kind", "size", "entries", "x", "digest", ...(deps.marked ? ["notes"] : [])];
-  const head = el("div", { class: "tr th", role: "row", "aria-rowindex": 1 }, titles.map((title) => el("span", { role: "columnheader", class: `c-${title}`, ...(title === "x" ? { "aria-label": "executable" } : {}) }, title)));
+  const head = headLine(titles, deps.sort);
   const space = el("div", { class: "space", role: "rowgroup" });
   const grid = el("div", { class: deps.marked ? "grid marked" : "grid", role: "treegrid", tabindex: 0, "aria-label": deps.label, "aria-describedby": deps.help, "aria-colcount": titles.length }, el("div", { role: "rowgroup", class: "heads" }, head), space);
   const asked = new Set();
   let scheduled = false;
   let shown = [];
-  let summing = false;
+  let busy = false;
+  let enough = false;
 
   const height = () => Math.max(LINE, (grid.clientHeight || 440) - HEAD);
   const tall = () => state.top.total * LINE;
@@ -38,41 +38,12 @@ function treeGrid(state, deps) {
     // The line that has the focus stays in the page, or a screen reader would lose it.
     if (state.line < total && (state.line < first || state.line >= last)) lines.push(state.line);
     shown = lines.map((line) => ({ line, ...locate(state.top, line) }));
-    space.replaceChildren(...shown.map((place) => lineElement(place, place.line * LINE - pixel + grid.scrollTop)));
+    const look = (line) => ({ uid, top: line * LINE - pixel + grid.scrollTop, active: line === state.line, marked: deps.marked });
+    space.replaceChildren(...shown.map((place) => lineElement(place, look(place.line))));
+    markOrder(head, state.order);
     if (total) grid.setAttribute("aria-activedescendant", `${uid}-${state.line}`);
     else grid.removeAttribute("aria-activedescendant");
     fetchMissing();
-  }
-
-  function lineElement({ line, folder, index }, y) {
-    const row = rowAt(folder, index);
-    const opened = openAt(folder, index);
-    const props = {
-      class: `tr${line === state.line ? " active" : ""}${row?.change ? ` ${row.change}` : ""}`, role: "row", id: `${uid}-${line}`, style: `top:${y}px`,
-      "aria-level": folder.level + 1, "aria-setsize": folder.count, "aria-posinset": index + 1, "aria-rowindex": line + 2, "aria-selected": line === state.line ? "true" : "false",
-      "aria-expanded": isFolder(row) ? String(!!opened) : undefined,
-    };
-    const node = el("div", props, row ? cells(row, folder, opened) : el("span", { role: "gridcell", class: "dim", "aria-busy": "true" }, "…"));
-    node.dataset.line = line;
-    return node;
-  }
-
-  function cells(row, folder, opened) {
-    const cell = (name, ...children) => el("span", { role: "gridcell", class: `c-${name}` }, ...children);
-    const twisty = el("span", { class: "twisty", "aria-hidden": "true" }, isFolder(row) ? (opened ? "▾" : "▸") : "");
-    const name = el("span", { class: `name ${row.kind}`, title: row.name }, row.name + (row.target !== undefined ? ` → ${row.target}` : ""));
-    const first = cell("name", twisty, name);
-    first.style.paddingLeft = `${Math.min(folder.level, 30) * 14}px`;
-    const size = row.size ?? row.below;
-    const all = [
-      first, cell("kind", row.kind), cell("size", size === undefined ? "" : humanBytes(size)), cell("entries", row.entries === undefined ? "" : row.entries.toLocaleString("en")),
-      cell("x", row.executable ? el("span", { title: "executable", "aria-label": "executable", role: "img" }, "✓") : ""), cell("digest", row.digest ?? ""),
-    ];
-    if (deps.marked) {
-      const notes = [CHANGES[row.change], row.used, row.needles && `holds ${row.needles.join(", ")}`].filter(Boolean).join("; ");
-      all.push(el("span", { role: "gridcell", class: "c-notes", title: notes }, notes));
-    }
-    return all;
   }
 
   const refresh = () => {
@@ -89,30 +60,62 @@ function treeGrid(state, deps) {
       const number = Math.floor(index / PAGE);
       if (!near.has(folder)) near.set(folder, new Set());
       near.get(folder).add(number);
+      // What could not be read once is not asked for again at every frame: folding and opening does.
+      if (folder.pages.has(number) || folder.failed || asked.size >= 2) continue;
       const key = `${folder.at}:${number}`;
-      if (folder.pages.has(number) || asked.has(key) || asked.size >= 2) continue;
+      if (asked.has(key)) continue;
       asked.add(key);
-      const answer = deps.call("page", { at: folder.at, start: number * PAGE });
-      answer.then((data) => fill(folder, data), deps.failed).finally(() => {
+      const answer = deps.call("page", { at: folder.at, start: number * PAGE, order: state.order });
+      const failed = (error) => {
+        folder.failed = error.message;
+        deps.failed(error);
+      };
+      answer.then((data) => fill(folder, data), failed).finally(() => {
         asked.delete(key);
         refresh();
       });
     }
     for (const [folder, numbers] of near) forget(folder, numbers);
-    if (!asked.size && !summing) sumVisible();
+    if (!asked.size && !busy) lookAround();
+  }
+
+  /** What is found out of the rows in sight while nobody waits: bytes below, needles. */
+  async function lookAround() {
+    busy = true;
+    try {
+      if ((await sumVisible()) || (await markVisible())) refresh();
+    } catch (error) {
+      deps.failed(error);
+    } finally {
+      busy = false;
+    }
+  }
+
+  /** The needles of the rows in sight; whether there is something new to draw. */
+  async function markVisible() {
+    if (!deps.needles || enough || !grid.isConnected) return false;
+    const places = shown.filter(({ folder, index }) => rowAt(folder, index) && !rowAt(folder, index).looked);
+    if (!places.length) return false;
+    const rows = places.map(({ folder, index }) => rowAt(folder, index));
+    const answer = await deps.call("marks", { at: places.map(({ folder, index }) => placeOf(folder, index)) });
+    enough = answer.enough;
+    rows.forEach((row, i) => {
+      if (answer.found[i]) row.needles = answer.found[i];
+      if (answer.failed[i]) row.problem = answer.failed[i];
+      row.looked = !!(answer.found[i] || answer.failed[i]);
+    });
+    return true;
   }
 
   /** Bytes below the folders in sight that are small enough not to be noticed; others when somebody asks. */
   async function sumVisible() {
     const next = shown.find(({ folder, index }) => {
       const row = rowAt(folder, index);
-      return row && row.entries !== undefined && row.below === undefined && row.entries <= EAGER_ENTRIES && !row.failed;
+      return row && row.entries !== undefined && row.below === undefined && row.entries <= EAGER_ENTRIES && !row.problem;
     });
-    if (!next || !grid.isConnected) return;
-    summing = true;
+    if (!next || !grid.isConnected) return false;
     await sum(next.folder, next.index);
-    summing = false;
-    refresh();
+    return true;
   }
 
   async function sum(folder, index) {
@@ -122,8 +125,8 @@ function treeGrid(state, deps) {
       let below = null;
       while (below === null && grid.isConnected) below = await deps.call("total", { at });
       if (below !== null) row.below = below;
-    } catch {
-      row.failed = true; // said where it is looked at
+    } catch (error) {
+      row.problem = error.message;
     }
     return row.below;
   }
@@ -148,66 +151,18 @@ function treeGrid(state, deps) {
     if (open) collapse(folder, index);
     else {
       try {
-        expand(folder, index, await deps.call("page", { at: placeOf(folder, index), start: 0 }));
+        const row = rowAt(folder, index);
+        const at = placeOf(folder, index);
+        const data = await deps.call("page", { at, start: 0, order: state.order });
+        expand(folder, index, data, at);
+        delete row.problem;
       } catch (error) {
-        deps.failed(error);
+        rowAt(folder, index).problem = error.message;
       }
     }
     refresh();
   }
 
-  let typed = "";
-  let typedAt = 0;
-  async function typeAhead(key) {
-    const now = performance.now();
-    typed = now - typedAt > 900 ? key : typed + key;
-    typedAt = now;
-    let { folder, index } = current();
-    const wanted = typed;
-    // The same letter again and again goes from one to the next.
-    const same = [...typed].every((letter) => letter === typed[0]);
-    const after = same || typed.length === 1 ? index : index - 1;
-    let found = null;
-    if (folder.loose) {
-      const rows = folder.pages.size ? [...folder.pages.values()].flat() : [];
-      const fits = (row) => row.name.toLowerCase().startsWith(wanted.toLowerCase());
-      found = rows.findIndex((row, i) => i > after && fits(row));
-      if (found < 0) found = rows.findIndex(fits);
-      if (found < 0) found = null;
-    } else found = await deps.call("jump", { at: folder.at, prefix: same ? typed[0] : wanted, after });
-    const inside = openAt(folder, index);
-    if (found === null && inside) {
-      // No sibling of that name: perhaps what is open below it.
-      folder = inside;
-      found = await deps.call("jump", { at: folder.at, prefix: wanted, after: -1 });
-    }
-    if (found !== null && wanted === typed) moveTo(lineOf(folder, found));
-  }
-
-  const page = () => Math.max(1, Math.floor(height() / LINE) - 1);
-  grid.addEventListener("keydown", (event) => {
-    if (event.ctrlKey || event.metaKey || event.altKey || !state.top.total) return;
-    const { folder, index } = current();
-    const row = rowAt(folder, index);
-    const opened = openAt(folder, index);
-    const keys = {
-      ArrowDown: () => moveTo(state.line + 1),
-      ArrowUp: () => moveTo(state.line - 1),
-      PageDown: () => moveTo(state.line + page()),
-      PageUp: () => moveTo(state.line - page()),
-      Home: () => moveTo(0),
-      End: () => moveTo(state.top.total - 1),
-      ArrowRight: () => (opened ? opened.count && moveTo(state.line + 1) : toggle(folder, index, true)),
-      ArrowLeft: () => (opened ? toggle(folder, index, false) : folder.parent && moveTo(lineOf(folder.parent, folder.index))),
-      Enter: () => (isFolder(row) && !event.shiftKey ? toggle(folder, index) : deps.act(folder, index)),
-      " ": () => deps.act(folder, index),
-      Escape: () => deps.close(),
-    };
-    if (event.key !== " " && event.key.length === 1) typeAhead(event.key).catch(deps.failed);
-    else if (keys[event.key]) keys[event.key]();
-    else return;
-    event.preventDefault();
-  });
   const lineUnder = (event) => event.target.closest?.("[data-line]")?.dataset.line;
   space.addEventListener("click", (event) => {
     const line = lineUnder(event);
@@ -223,5 +178,7 @@ function treeGrid(state, deps) {
     if (lineUnder(event) !== undefined && isFolder(rowAt(folder, index)) && !event.target.classList.contains("twisty")) toggle(folder, index);
   });
   grid.addEventListener("scroll", refresh);
-  return { grid, draw, refresh, moveTo, current, sum };
+  const made = { grid, draw, refresh, moveTo, current, sum, toggle, page: () => Math.max(1, Math.floor(height() / LINE) - 1) };
+  treeKeys(state, made, deps);
+  return made;
 }

@@ -34,9 +34,10 @@ function openAt(folder, index) {
   return folder.open.find((child) => child.index === index);
 }
 
-/** Where an entry is, for the kernel; what was found by a search says so itself. */
+/** Where an entry is, for the kernel; what was found by a search says so itself, and so does what is sorted. */
 function placeOf(folder, index) {
-  return rowAt(folder, index)?.at ?? [...folder.at, index];
+  const row = rowAt(folder, index);
+  return row?.at ?? [...folder.at, row?.n ?? index];
 }
 
 /** The entry in line n below a folder: {folder, index}. */
@@ -66,14 +67,19 @@ function lineOf(folder, index) {
   return folder.parent ? lineOf(folder.parent, folder.index) + 1 + line : line;
 }
 
-function expand(folder, index, data) {
+function expand(folder, index, data, at = placeOf(folder, index)) {
   if (openAt(folder, index)) return;
-  const child = folderOf(null, index, placeOf(folder, index), data);
+  const child = folderOf(null, index, at, data);
   child.parent = folder;
   child.level = folder.level + 1;
   folder.open.push(child);
   folder.open.sort((a, b) => a.index - b.index);
   widen(folder, child.total);
+}
+
+/** Every open folder below one, parents first. */
+function openBelow(folder) {
+  return folder.open.flatMap((child) => [child, ...openBelow(child)]);
 }
 
 function collapse(folder, index) {

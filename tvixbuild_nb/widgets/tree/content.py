@@ -1,4 +1,4 @@
-"""What an entry holds, bounded and harmless: text, JSON laid out, an image, or bytes for a hex dump."""
+"""What an entry holds, bounded, harmless and without secrets: text, JSON laid out, an image, or bytes for a dump."""
 
 from __future__ import annotations
 
@@ -9,9 +9,12 @@ from typing import Any
 
 from tvixbuild_nb.castore import Castore, DirectoryNode, FileNode, Node, SymlinkNode
 from tvixbuild_nb.errors import NotFound
-from tvixbuild_nb.widgets.kit import visible
-from tvixbuild_nb.widgets.tree.data import Place
+from tvixbuild_nb.widgets.tree.code import place_code
+from tvixbuild_nb.widgets.tree.highlight import highlighted
 from tvixbuild_nb.widgets.tree.images import image_type
+from tvixbuild_nb.widgets.tree.places import Place
+from tvixbuild_nb.widgets.tree.roots import Root
+from tvixbuild_nb.widgets.tree.rows import needle_names
 
 MAX_TEXT = 256 * 1024
 MAX_IMAGE = 2 * 1024 * 1024
@@ -19,63 +22,53 @@ HEX_PAGE = 4096
 MAX_DIFF_LINES = 2_000
 MAX_DIFF_BYTES = 64 * 1024
 
+Preview = tuple[dict[str, Any], list[bytes]]
+
 
 def details(place: Place) -> dict[str, Any]:
-    """An entry's facts in full: path, digest, the code that opens it."""
+    """An entry's facts in full: path, digest, the code that opens it, what is known of it beyond."""
     node, root = place.shown, place.root
     facts: dict[str, Any] = {
-        "path": visible(b"/".join((os.fsencode(root.name), *place.path))),
-        "code": open_code(place.castore, node, place.path[-1] if place.path else os.fsencode(root.name)),
+        "path": root.shown(b"/".join((os.fsencode(root.name), *place.path))),
+        "code": place_code(place),
     }
     if isinstance(node, SymlinkNode):
-        facts["target"] = visible(node.target)
+        facts["target"] = root.shown(node.target)
     else:
         facts["digest"] = node.digest.hex()
     if isinstance(node, FileNode):
         facts |= {"size": node.size, "executable": node.executable}
+        if root.hides:
+            facts["secrets"] = True
+    needles = needle_names(place)
+    if needles:
+        facts["needles"] = needles
     if root.touched is not None:
         facts |= {"used": root.touched.at(place.path), "missing": root.touched.missing(place.path)}
     if place.change in ("changed", "inside", "removed"):
-        facts["before"] = in_words(place.before)
-        facts["now"] = in_words(place.node)
+        facts["before"] = in_words(root, place.before)
+        facts["now"] = in_words(root, place.node)
     return facts
 
 
-def in_words(node: Node | None) -> str:
+def in_words(root: Root, node: Node | None) -> str:
     """One line that tells a node from another."""
     if isinstance(node, DirectoryNode):
         return f"directory of {node.entry_count} entries, {node.digest}"
     if isinstance(node, SymlinkNode):
-        return f"symlink to {visible(node.target)}"
+        return f"symlink to {root.shown(node.target)}"
     if isinstance(node, FileNode):
         return f"{'executable' if node.executable else 'file'} of {node.size} bytes, {node.digest}"
     return "not there"
 
 
-def open_code(castore: Castore, node: Node, name: bytes) -> str:
-    """Python that opens this entry as a Tree, in any process that can open the store. Made of literals only."""
-    if isinstance(node, SymlinkNode):
-        kind, made = "SymlinkNode", f"SymlinkNode({node.target!r})"
-    else:
-        kind = type(node).__name__
-        given = ", executable=True" if isinstance(node, FileNode) and node.executable else ""
-        made = f'{kind}(Digest.from_hex("{node.digest}"), {node.size}{given})'
-    names = ", ".join(sorted({kind, "open_castore"} | (set() if kind == "SymlinkNode" else {"Digest"})))
-    # Whatever somebody chose for a path: as literals they can be nothing else.
-    warning = "# a store in memory: only the process that has it can open it\n" if castore.local_path is None else ""
-    return (
-        f"{warning}from tvixbuild_nb.castore import {names}\n\n"
-        f"tree = open_castore({ascii(castore.address)}).tree({made}, {name!r})"
-    )
-
-
-def preview(place: Place) -> tuple[dict[str, Any], list[bytes]]:
+def preview(place: Place) -> Preview:
     """What to show of an entry's contents, and buffers. ``form``: text, json, diff, image, hex, or none.
 
-    ``shown`` bytes of ``size`` were looked at. Text is safe to look at; an image is PNG, JPEG, GIF or WebP by its
-    own bytes, and never larger than a screen can be.
+    ``shown`` bytes of ``size`` were looked at. Text is safe to look at, ``runs`` say how to colour its beginning; an
+    image is PNG, JPEG, GIF or WebP by its own bytes, and never larger than a screen can be.
     """
-    node = place.shown
+    node, root = place.shown, place.root
     if not isinstance(node, FileNode):
         return {"form": "none"}, []
     if place.change == "changed":
@@ -83,17 +76,44 @@ def preview(place: Place) -> tuple[dict[str, Any], list[bytes]]:
         if lines is not None:
             return {"form": "diff", "text": "\n".join(lines), "size": node.size, "shown": node.size}, []
     data = read(place.castore, node, 0, MAX_TEXT)
+    whole = len(data) == node.size
     head = {"size": node.size, "shown": len(data)}
     kind = image_type(data)
     if kind is not None and node.size <= MAX_IMAGE:
-        return {**head, "form": "image", "type": kind, "shown": node.size}, [read(place.castore, node, 0, node.size)]
-    text = as_text(data, whole=len(data) == node.size)
+        image = read(place.castore, node, 0, node.size)
+        if not root.hidden_places(image):
+            return {**head, "form": "image", "type": kind, "shown": node.size}, [image]
+    text = as_text(data, whole=whole)
     if text is None:
-        return {**head, "form": "hex", "shown": min(len(data), HEX_PAGE)}, [data[:HEX_PAGE]]
-    laid_out = as_json(text) if len(data) == node.size else None
+        facts, buffers = hex_page(place, node, 0)
+        return {**head, **facts, "form": "hex", "shown": len(buffers[0])}, buffers
+    laid_out = as_json(text) if whole else None
     if laid_out is not None:
-        return {**head, "form": "json", "text": visible(laid_out, keep="\n")}, []
-    return {**head, "form": "text", "text": visible(text, keep="\n\t")}, []
+        return _text(head, "json", root.shown(laid_out, keep="\n"), "a.json"), []
+    # What was cut off may have cut a secret: its beginning is not shown either.
+    seen = root.shown(text, keep="\n\t") if whole else root.shown_beginning(text, keep="\n\t")
+    return _text(head, "text", seen, root.shown(place.name)), []
+
+
+def _text(head: dict[str, Any], form: str, text: str, name: str) -> dict[str, Any]:
+    runs = highlighted(text, name)
+    return {**head, "form": form, "text": text, **({"runs": runs} if runs else {})}
+
+
+def hex_page(place: Place, node: FileNode, offset: int) -> Preview:
+    """A page of bytes; what is secret is zero, and ``hidden`` says from where to where, counted from ``offset``."""
+    # A secret may begin before the page and end behind it.
+    reach = place.root.hidden_reach
+    start = max(0, offset - reach)
+    data = read(place.castore, node, start, offset - start + HEX_PAGE + reach)
+    page = bytearray(data[offset - start :][:HEX_PAGE])
+    hidden = []
+    for begin, end in place.root.hidden_places(data):
+        begin, end = max(0, begin + start - offset), min(len(page), end + start - offset)
+        if begin < end:
+            hidden.append([begin, end])
+            page[begin:end] = bytes(end - begin)
+    return {"offset": offset, "size": node.size, "hidden": hidden}, [bytes(page)]
 
 
 def read(castore: Castore, node: FileNode, offset: int, size: int) -> bytes:
@@ -148,7 +168,9 @@ def text_diff(place: Place) -> list[str] | None:
         as_text(read(castore, node, 0, node.size), whole=True)
         for castore, node in ((place.root.before.castore, before), (place.castore, after))
     ]
-    sides = [[visible(line, keep="\t") for line in text.split("\n")] for text in texts if text is not None]
+    sides = [place.root.shown(text, keep="\n\t").split("\n") for text in texts if text is not None]
     if len(sides) < 2 or max(map(len, sides)) > MAX_DIFF_LINES:
         return None
-    return list(difflib.unified_diff(sides[0], sides[1], "before", "after", lineterm=""))
+    return list(difflib.unified_diff(sides[0], sides[1], "before", "after", lineterm="")) or [
+        "The two differ only in what is not shown."
+    ]

@@ -1,42 +1,37 @@
-"""The three forms of trees, of several trees, and of what differs between two."""
+"""The three forms of trees, of several trees, of what differs between two, and of nodes on their own."""
 
 from __future__ import annotations
 
-import os
 from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING
 
-from tvixbuild_nb.castore import Tree
-from tvixbuild_nb.fs import InputAccess
-from tvixbuild_nb.widgets.kit import Forms
+from tvixbuild_nb.castore import Node, SymlinkNode, Tree, TreeDiff
+from tvixbuild_nb.errors import TvixBuildError
+from tvixbuild_nb.sandbox import RunTree
+from tvixbuild_nb.widgets.kit import Bundle, Forms, visible
 from tvixbuild_nb.widgets.tree import static, text
-from tvixbuild_nb.widgets.tree.data import Places, Root
+from tvixbuild_nb.widgets.tree.code import node_code
 from tvixbuild_nb.widgets.tree.outline import excerpt
+from tvixbuild_nb.widgets.tree.places import Places
+from tvixbuild_nb.widgets.tree.roots import Root
 
 if TYPE_CHECKING:
     from tvixbuild_nb.widgets.tree.live import TreeView
 
 
-def tree_forms(
-    tree: Tree,
-    *,
-    needles: Sequence[str] | None = None,
-    accesses: InputAccess | None = None,
-    other: Tree | None = None,
-) -> Forms:
-    """How a tree shows itself. ``tree`` is there (:class:`NotFound` otherwise).
-
-    ``needles``: the texts that were found in it; ``accesses``: what a build touched of it, for an input; ``other``:
-    what it is compared with, as the state before.
-    """
-    name = os.fsdecode(tree.name_bytes) or "."
-    return roots_forms([Root(name, tree, tuple(needles or ()), accesses, other, other is not None)])
+def tree_forms(tree: Tree) -> Forms:
+    """How a tree shows itself, one of a run's with what the run knows of it; :class:`NotFound` when it is not there."""
+    return roots_forms([Root.of(tree)])
 
 
-def outputs_forms(outputs: Mapping[str, Tree], needles: Mapping[str, Sequence[str]] | None = None) -> Forms:
-    """How a run's outputs show themselves: each output path a root, marked with the needles found in it."""
-    found = needles or {}
-    return roots_forms([Root(path, tree, tuple(found.get(path, ()))) for path, tree in outputs.items()])
+def diff_forms(diff: TreeDiff) -> Forms:
+    """How a difference shows itself: both trees in one view."""
+    return roots_forms([Root.of(diff.after, diff.before)])
+
+
+def trees_forms(trees: Mapping[str, Tree]) -> Forms:
+    """How a run's outputs or inputs show themselves: each a root."""
+    return roots_forms([Root.of(tree, name=path) for path, tree in trees.items()])
 
 
 def roots_forms(roots: Sequence[Root]) -> Forms:
@@ -54,3 +49,23 @@ def roots_forms(roots: Sequence[Root]) -> Forms:
         html=lambda: static.tree_html(excerpt(places, static.MAX_ENTRIES)),
         live=live,
     )
+
+
+def tree_bundle(tree: Tree) -> Bundle:
+    """A Tree's bundle; it may name what is not there, and says so."""
+    try:
+        return tree_forms(tree).bundle()
+    except TvixBuildError as error:
+        said = f"{tree}: {error}"
+        return {"text/plain": visible(tree.origin.redactor.text(said) if isinstance(tree, RunTree) else said)}
+
+
+def trees_bundle(trees: Mapping[str, Tree]) -> Bundle:
+    """The bundle of a run's outputs or inputs; there may be none."""
+    return trees_forms(trees).bundle() if trees else {"text/plain": "{}"}
+
+
+def node_bundle(node: Node) -> Bundle:
+    """The bundle of a node without a store: what it says of itself, and the code that opens it as a Tree."""
+    how = "" if isinstance(node, SymlinkNode) else f"\n\n# to look into it:\n{node_code(node)}"
+    return {"text/plain": visible(repr(node)) + how}

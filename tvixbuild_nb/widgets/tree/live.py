@@ -2,20 +2,26 @@
 
 from __future__ import annotations
 
+import contextlib
 import threading
-from collections.abc import Iterable, Sequence
+import time
+from collections.abc import Callable, Sequence
 from typing import Any, BinaryIO
 
 import traitlets
 
-from tvixbuild_nb.castore import DirectoryNode, FileNode
+from tvixbuild_nb.castore import FileNode
 from tvixbuild_nb.castore.progress import Silent
 from tvixbuild_nb.errors import InvalidValue, NotFound, TvixBuildError
 from tvixbuild_nb.widgets.kit import visible
-from tvixbuild_nb.widgets.kit.live import LiveView, callable_from_front, front, lean
-from tvixbuild_nb.widgets.tree.content import HEX_PAGE, details, preview, read
-from tvixbuild_nb.widgets.tree.data import Place, Places, Root, first_data, page_data, row_data
-from tvixbuild_nb.widgets.tree.sums import Search, Totals
+from tvixbuild_nb.widgets.kit.live import LiveView, callable_from_front, front, lean, packed
+from tvixbuild_nb.widgets.tree.content import details, hex_page, preview
+from tvixbuild_nb.widgets.tree.needles import Marks
+from tvixbuild_nb.widgets.tree.orders import STORED, unsummed
+from tvixbuild_nb.widgets.tree.places import Place, Places
+from tvixbuild_nb.widgets.tree.roots import Root
+from tvixbuild_nb.widgets.tree.rows import first_data, page_data, row_data
+from tvixbuild_nb.widgets.tree.search import Search
 
 # Seconds that one call may work.
 PATIENCE = 0.05
@@ -24,75 +30,112 @@ MAX_DOWNLOAD = 64 * 1024 * 1024
 PIECE = 1024 * 1024
 
 
+PARTS = ("treerows", "treecells", "treekeys", "treegrid", "treecontents", "treepane", "treefind", "treesort", "tree")
+
+
 class TreeView(LiveView):
     """The rows of one or more trees, asked for as they come into sight."""
 
-    _esm = lean(front("js", "treerows", "treegrid", "treepane", "tree"))
+    _esm = packed(front("js", *PARTS))
     _css = lean(front("css", "tree"))
     first = traitlets.Dict().tag(sync=True)
     compared = traitlets.Bool().tag(sync=True)
     marked = traitlets.Bool().tag(sync=True)
     everything = traitlets.Bool().tag(sync=True)
+    needles = traitlets.Bool().tag(sync=True)
 
     def __init__(self, roots: Sequence[Root], places: Places | None = None) -> None:
         self._places = Places(roots) if places is None else places
-        self._totals = Totals()
-        self._search: tuple[str, Search] | None = None
+        self._marks = Marks()
+        self._search: tuple[tuple[str, bool], Search] | None = None
         self._download: tuple[tuple[int, ...], BinaryIO] | None = None
         super().__init__(
             first=first_data(self._places),
             compared=any(root.compared for root in roots),
-            marked=any(root.compared or root.needles or root.accesses is not None for root in roots),
+            marked=any(root.marked for root in roots),
+            needles=any(root.finder is not None for root in roots),
         )
 
     @callable_from_front
     def show(self, everything: bool) -> None:
         """In a comparison, show also what is the same, or not; every displayed view follows."""
-        self._places = Places(self._places.roots, everything=bool(everything))
+        self._places = Places(self._places.roots, everything=bool(everything), totals=self._places.totals)
         self._search = None
         self.everything = bool(everything)
 
     @callable_from_front
-    def page(self, at: list[int], start: int) -> dict[str, Any]:
-        """A page of rows of the directory at this place; of the roots where ``at`` is empty."""
+    def page(self, at: list[int], start: int, order: str = STORED) -> dict[str, Any]:
+        """A page of rows of the directory at this place, in that order; of the roots where ``at`` is empty."""
         if not at:
-            return first_data(self._places)
-        place = self._place(at)
-        if not place.is_directory:
-            raise InvalidValue(f"no directory: {at}", path="at")
-        return page_data(self._places, place, max(0, start))
+            return first_data(self._places, order)
+        return page_data(self._places, self._directory(at), max(0, start), order)
 
     @callable_from_front
-    def jump(self, at: list[int], prefix: str, after: int) -> int | None:
-        """The next entry behind position ``after`` whose name begins so, in either case, round the end; or None."""
+    def sum_for_order(self, at: list[list[int]]) -> int:
+        """Go on summing the directories within these, to put them in order by size; how many are left."""
+        self._places.forget_orders()
+        deadline = time.monotonic() + PATIENCE
+        totals, left = self._places.totals, 0
+        for place in map(self._directory, at):
+            for node in unsummed(self._places.entries(place), totals):
+                rest = deadline - time.monotonic()
+                # What cannot be read has no sum: it is told of where somebody looks into it.
+                with contextlib.suppress(TvixBuildError):
+                    left += rest <= 0 or totals.step(place.castore, node, rest) is None
+        return left
+
+    @callable_from_front
+    def ranks(self, at: list[list[int]], order: str) -> list[int]:
+        """Which of its siblings each of these entries is, in that order."""
+        return [
+            place[-1]
+            if len(place) == 1 or order == STORED
+            else self._places.order(self._directory(place[:-1]), order).index(place[-1])
+            for place in at
+        ]
+
+    @callable_from_front
+    def jump(self, at: list[int], prefix: str, after: int, order: str = STORED) -> int | None:
+        """The next entry behind line ``after`` whose name begins so, in either case, round the end; or None."""
         wanted = prefix.casefold()
-        names: Iterable[str | bytes] = [root.name for root in self._places.roots]
+        names: Sequence[str | bytes] = [root.name for root in self._places.roots]
+        lines: Sequence[int] = range(len(names))
+        shown: Callable[[str | bytes], str] = visible
         if at:
-            names = self._places.entries(self._place(at)).names()
+            place = self._directory(at)
+            names, shown = list(self._places.entries(place).names()), place.root.shown
+            lines = self._places.order(place, order)
         first = None
-        for index, name in enumerate(names):
-            if visible(name).casefold().startswith(wanted):
-                if index > after:
-                    return index
-                first = index if first is None else first
+        for line, index in enumerate(lines):
+            if shown(names[index]).casefold().startswith(wanted):
+                if line > after:
+                    return line
+                first = line if first is None else first
         return first
 
     @callable_from_front
-    def find(self, text: str, go_on: bool) -> dict[str, Any]:
-        """Entries whose names match, some at a time: ``go_on`` continues the last search for the same text."""
-        if self._search is None or self._search[0] != text or not go_on:
-            self._search = (text, Search(self._places, text))
+    def find(self, text: str, go_on: bool, needles: bool = False) -> dict[str, Any]:
+        """Entries whose names match, some at a time: ``go_on`` continues the last search for the same text.
+
+        ``needles``: only files and symlinks that hold one.
+        """
+        if self._search is None or self._search[0] != (text, needles) or not go_on:
+            self._search = ((text, needles), Search(self._places, text, needles=needles))
         search = self._search[1]
         hits = search.step(PATIENCE, MAX_HITS)
-        rows = [{**row_data(hit), "at": list(hit.at), "name": visible(b"/".join(hit.path))} for hit in hits]
-        return {"rows": rows, "looked": search.looked_at, "done": search.done}
+        rows = [{**row_data(hit), "at": list(hit.at), "name": hit.root.shown(b"/".join(hit.path))} for hit in hits]
+        return {"rows": rows, "looked": search.looked_at, "unread": search.unread, "done": search.done}
+
+    @callable_from_front
+    def marks(self, at: list[list[int]]) -> dict[str, Any]:
+        """Which needles these entries hold; null for those not looked at yet: ask again, unless ``enough`` was read."""
+        return self._marks.step([self._place(place) for place in at], PATIENCE)
 
     @callable_from_front
     def total(self, at: list[int]) -> int | None:
         """Bytes of everything below; None when it takes longer: ask again."""
         place = self._place(at)
-        node = place.shown
-        return self._totals.step(place.castore, node, PATIENCE) if isinstance(node, DirectoryNode) else None
+        return self._places.totals.step(place.castore, place.shown, PATIENCE)
 
     @callable_from_front
     def look(self, at: list[int]) -> tuple[dict[str, Any], list[bytes]]:
@@ -101,16 +144,15 @@ class TreeView(LiveView):
         facts = details(place)
         try:
             shown, buffers = preview(place)
-        except TvixBuildError as error:
-            shown, buffers = {"form": "none", "problem": visible(str(error))}, []
+        except (TvixBuildError, OSError) as error:
+            shown, buffers = {"form": "none", "problem": place.root.shown(str(error))}, []
         return {**facts, **shown}, buffers
 
     @callable_from_front
     def hex(self, at: list[int], offset: int) -> tuple[dict[str, Any], list[bytes]]:
         """A page of bytes for a hex dump."""
         place, node = self._file(at)
-        offset = max(0, min(offset, node.size))
-        return {"offset": offset, "size": node.size}, [read(place.castore, node, offset, HEX_PAGE)]
+        return hex_page(place, node, max(0, min(offset, node.size)))
 
     @callable_from_front
     def piece(self, at: list[int], offset: int) -> tuple[dict[str, Any], list[bytes]]:
@@ -147,14 +189,20 @@ class TreeView(LiveView):
         def work() -> None:
             try:
                 place.castore.export(place.shown, dest, progress=Silent())
-                self.tell("exported", {"at": at, "dest": visible(dest)})
+                self.tell("exported", {"at": at, "dest": place.root.shown(dest)})
             except (TvixBuildError, OSError) as error:
-                self.tell("exported", {"at": at, "error": visible(str(error))})
+                self.tell("exported", {"at": at, "error": place.root.shown(str(error))})
 
         threading.Thread(target=work, name="export", daemon=True).start()
 
     def _place(self, at: list[int]) -> Place:
         return self._places.place(at)
+
+    def _directory(self, at: list[int]) -> Place:
+        place = self._place(at)
+        if not place.is_directory:
+            raise InvalidValue(f"no directory: {at}", path="at")
+        return place
 
     def _file(self, at: list[int]) -> tuple[Place, FileNode]:
         place = self._place(at)

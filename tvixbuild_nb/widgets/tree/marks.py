@@ -1,22 +1,26 @@
-"""What is known of the entries beyond the tree itself: the needles found, and what a build touched."""
+"""What is known of entries beyond the tree itself: what a build touched of them."""
 
 from __future__ import annotations
 
 import os
 from collections import Counter
-from collections.abc import Iterable
+from collections.abc import Callable
 
 from tvixbuild_nb.fs import InputAccess
-from tvixbuild_nb.widgets.kit import visible
 
 MAX_MISSING = 100
 
 
 class Touched:
-    """A build's accesses below one tree, by path, and how many paths were touched below each directory."""
+    """A build's accesses below one tree, by path, and how many paths were touched below each directory.
 
-    def __init__(self, access: InputAccess) -> None:
+    The tree lies ``above`` deep in what the accesses are relative to; ``shown`` makes names safe to look at.
+    """
+
+    def __init__(self, access: InputAccess, above: tuple[bytes, ...], shown: Callable[[str], str]) -> None:
         self._access = access
+        self._above = above
+        self._shown = shown
         self._opened, self._listed = frozenset(access.opened), frozenset(access.listed)
         self._looked_up = frozenset(access.looked_up)
         self._below: Counter[str] = Counter()
@@ -31,7 +35,7 @@ class Touched:
 
     def at(self, path: tuple[bytes, ...]) -> str | None:
         """What was done to the entry at ``path``, in a few words; None for nothing."""
-        key = os.fsdecode(b"/".join(path))
+        key = self._key(path)
         words: list[str] = []
         if key in self._access.read:
             words.append(f"read {self._access.read[key]} bytes")
@@ -48,6 +52,10 @@ class Touched:
         return ", ".join(words) or None
 
     def missing(self, path: tuple[bytes, ...]) -> list[str]:
-        """Names looked for in vain in the directory at ``path``, the first hundred, safe to look at."""
-        names: Iterable[str] = self._missing.get(os.fsdecode(b"/".join(path)), ())
-        return [visible(name) for name in list(names)[:MAX_MISSING]]
+        """Names looked for in vain in the directory at ``path``, the first hundred, and how many more there are."""
+        names = self._missing.get(self._key(path), [])
+        shown = [self._shown(name) for name in names[:MAX_MISSING]]
+        return shown + [f"and {len(names) - MAX_MISSING} more"] * (len(names) > MAX_MISSING)
+
+    def _key(self, path: tuple[bytes, ...]) -> str:
+        return os.fsdecode(b"/".join(self._above + path))

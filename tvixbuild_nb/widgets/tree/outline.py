@@ -3,23 +3,34 @@
 from __future__ import annotations
 
 from collections import deque
-from collections.abc import Iterator
 from dataclasses import dataclass, field
 from typing import Any
 
 from tvixbuild_nb.errors import TvixBuildError
-from tvixbuild_nb.widgets.kit import visible
-from tvixbuild_nb.widgets.tree.data import Place, Places, row_data
+from tvixbuild_nb.widgets.tree.content import preview
+from tvixbuild_nb.widgets.tree.places import Place, Places
+from tvixbuild_nb.widgets.tree.rows import row_data
+
+# Roots that are files show how they begin: so many of them, characters and lines.
+MAX_EXCERPTS = 5
+MAX_CONTENTS = 2_000
+MAX_LINES = 20
+MAX_MISSING = 10
 
 
 @dataclass(slots=True)
 class Outline:
-    """One entry and those of its own that are shown. ``hidden``: entries of it that are not; None: nobody counted."""
+    """One entry and those of its own that are shown. ``hidden``: entries of it that are not; None: nobody counted.
+
+    ``contents``: the beginning of a root that is a text; ``missing``: names a build looked for here in vain.
+    """
 
     row: dict[str, Any]
     below: list[Outline] = field(default_factory=list)
     hidden: int | None = 0
     problem: str | None = None
+    contents: str | None = None
+    missing: list[str] = field(default_factory=list)
 
 
 @dataclass(slots=True)
@@ -34,7 +45,10 @@ class Excerpt:
 def excerpt(places: Places, limit: int) -> Excerpt:
     """The first ``limit`` entries, upper levels first; reads no directory of which nothing is shown."""
     top = places.top()
-    roots = [Outline(row_data(place)) for place in top]
+    roots = [_outline(place) for place in top]
+    for place, outline in zip(top[:MAX_EXCERPTS], roots, strict=False):
+        if not place.is_directory:
+            outline.contents = _beginning(place)
     todo: deque[tuple[Place, Outline]] = deque(zip(top, roots, strict=True))
     rest = limit
     while todo:
@@ -48,10 +62,10 @@ def excerpt(places: Places, limit: int) -> Excerpt:
         try:
             entries = places.page(place, 0, rest)
             outline.hidden = places.count(place) - len(entries)
-        except TvixBuildError as error:
-            outline.problem = visible(str(error))
+        except (TvixBuildError, OSError) as error:
+            outline.problem = place.root.shown(str(error))
             continue
-        outline.below = [Outline(row_data(entry)) for entry in entries]
+        outline.below = [_outline(entry) for entry in entries]
         rest -= len(entries)
         todo.extend(zip(entries, outline.below, strict=True))
     shown = limit - rest
@@ -62,13 +76,24 @@ def excerpt(places: Places, limit: int) -> Excerpt:
     return Excerpt(roots, shown, below - shown)
 
 
-def walk(outlines: list[Outline], depth: int = 0) -> Iterator[tuple[int, Outline]]:
-    """Every entry shown with its depth, as it is read from top to bottom."""
-    todo = [(depth, outline) for outline in reversed(outlines)]
-    while todo:
-        depth, outline = todo.pop()
-        yield depth, outline
-        todo.extend((depth + 1, below) for below in reversed(outline.below))
+def _outline(place: Place) -> Outline:
+    touched = place.root.touched
+    missing = touched.missing(place.path)[:MAX_MISSING] if touched is not None and place.is_directory else []
+    return Outline(row_data(place), missing=missing)
+
+
+def _beginning(place: Place) -> str | None:
+    """The first lines of a file that is text; None for what is not, or cannot be read."""
+    try:
+        shown, _ = preview(place)
+    except (TvixBuildError, OSError) as error:
+        return place.root.shown(str(error))
+    text: str | None = shown.get("text")
+    if text is None:
+        return None
+    lines = text[:MAX_CONTENTS].split("\n")[:MAX_LINES]
+    cut = len("\n".join(lines)) < len(text) or shown["shown"] < shown["size"]
+    return "\n".join(lines) + ("\n…" if cut else "")
 
 
 def is_folder(row: dict[str, Any]) -> bool:
@@ -86,7 +111,8 @@ def describe(row: dict[str, Any]) -> str:
     if row.get("executable"):
         words.append("executable")
     words += [row["used"]] if "used" in row else []
-    words += [f"holds {', '.join(row['needles'])}"] if "needles" in row else []
+    if "needles" in row:
+        words.append(f"holds {', '.join(row['needles'])}{' below' if is_folder(row) else ''}")
     words += [row["digest"]] if row.get("digest") else []
     return " · ".join(words)
 

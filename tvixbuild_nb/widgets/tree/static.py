@@ -2,11 +2,15 @@
 
 from __future__ import annotations
 
+from itertools import groupby
+
 from tvixbuild_nb.widgets.kit import Html, fragment, tag
 from tvixbuild_nb.widgets.tree.outline import Excerpt, Outline, describe, is_folder
 
 MAX_ENTRIES = 500
 SIGNS = {"added": "+ ", "removed": "− ", "changed": "~ ", "inside": "~ "}
+_LINES = "white-space:pre-wrap;overflow-wrap:anywhere"
+_CONTENTS = "margin:2px 0 2px 1.5em;white-space:pre-wrap;overflow-wrap:anywhere"
 # Deeper levels are told of, not nested: browsers and readers both give up somewhere.
 MAX_DEPTH = 40
 
@@ -37,19 +41,39 @@ def label(row: dict[str, object]) -> str:
 
 def _entry(outline: Outline, depth: int) -> Html:
     row = outline.row
-    # Five hundred of these are in every saved notebook, and sent along with every live view: no byte too many.
-    line = f"{label(row)} {describe(row if depth == 0 else row | {'digest': None})}".rstrip()
+    line = _line(outline, depth)
     if not is_folder(row):
-        return tag("div", line)
-    if not outline.below and outline.hidden and not outline.problem:
-        return tag("div", line, " …")
-    below: list[Html] = []
+        text = tag("pre", outline.contents, style=_CONTENTS) if outline.contents is not None else None
+        return tag("div", line, text)
+    parts: list[Html] = []
     if depth < MAX_DEPTH:
-        below = [_entry(entry, depth + 1) for entry in outline.below]
+        # Files one after the other are lines of one element: five hundred of them are in every saved notebook, and sent
+        # along with every live view.
+        for folded, entries in groupby(outline.below, _is_folded):
+            if folded:
+                parts += [_entry(entry, depth + 1) for entry in entries]
+            else:
+                parts.append(tag("div", "\n".join(_line(entry, depth + 1) for entry in entries), style=_LINES))
+    said = [f"looked for in vain: {', '.join(outline.missing)}"] if outline.missing else []
     hidden = outline.hidden if depth < MAX_DEPTH else None
     if hidden != 0:
-        below.append(tag("div", tag("em", "more, not shown" if hidden is None else f"{hidden} more, not shown")))
+        said.append("more, not shown" if hidden is None else f"{hidden} more, not shown")
     if outline.problem:
-        below.append(tag("div", tag("em", outline.problem)))
-    inside = tag("div", below or [tag("em", "empty")], style="padding-left:1.5em")
+        said.append(outline.problem)
+    if not outline.below and not said:
+        said.append("empty")
+    parts += [tag("div", tag("em", text)) for text in said]
+    inside = tag("div", parts, style="padding-left:1.5em")
     return tag("details", tag("summary", line), inside, open=depth == 0)
+
+
+def _is_folded(outline: Outline) -> bool:
+    """Whether there is something to unfold: entries shown, or something to be said of them."""
+    row = outline.row
+    return is_folder(row) and bool(outline.below or outline.hidden == 0 or outline.problem or outline.missing)
+
+
+def _line(outline: Outline, depth: int) -> str:
+    row = outline.row
+    more = " …" if is_folder(row) and not _is_folded(outline) else ""
+    return f"{label(row)} {describe(row if depth == 0 else row | {'digest': None})}".rstrip() + more

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from tvixbuild_nb.widgets.tree.data import shortened
 from tvixbuild_nb.widgets.tree.outline import Excerpt, Outline, describe, is_folder
+from tvixbuild_nb.widgets.tree.roots import shortened
 from tvixbuild_nb.widgets.tree.static import MAX_DEPTH, label, rest
 
 if TYPE_CHECKING:
@@ -27,8 +27,12 @@ def tree_text(seen: Excerpt) -> RenderableType:
             grow(branch.add(_line(below)), below, depth + 1)
         if outline.hidden and outline.below:
             branch.add(Text(f"{outline.hidden} more, not shown", style="dim italic"))
+        if outline.missing:
+            branch.add(Text(f"looked for in vain: {', '.join(outline.missing)}", style="dim italic"))
         if outline.problem:
             branch.add(Text(outline.problem, style="red"))
+        if outline.contents is not None:
+            branch.add(Text(outline.contents))
 
     parts: list[RenderableType] = []
     for root in seen.roots:
