@@ -2,9 +2,13 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
+import os
+import pty
 import subprocess
 import sys
+import termios
 from pathlib import Path
 from typing import Any
 
@@ -55,3 +59,26 @@ def start_command(*argv: str | Path, **options: Any) -> subprocess.Popen[bytes]:
     """The command as a process, its output in pipes."""
     options = {"stdin": subprocess.DEVNULL, "stdout": subprocess.PIPE, "stderr": subprocess.PIPE, **options}
     return subprocess.Popen([sys.executable, "-m", "tvixbuild_nb", *map(str, argv)], **options)
+
+
+def on_terminal(*argv: str | Path, width: int) -> str:
+    """What the command, a process of its own, writes on a terminal that is ``width`` columns wide; it must succeed."""
+    ours, theirs = pty.openpty()
+    try:
+        termios.tcsetwinsize(theirs, (24, width))
+        environment = {**os.environ, "TERM": "xterm", "NO_COLOR": "1"}
+        environment.pop("COLUMNS", None)
+        with start_command(*argv, stdout=theirs, stderr=theirs, env=environment) as process:
+            os.close(theirs)
+            theirs = -1
+            shown = b""
+            # The terminal ends with an error when nobody has it open any more.
+            with contextlib.suppress(OSError):
+                while piece := os.read(ours, 1 << 16):
+                    shown += piece
+        assert process.returncode == 0, shown.decode()
+        return shown.decode()
+    finally:
+        os.close(ours)
+        if theirs >= 0:
+            os.close(theirs)

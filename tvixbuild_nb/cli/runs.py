@@ -9,25 +9,26 @@ import time
 from argparse import Namespace
 from collections.abc import Callable
 from contextlib import closing
-from datetime import datetime
 from typing import Any
 
 from rich.text import Text
 
-from tvixbuild_nb.build import BuildResult, RunRecord
+from tvixbuild_nb.build import RunRecord
 from tvixbuild_nb.castore import open_castore
 from tvixbuild_nb.cli.entry import FAILED, INTERRUPTED, REFUSED
 from tvixbuild_nb.cli.places import read_request
-from tvixbuild_nb.cli.screen import complain, console, safe, write_bytes, write_json, write_lines
-from tvixbuild_nb.cli.summary import STYLES, result_summary, show_result
+from tvixbuild_nb.cli.screen import complain, console, write_bytes, write_json, write_lines
+from tvixbuild_nb.cli.summary import result_summary, show_result
 from tvixbuild_nb.errors import InvalidValue, TvixBuildError
 from tvixbuild_nb.keeper import STREAMS
 from tvixbuild_nb.request.redactor import RedactingStream
-from tvixbuild_nb.sandbox import Run, Sandbox
+from tvixbuild_nb.sandbox import Run, RunRow, Sandbox
+from tvixbuild_nb.sandbox import runs as recorded_runs
 from tvixbuild_nb.sandbox.printer import harmless
 from tvixbuild_nb.sandbox.services import BUILDER_VARIABLE
+from tvixbuild_nb.widgets.history.data import history_data
+from tvixbuild_nb.widgets.history.text import history_text
 
-MAX_COMMAND = 100
 _POLL = 0.1
 
 
@@ -75,52 +76,48 @@ def _watch(build: Run, args: Namespace) -> int:
 
 
 def runs(args: Namespace) -> int:
-    """List the recorded runs, the newest first."""
-    found = [_recorded(record) for record in reversed(RunRecord.all())]
+    """List the recorded runs, the newest first: when, what changed since the last of the same outputs, how it ended."""
+    history = recorded_runs()
     if args.json:
-        write_json(found)
+        listed = zip(reversed(history), reversed(history.rows()), strict=True)
+        write_json([_summary(run, row) for run, row in listed])
         return 0
-    write_lines([_line(each) for each in found] or [Text("no runs are recorded")])
+    data = history_data(history, None)
+    screen = console()
+    if not data["rows"]:
+        write_lines([Text("no runs are recorded")])
+    elif screen.is_terminal:
+        screen.print(history_text(data, commands=True))
+    else:
+        write_lines(map(_line, data["rows"]))
     return 0
 
 
-def _line(run: dict[str, Any]) -> Text:
-    began, ended = run["started"], run["finished"]
-    when = "" if began is None else datetime.fromtimestamp(began).strftime("%Y-%m-%d %H:%M:%S")
-    seconds = "" if began is None or ended is None else f"{ended - began:.2f} s"
-    status = run["status"] + (f" at {run['failed_at']}" if run["failed_at"] else "")
-    return Text.assemble(
-        f"{run['id']}  ", (f"{status:16}", STYLES.get(run["status"], "")), f"  {when:19}  {seconds:>10}  ",
-        (safe(" ".join(run["command"])[:MAX_COMMAND]), "dim"),
-    )  # fmt: skip
+def _line(row: dict[str, Any]) -> Text:
+    return Text(
+        f"{row['run']}  {row['ended']:16}  {row['when']:19}  {row['took']:>10}  {row['changed']}  {row['command']}"
+    )
 
 
-def _recorded(record: RunRecord) -> dict[str, Any]:
-    """One run as plain data; a record that cannot be read is listed as damaged."""
-    request, damaged = _reading(record.read_request)
-    result: BuildResult | None = None
-    if request is not None:
-        result, damaged = _reading(record.verdict)
-    status = "damaged" if damaged else "running" if result is None else result.status
+def _summary(run: Run, row: RunRow) -> dict[str, Any]:
+    """One run as plain data; of a damaged record little is known."""
+    readable = row.digest is not None and row.status != "damaged"
+    result = run.result if readable else None
     return {
-        "id": record.id,
-        "status": status,
-        "failed_at": None if result is None else result.failed_at,
+        "id": run.id,
+        "status": row.status,
+        "failed_at": row.failed_at,
         "exit_code": None if result is None else result.exit_code,
         "started": None if result is None else result.started,
         "finished": None if result is None else result.finished,
-        "command": [] if request is None else list(request.command_args),
-        "outputs": [] if request is None else list(request.outputs),
+        "request": None if row.digest is None else str(row.digest),
+        "changes": None if row.changes is None else list(map(str, row.changes)),
+        "message": row.message,
+        "command": [] if row.digest is None else list(run.request.command_args),
+        "outputs": [] if row.digest is None else list(run.request.outputs),
         "bundle": None if result is None or result.bundle is None else str(result.bundle),
-        "path": str(record.path),
+        "path": str(run.record.path),
     }
-
-
-def _reading(read: Callable[[], Any]) -> tuple[Any, bool]:
-    try:
-        return read(), False
-    except (OSError, ValueError):
-        return None, True
 
 
 def log(args: Namespace) -> int:

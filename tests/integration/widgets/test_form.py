@@ -5,16 +5,21 @@ from __future__ import annotations
 from pathlib import Path
 
 import pytest
-from playwright.sync_api import expect
+from playwright.sync_api import Locator, expect
 
 from support.lab import Lab, Notebook
 
 pytestmark = pytest.mark.integration
 SETUP = """
-from tvixbuild_nb import Sandbox
-sb = Sandbox("echo one", outputs=["nix/store/out"], secrets=["TOKEN"], store="memory:", builder="dummy:")
+import os, tempfile
+os.environ["TVIXBUILD_NB_STATE"] = tempfile.mkdtemp()
+from tvixbuild_nb import Sandbox, open_castore
+from tvixbuild_nb.build import DummyBuildService
+store = open_castore("memory:")
+builder = DummyBuildService(store, lambda request, build: {p: store.ingest_bytes(b"made") for p in request.outputs})
+sb = Sandbox("echo one", outputs=["nix/store/out"], secrets=["TOKEN"], store=store, builder=builder)
 sb.env = {"PLAIN": "x", "TOKEN": "hunter2-hunter2", "BAD": "<img src=x onerror=alert(1)>\\u202egpj"}
-sb.additional_files = {"build/f": "a\\nb\\n", "build/raw": b"\\xff"}
+sb.additional_files = {"build/f": "a\\nb\\n", "build/raw": bytes(range(200, 256)) * 2}
 sb.add_input("in <b>", b"xyz")
 sb
 """
@@ -22,14 +27,25 @@ FAULTS = """
 from ipywidgets.widgets.widget import _instances
 print([fault for view in _instances.values() for fault in getattr(view, "faults", [])])
 """
+VALID = "valid: the sandbox has it"
 
 
-def test_two_ways(lab: Lab, tmp_path: Path) -> None:
-    (tmp_path / "source").write_text("hello")
+def opened(notebook: Notebook) -> Locator:
+    """The form, once it shows the sandbox."""
+    notebook.run_all()
+    view = notebook.view("form")
+    view.get_by_text(VALID).wait_for()
+    return view
+
+
+def said(notebook: Notebook, code: str, text: str) -> None:
+    """Wait until the kernel prints this: what the page does comes there a moment later."""
+    notebook.until(lambda: notebook.ask(f"print({code})") == text)
+
+
+def test_two_ways(lab: Lab) -> None:
     with lab.notebook("form", SETUP) as notebook:
-        notebook.run_all()
-        view = notebook.view("form")
-        view.get_by_text("valid: the sandbox has it").wait_for()
+        view = opened(notebook)
         notebook.picture("first")
         assert "hunter2" not in view.inner_html()
         assert view.locator("img").count() == 0
@@ -41,13 +57,15 @@ def test_two_ways(lab: Lab, tmp_path: Path) -> None:
         expect(told).to_contain_text("does not lie below a scratch path")
         expect(view.get_by_role("button", name="Run")).to_be_disabled()
         assert notebook.ask("print(sb.outputs)") == "('nix/store/out',)"
-        view.get_by_label("Memory at least").fill("lots")
+        memory = view.get_by_label("Memory at least")
+        memory.fill("lots")
+        expect(memory).to_have_attribute("aria-invalid", "true")
         notebook.picture("wrong")
         assert notebook.violations("form") == []
-        view.get_by_label("Memory at least").fill("1000")
+        memory.fill("1000")
         output.fill("build/o")
-        expect(view.get_by_text("valid: the sandbox has it")).to_be_visible()
-        assert notebook.ask("print(sb.outputs, sb.min_memory)") == "('build/o',) 1000"
+        said(notebook, "sb.outputs, sb.min_memory", "('build/o',) 1000")
+        expect(view.get_by_text(VALID)).to_be_visible()
 
         # What Python changes appears, and the cursor of the field that is being edited stays.
         script = view.get_by_label("Script, run by /bin/sh -c")
@@ -59,99 +77,191 @@ def test_two_ways(lab: Lab, tmp_path: Path) -> None:
         expect(view.get_by_label("needle 1", exact=True)).to_have_value("needle")
         notebook.page.keyboard.type("ho two; ")
         expect(script).to_have_value("echo two; echo one")
-        expect(view.locator("details pre")).to_contain_text("echo two; echo one")
-        assert notebook.ask("print(sb.command[2])") == "echo two; echo one"
+        expect(view.locator("details pre").last).to_contain_text("echo two; echo one")
+        said(notebook, "sb.command[2]", "echo two; echo one")
 
         secret = view.get_by_label("value of variable 2")
         assert (secret.get_attribute("type"), secret.input_value()) == ("password", "")
         secret.fill("another-secret")
-        secret.blur()
-        view.get_by_label("Path on this host").fill(str(tmp_path / "source"))
-        view.get_by_role("button", name="Add input").click()
-        expect(view.get_by_role("cell", name=str(tmp_path / "source"), exact=True)).to_be_visible()
-        contents = view.get_by_label("contents of file 1")
+        contents = view.get_by_label("contents of file 1", exact=True)
         contents.fill("new\ntext\n")
-        contents.blur()
-        expect(view.get_by_text("valid: the sandbox has it")).to_be_visible()
-        notebook.page.wait_for_timeout(500)
-        assert notebook.ask("print(sb.env['TOKEN'], sorted(sb.inputs), sb.additional_files['build/f'])") == (
-            "another-secret ['in <b>', 'source'] new\ntext"
-        )
-        code = view.locator("details pre").inner_text()
-        assert (
-            notebook.ask(
-                f"import os; os.environ['TOKEN'] = 'another-secret'; made = {{}}; exec({code!r}, made); "
-                "print(made['sb'].request.digest == sb.request.digest)"
-            )
-            == "True"
-        )
-        notebook.picture("filled")
+        said(notebook, "sb.env['TOKEN'], sb.additional_files['build/f']", "another-secret new\ntext")
+        expect(view.get_by_text(VALID)).to_be_visible()
+        code = view.locator("details pre").last.inner_text()
+        made = f"made = {{}}; os.environ['TOKEN'] = 'another-secret'; exec({code!r}, made)"
+        assert notebook.ask(f"{made}; print(made['sb'].request == sb.request)") == "True"
 
         view.get_by_role("button", name="Run").click()
-        expect(view.get_by_text("started run")).to_be_visible()
-        assert notebook.ask("print(sb.last_run.id)") in view.inner_text()
+        expect(view.get_by_text("started run")).to_contain_text(notebook.ask("print(sb.last_run.id)"))
         saved = str(notebook.save())
-        assert "another-secret" not in saved and saved.count("hunter2-hunter2") == 1, (
-            "in the cell that was typed, nowhere else"
-        )
+        assert "another-secret" not in saved
+        assert saved.count("hunter2-hunter2") == 1, "in the cell that was typed, nowhere else"
         notebook.reload()
         expect(view.get_by_label("output 1", exact=True)).to_have_value("build/o")
         assert notebook.ask(FAULTS) == "[]"
 
 
+def test_inputs_and_contents_from_everywhere(lab: Lab, tmp_path: Path) -> None:
+    (tmp_path / "source").write_text("hello")
+    (tmp_path / "upload").write_bytes(bytes(range(256)) * 5000)
+    with lab.notebook("form-inputs", SETUP) as notebook:
+        view = opened(notebook)
+        kind, name = view.get_by_label("Add", exact=True), view.get_by_label("Name in the build")
+        button = view.get_by_role("button", name="Add input")
+        view.get_by_label("Path on this host").fill(str(tmp_path / "source"))
+        button.click()
+        expect(view.get_by_role("cell", name=str(tmp_path / "source"), exact=True)).to_be_visible()
+
+        digest = notebook.ask("print(sb.store.ingest_bytes(b'in the store').digest)")
+        kind.select_option("digest")
+        view.get_by_label("Digest, or its beginning").fill(digest)
+        button.click()
+        expect(view.get_by_text("a name in the build is needed")).to_be_visible()
+        name.fill("stored")
+        button.click()
+        expect(view.get_by_role("cell", name="by its digest")).to_be_visible()
+
+        run = notebook.ask("print(sb.run(show=False).id)")
+        kind.select_option("output")
+        choice = view.get_by_label("Output", exact=True)
+        expect(choice.get_by_role("option")).to_have_count(1)
+        expect(choice).to_contain_text(f"nix/store/out of {run}")
+        name.fill("before")
+        button.click()
+        expect(view.get_by_role("cell", name=f"output nix/store/out of run {run}")).to_be_visible()
+
+        kind.select_option("text")
+        view.get_by_label("Text", exact=True).fill("echo hi\n")
+        name.fill("script")
+        view.get_by_label("executable").check()
+        notebook.picture("adding")
+        button.click()
+        expect(view.get_by_role("cell", name="executable file")).to_be_visible()
+        said(notebook, "sorted(sb.inputs)", "['before', 'in <b>', 'script', 'source', 'stored']")
+
+        first = view.get_by_label("name of input 1")
+        expect(first).to_have_value("in <b>")
+        first.fill("source")
+        expect(first).to_have_attribute("aria-invalid", "true")
+        expect(view.get_by_text("several inputs have this name").first).to_be_visible()
+        first.fill("renamed")
+        said(notebook, "sorted(sb.inputs)", "['before', 'renamed', 'script', 'source', 'stored']")
+
+        # Contents that are no text: seen, left alone, replaced.
+        expect(view.get_by_label("beginning of the contents of file 2")).to_contain_text("00000000  c8 c9 ca")
+        expect(view.get_by_label("contents of file 2", exact=True)).to_be_hidden()
+        view.get_by_label("replace the contents of file 2").click()
+        notebook.picture("contents")
+        assert notebook.violations("form") == []
+        said(notebook, "sb.additional_files['build/raw'] == bytes(range(200, 256)) * 2", "True")
+        with notebook.page.expect_file_chooser() as chooser:
+            view.get_by_label("with an upload").nth(1).click()
+        chooser.value.set_files(tmp_path / "upload")
+        expect(view.get_by_text("uploaded upload (1.3 MB)")).to_be_visible()
+        said(notebook, "sb.additional_files['build/raw'] == bytes(range(256)) * 5000", "True")
+        view.get_by_label("with a file of this host").nth(1).fill(str(tmp_path / "source"))
+        view.get_by_role("button", name="Take").nth(1).click()
+        expect(view.get_by_label("contents of file 2", exact=True)).to_have_value("hello")
+        notebook.page.set_viewport_size({"width": 900, "height": 900})
+        notebook.picture("narrow")
+        notebook.page.set_viewport_size({"width": 1280, "height": 900})
+        assert notebook.ask(FAULTS) == "[]"
+
+
+FIELDS = (
+    "Arguments", "Shell script", "Script, run by /bin/sh -c", "name of variable 1", "value of variable 3",
+    "remove variable 3", "Add variable", "name of input 1", "copy digest of in <b>", "remove input in <b>", "Add",
+    "Path on this host", "Name in the build", "Add input", "Working directory", "Directory of the inputs",
+    "scratch path 1", "Add scratch path", "output 1", "Add output", "path of file 1", "contents of file 1",
+    "replace the contents of file 1", "path of file 2", "type the contents of file 2 anew", "Add file",
+    "With constraints", "System", "Memory at least, in bytes", "Network access", "A shell at /bin/sh", "Add path",
+    "Add needle", "Copy", "Python that makes this request",
+)  # fmt: skip
+FOCUSED = """() => {
+  const found = document.activeElement;
+  return found.getAttribute("aria-label") ?? found.labels?.[0]?.textContent ?? found.textContent;
+}"""
+
+
+def to(notebook: Notebook, label: str, *, key: str = "Tab", most: int = 90) -> list[str]:
+    """Press ``key`` until the field of that label has the focus; what was passed."""
+    passed: list[str] = []
+    while not passed or passed[-1] != label:
+        assert len(passed) < most, f"{label!r} is not reached: {passed}"
+        notebook.page.keyboard.press(key)
+        passed.append(str(notebook.page.evaluate(FOCUSED)).strip())
+    return passed
+
+
 def test_by_keyboard_alone(light_lab: Lab) -> None:
     with light_lab.notebook("form-keys", SETUP) as notebook:
-        notebook.run_all()
-        view = notebook.view("form")
-        view.get_by_text("valid: the sandbox has it").wait_for()
-        keys = notebook.page.keyboard
+        view, keys = opened(notebook), notebook.page.keyboard
         view.get_by_role("button", name="Run").focus()
-        seen = _walk(notebook, 45)
-        for label in (
-            "Arguments",
-            "Script, run by /bin/sh -c",
-            "name of variable 1",
-            "value of variable 3",
-            "Add variable",
-            "remove input in <b>",
-            "Working directory",
-            "Add output",
-            "contents of file 1",
-            "With constraints",
-            "A shell at /bin/sh",
-            "Add needle",
-            "Copy",
-        ):
-            assert label in seen, f"{label!r} is not reached by Tab: {seen}"
+        seen = to(notebook, "Copy")
+        assert [label for label in FIELDS if label not in seen] == []
 
-        view.get_by_role("button", name="Arguments", exact=True).focus()
+        # A variable is added, wrong at first; the way to it is by keys, and so is the mending.
+        to(notebook, "Add variable", key="Shift+Tab")
         keys.press("Enter")
-        third = view.get_by_label("argument 3", exact=True)
-        third.focus()
-        keys.press("End")
+        fourth = view.get_by_label("name of variable 4")
+        expect(fourth).to_be_focused()
+        keys.type("A=B")
+        expect(fourth).to_have_attribute("aria-invalid", "true")
+        expect(view.get_by_role("button", name="Run")).to_be_disabled()
+        keys.press("Backspace")
+        keys.press("Backspace")
+        keys.press("Enter")
+        expect(view.get_by_label("value of variable 4")).to_be_focused()
+        keys.type("dd x")  # two d outside of an input delete the cell
+        said(notebook, "dict(sb.env)['A']", "dd x")
+        expect(fourth).not_to_have_attribute("aria-invalid", "true")
+        keys.press("Tab")
+        keys.press("Space")
+        expect(view.get_by_label("remove variable 3")).to_be_focused()
+        said(notebook, "'A' in sb.env", "False")
+
+        # Arguments: Enter begins the next, removing goes on to what is left.
+        to(notebook, "Arguments", key="Shift+Tab")
+        keys.press("Enter")
+        expect(view.get_by_label("argument 3", exact=True)).to_be_visible()
+        to(notebook, "argument 3")
         keys.press("Enter")
         expect(view.get_by_label("argument 4", exact=True)).to_be_focused()
-        keys.type("dd x")  # two d outside of an input delete the cell
-        expect(view.locator("details pre")).to_contain_text("'dd x'")
-        assert notebook.ask("print(sb.command)") == "('/bin/sh', '-c', 'echo one', 'dd x')"
+        keys.type("more")
+        said(notebook, "sb.command", "('/bin/sh', '-c', 'echo one', 'more')")
         expect(view.get_by_role("button", name="Shell script")).to_be_disabled()
         keys.press("Tab")
         keys.press("Enter")
         expect(view.get_by_label("remove argument 3")).to_be_focused()
-        assert notebook.ask("print(sb.command)") == "('/bin/sh', '-c', 'echo one')"
+        said(notebook, "sb.command", "('/bin/sh', '-c', 'echo one')")
+
+        # An input of text, by keys; then it is renamed, and taken away.
+        to(notebook, "Add")
+        keys.type("a text")
+        expect(view.get_by_label("Text", exact=True)).to_be_visible()
+        to(notebook, "Text")
+        keys.type("hello")
+        to(notebook, "Name in the build")
+        keys.type("note")
+        keys.press("Enter")
+        expect(view.get_by_label("name of input 2")).to_have_value("note")
+        to(notebook, "name of input 2", key="Shift+Tab")
+        keys.press("End")
+        keys.type("s")
+        said(notebook, "sorted(sb.inputs)", "['in <b>', 'notes']")
+        to(notebook, "remove input notes")
+        keys.press("Enter")
+        expect(view.get_by_label("remove input in <b>")).to_be_focused()
+        said(notebook, "sorted(sb.inputs)", "['in <b>']")
+
+        # What is no text is typed anew, and nothing is lost before the first key.
+        to(notebook, "type the contents of file 2 anew")
+        keys.press("Enter")
+        expect(view.get_by_label("contents of file 2", exact=True)).to_be_focused()
+        said(notebook, "len(sb.additional_files['build/raw'])", "112")
+        keys.type("text")
+        said(notebook, "sb.additional_files['build/raw']", "text")
+        to(notebook, "Network access")
+        keys.press("Space")
+        said(notebook, "sb.network_access", "True")
         assert notebook.ask(FAULTS) == "[]"
-
-
-def _walk(notebook: Notebook, steps: int) -> list[str]:
-    seen = []
-    for _ in range(steps):
-        notebook.page.keyboard.press("Tab")
-        seen.append(
-            str(
-                notebook.page.evaluate(
-                    "(() => { const e = document.activeElement; "
-                    "return e.getAttribute('aria-label') ?? e.labels?.[0]?.textContent ?? e.textContent; })()"
-                )
-            )
-        )
-    return seen

@@ -5,6 +5,7 @@ from __future__ import annotations
 import io
 import json
 import os
+import re
 import subprocess
 from collections.abc import Mapping
 from pathlib import Path
@@ -12,7 +13,7 @@ from pathlib import Path
 import pytest
 from rich.console import Console
 
-from support.cli import Command, request_of, start_command
+from support.cli import Command, on_terminal, request_of, start_command
 from tvixbuild_nb.build import BuildContext, DummyBuild, DummyBuildService, RunRecord
 from tvixbuild_nb.castore import Castore, Node, open_castore
 from tvixbuild_nb.cli.summary import result_summary, show_result
@@ -63,6 +64,24 @@ def test_runs_are_listed_newest_first(command: Command, run: Run, store: Path) -
     assert by_id["00000000-000000-000000"]["status"] == "damaged"
     shown = command("runs")
     assert run.id in shown and "make\\n\\x1b[2J[red]" in shown and "\x1b" not in shown
+
+
+def test_runs_say_what_changed_and_why_one_failed(command: Command, store: Path) -> None:
+    with open_castore() as castore:
+        first = build(castore, request_of("make"))
+        failed = build(castore, request_of("make", environment_vars={"A": "b\x1b"}))
+    (newest, before) = sorted(command.json("runs"), key=lambda each: each["id"] != failed.id)
+    assert (newest["changes"], before["changes"]) == (["environment_vars[A]: + b\\x1b"], None)
+    assert newest["request"] == str(failed.request.digest) and before["id"] == first.id
+    assert "environment_vars[A]: + b\\x1b" in command("runs") and "nothing to compare with" in command("runs")
+
+
+@pytest.mark.parametrize("width", [60, 140])
+def test_runs_on_a_terminal_narrow_and_wide(run: Run, width: int) -> None:
+    shown = re.sub(r"\x1b\[[0-9;]*m", "", on_terminal("runs", width=width))
+    lines = shown.splitlines()
+    assert max(map(len, lines)) <= width and run.id in shown
+    assert ("what changed" in shown) == (width > 130) and "\x1b[2J" not in shown
 
 
 def test_log_is_what_was_written(command: Command, run: Run) -> None:

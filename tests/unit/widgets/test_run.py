@@ -190,10 +190,10 @@ def until(holds: Callable[[], object], seconds: float = 10) -> None:
 def test_the_widget_follows_cancels_and_ends() -> None:
     run = started(_sleeps)
     forms = RunForms(run)
-    view = forms._live()
+    view = forms.live()
     told: list[dict[str, Any]] = []
     view.observe(lambda change: told.append(change["new"]), "state")
-    assert view.state["running"] and forms._live() is view
+    assert view.state["running"] and forms.live() is view
     until(lambda: states(view.run_state())["run"] == "active")
     assert "was running on" in str(view.run_stored()["forms"]["text/plain"])
     assert view.run_cancel()["cancel"]["can"] is False
@@ -210,7 +210,7 @@ def test_the_widget_follows_cancels_and_ends() -> None:
 
 def test_two_views_of_one_run_are_both_told() -> None:
     run = started(_sleeps)
-    views = [RunForms(run)._live(), RunForms(Run.open(run.id))._live()]
+    views = [RunForms(run).live(), RunForms(Run.open(run.id)).live()]
     assert views[0].state["cancel"]["can"] and "another process" in views[1].state["cancel"]["why"]
     run.cancel()
     for view in views:
@@ -219,10 +219,10 @@ def test_two_views_of_one_run_are_both_told() -> None:
 
 def test_closing_a_view_leaves_the_run_alone() -> None:
     run = started(_sleeps)
-    view = RunForms(run)._live()
+    view = RunForms(run).live()
     view.close()
     assert view.updates.join(10) and run.running
-    again = RunForms(run)._live()
+    again = RunForms(run).live()
     assert again.state["running"]
     run.cancel()
     assert again.updates.join(10)

@@ -12,7 +12,7 @@ from tvixbuild_nb.widgets.kit.live import callable_from_front, front
 class FormView(InputCalls, ContentCalls):
     """The fields of a sandbox, to be read and changed, and a button that starts the build."""
 
-    _esm = front("js", "formparts", "formrows", "formfiles", "forminputs", "form")
+    _esm = front("js", "arrange", "formparts", "formrows", "formfiles", "forminputs", "form")
     _css = front("css", "form")
 
     @callable_from_front

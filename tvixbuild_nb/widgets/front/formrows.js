@@ -2,27 +2,6 @@
 
 const SHELL_ROW = 2;
 
-/**
- * Put the nodes of `entries` into `body` in order: those of `known` (number -> {node, ...}) that `fits` stay the same,
- * others are made. `known` has them in that order afterwards.
- */
-function arrange(body, known, entries, make, fits = () => true) {
-  const before = new Map(known);
-  known.clear();
-  for (const entry of entries) {
-    const old = before.get(entry.number);
-    known.set(entry.number, old && fits(old, entry) ? old : make(entry));
-  }
-  for (const [number, old] of before) if (known.get(number) !== old) old.node.remove();
-  let last = null;
-  for (const { node } of known.values()) {
-    // Moved only where it must be: an element that moves loses the cursor.
-    const next = last ? last.nextSibling : body.firstChild;
-    if (next !== node) body.insertBefore(node, next);
-    last = node;
-  }
-}
-
 /** Rows of the field `name`, each with a number that stays the same; `noun` says what one of them is. */
 function rowsField(form, { name, noun, pair, multiline }) {
   const body = el("div", { class: "form-rows" });
@@ -101,7 +80,9 @@ function rowsField(form, { name, noun, pair, multiline }) {
   }
 
   function update(data, faults) {
-    arrange(body, known, data.rows, (entry) => row(entry.number, entry.cell.secret === true), (shown, entry) => shown.secret === (entry.cell.secret === true));
+    arrange(body, known, data.rows, (entry) => row(entry.number, entry.cell.secret === true), {
+      fits: (shown, entry) => shown.secret === (entry.cell.secret === true),
+    });
     data.rows.forEach((entry, place) => known.get(entry.number).update(entry, place, faults.filter((one) => one.row === entry.number)));
     more.textContent = data.hidden ? `and ${data.hidden} more, not shown here` : "";
     tellFaults(adder, fault, faults.filter((one) => one.row === null));

@@ -1,78 +1,102 @@
 const HISTORY_COLUMNS = ["run", "when", "ended", "took", "what changed", "request"];
 const HISTORY_COLOURS = { succeeded: "good", running: "", failed: "bad", damaged: "bad" };
 
-function historyDetail(detail) {
+/** Everything that changed, and what opens this run elsewhere. */
+function historyWords(detail) {
   const copy = el("button", { "aria-label": "copy what opens this run", onclick: () => copyText(detail.code) }, "copy");
   const changes = detail.changes.map((change) => el("li", {}, change));
   if (detail.more) changes.push(el("li", {}, `and ${detail.more} more`));
   return [
-    el("div", { class: "verdict" }, detail.verdict),
+    detail.verdict === null ? null : el("div", { class: "verdict" }, detail.verdict),
     changes.length ? el("ul", { "aria-label": "what changed" }, changes) : null,
     el("div", { class: "bar" }, el("code", {}, detail.code), copy),
   ].filter((node) => node);
+}
+
+/** One run of the table: its row, and below it, while it is open, its details and its own view. */
+function historyEntry(kernel, manager) {
+  const button = el("button", { class: "mono", "aria-expanded": "false" });
+  const [when, ended, took, changed, request] = ["", "", "", "changed", "mono"].map((name) => el("td", { class: name }));
+  const cell = el("td", { colspan: HISTORY_COLUMNS.length, class: "detail" });
+  const below = el("tr", { hidden: true }, cell);
+  const node = el("tbody", {}, el("tr", {}, el("th", { scope: "row" }, button), when, ended, took, changed, request), below);
+  let run = null;
+  let view = null;
+  let wanted = 0; // opened so many times: an answer that comes late is of no use
+
+  async function open() {
+    const mine = ++wanted;
+    cell.replaceChildren("…");
+    try {
+      const detail = await kernel.call("history_detail", { run });
+      if (mine !== wanted) return;
+      cell.replaceChildren(...historyWords(detail));
+      if (!detail.view) return;
+      const made = await manager.create_view(await manager.get_model(detail.view), {});
+      if (mine !== wanted) return made.remove();
+      view = made;
+      cell.append(view.el);
+    } catch (error) {
+      if (mine === wanted) cell.append(problem(error));
+    }
+  }
+  function shut() {
+    wanted += 1;
+    view?.remove();
+    view = null;
+    cell.replaceChildren();
+  }
+  button.addEventListener("click", () => {
+    below.hidden = !below.hidden;
+    button.setAttribute("aria-expanded", `${!below.hidden}`);
+    below.hidden ? shut() : open();
+  });
+  return {
+    node,
+    shut,
+    update: (data) => {
+      run = data.run;
+      button.textContent = run;
+      when.textContent = data.when;
+      took.textContent = data.took;
+      ended.className = HISTORY_COLOURS[data.status] ?? "warn";
+      ended.replaceChildren(data.ended, ...(data.message && data.status !== "succeeded" ? [el("div", { class: "dim" }, data.message)] : []));
+      changed.textContent = data.changed;
+      changed.title = data.command;
+      request.textContent = data.digest.slice(0, 12);
+      request.title = data.digest;
+    },
+  };
 }
 
 function render({ model, el: host }) {
   const kernel = link(model);
   const top = root(host, "history", "Runs");
   const caption = el("caption", {});
-  const body = el("tbody");
   const head = el("tr", {}, HISTORY_COLUMNS.map((name) => el("th", { scope: "col" }, name)));
   const note = el("div", { class: "dim" });
-  top.append(el("table", {}, caption, el("thead", {}, head), body), note);
-  const open = new Map(); // run -> the cell with its details
+  // Each run has a body of its own: what is open stays where it is while others come.
+  const table = el("table", {}, caption, el("thead", {}, head));
+  const known = new Map();
+  top.append(table, note);
 
-  async function fill(run, cell) {
-    try {
-      cell.replaceChildren(...historyDetail(await kernel.call("history_detail", { run })));
-    } catch (error) {
-      cell.replaceChildren(problem(error));
-    }
-  }
-  function toggle(run, button, row) {
-    const cell = open.get(run);
-    if (cell) {
-      cell.parentNode.remove();
-      open.delete(run);
-    } else show(run, row);
-    button.setAttribute("aria-expanded", `${!cell}`);
-  }
-  function show(run, row) {
-    const cell = el("td", { colspan: HISTORY_COLUMNS.length, class: "detail" }, "…");
-    open.set(run, cell);
-    row.after(el("tr", {}, cell));
-    fill(run, cell);
-  }
-  function line(data) {
-    const button = el("button", { class: "mono", "aria-expanded": `${open.has(data.run)}` }, data.run);
-    const row = el(
-      "tr",
-      {},
-      el("th", { scope: "row" }, button),
-      el("td", {}, data.when),
-      el("td", { class: HISTORY_COLOURS[data.status] ?? "warn" }, data.ended),
-      el("td", {}, data.took),
-      el("td", { class: "changed", title: data.command }, data.changed),
-      el("td", { class: "mono", title: data.digest }, data.digest.slice(0, 12)),
-    );
-    button.addEventListener("click", () => toggle(data.run, button, row));
-    return row;
-  }
   function draw(data) {
-    const focused = body.contains(document.activeElement) ? document.activeElement.textContent : null;
-    const was = new Set(open.keys());
     caption.textContent = `${data.title}: ${data.total}, the newest first`;
     note.textContent = data.older ? `${data.older} older runs are not shown here` : "";
-    const rows = data.rows.map(line);
-    body.replaceChildren(...rows);
-    open.clear();
-    data.rows.forEach(({ run }, n) => {
-      if (was.has(run)) show(run, rows[n]);
-      if (run === focused) rows[n].querySelector("button").focus();
-    });
+    const rows = data.rows.map((row) => ({ ...row, number: row.run }));
+    const gone = new Map(known);
+    arrange(table, known, rows, () => historyEntry(kernel, model.widget_manager), { first: table.tHead });
+    for (const row of rows) {
+      known.get(row.run).update(row);
+      gone.delete(row.run);
+    }
+    for (const entry of gone.values()) entry.shut();
   }
   kernel.on("history", draw);
   kernel.call("history_state").then(draw, (error) => note.replaceChildren(problem(error)));
-  return () => kernel.close();
+  return () => {
+    for (const entry of known.values()) entry.shut();
+    kernel.close();
+  };
 }
 export default { render };

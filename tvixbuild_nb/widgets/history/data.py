@@ -14,22 +14,27 @@ MOST = 100
 _SUMMARY = 200
 
 
-def history_data(history: RunHistory) -> dict[str, Any]:
-    """Title, how many runs there are, and the newest rows; every text is safe to look at."""
-    rows = [_row(row) for row in reversed(history.rows(MOST))]
+def history_data(history: RunHistory, most: int | None = MOST) -> dict[str, Any]:
+    """Title, how many runs there are, and the ``most`` newest rows (None: all); every text is safe to look at."""
+    rows = [_row(row) for row in reversed(history.rows(most))]
     total = max(len(history), len(rows))
     return {"title": visible(history.title), "total": total, "older": total - len(rows), "rows": rows}
 
 
 def _row(row: RunRow) -> dict[str, Any]:
-    summary = visible(changes_text(row.changes))
     return {
         "run": visible(row.id),
         "status": row.status,
         "ended": row.status + (f" at {row.failed_at}" if row.failed_at else ""),
         "when": "" if row.started is None else time.strftime("%Y-%m-%d %H:%M:%S", time.localtime(row.started)),
         "took": "" if row.seconds is None else f"{row.seconds:.2f} s",
-        "changed": summary if len(summary) <= _SUMMARY else f"{summary[: _SUMMARY - 1]}…",
+        "message": "" if row.message is None else _short(row.message),
+        "changed": _short(changes_text(row.changes)),
         "digest": "" if row.digest is None else str(row.digest),
         "command": visible(row.command),
     }
+
+
+def _short(text: str) -> str:
+    safe = visible(text)
+    return safe if len(safe) <= _SUMMARY else f"{safe[: _SUMMARY - 1]}…"

@@ -1,4 +1,4 @@
-"""A list of runs in a running notebook: it grows with them."""
+"""A list of runs in a running notebook: it grows with them, and each opens where it stands."""
 
 from __future__ import annotations
 
@@ -9,20 +9,27 @@ from tvixbuild_nb.widgets.history.data import history_data
 from tvixbuild_nb.widgets.history.detail import run_detail
 from tvixbuild_nb.widgets.kit.live import LiveView, callable_from_front, front
 from tvixbuild_nb.widgets.kit.pace import Updates
+from tvixbuild_nb.widgets.run import RunForms
 
 # Seconds between two looks.
 _LOOK = 0.5
 _RECENT = 20
+# Views of runs that are kept; opening one more closes the one that was opened first.
+MOST_OPEN = 10
 
 
 class HistoryView(LiveView):
-    """The newest runs; opened ones tell their verdict and every change."""
+    """The newest runs; opened ones tell every change and show the run's own view, made when it is asked for.
 
-    _esm = front("js", "history")
+    Closing the list closes those views; the runs go on.
+    """
+
+    _esm = front("js", "arrange", "history")
     _css = front("css", "history")
 
     def __init__(self, history: RunHistory) -> None:
         self.history = history
+        self._opened: dict[str, RunForms] = {}
         self._told: tuple[tuple[str, str], ...] | None = None
         super().__init__()
         self.updates = Updates(self._step, _LOOK)
@@ -44,13 +51,26 @@ class HistoryView(LiveView):
 
     @callable_from_front
     def history_detail(self, run: str) -> dict[str, Any]:
-        """More of one run."""
-        return run_detail(self.history, run)
+        """More of one run; ``view`` is the model of its view, None where there is none to be had."""
+        detail = run_detail(self.history, run)
+        return {**detail, "view": self._open(run) if detail["verdict"] is None else None}
+
+    def _open(self, id: str) -> str | None:
+        run = self.history.find(id)
+        if run is None:
+            return None
+        if id not in self._opened:
+            while len(self._opened) >= MOST_OPEN:
+                self._opened.pop(next(iter(self._opened))).live().close()
+            self._opened[id] = RunForms(run)
+        return str(self._opened[id].live().model_id)
 
     def close(self) -> None:
         """No more updates; the runs go on."""
         if hasattr(self, "updates"):
             self.updates.stop()
+        while self._opened:
+            self._opened.popitem()[1].live().close()
         super().close()
 
 

@@ -26,10 +26,10 @@ def history_html(data: dict[str, Any]) -> Html:
 
 
 def _row(row: dict[str, Any]) -> Html:
-    cells = (
+    cells: tuple[str | list[Html], ...] = (
         tag("code", row["run"]),
         row["when"],
-        tag("b", row["ended"]) if row["status"] != "succeeded" else row["ended"],
+        [tag("b", row["ended"]), tag("div", row["message"])] if row["status"] != "succeeded" else row["ended"],
         row["took"],
         row["changed"],
         tag("code", row["digest"][:12]),

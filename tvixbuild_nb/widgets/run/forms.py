@@ -41,13 +41,13 @@ class RunForms:
 
     def __init__(self, run: Run) -> None:
         self.run = run
-        self.source = LogSource(run.record, hide=run.redactor.text if run.redactor else None)
+        self.source = LogSource(run.record, redactor=run.redactor)
         self._view: RunView | None = None
 
     def bundle(self) -> Bundle:
         """All forms by MIME type, as things stand now."""
         self.source.advance(_PATIENCE)
-        return Forms(text=self._text, html=self._html, live=self._live).bundle()
+        return Forms(text=self._text, html=self._html, live=self.live).bundle()
 
     def stored(self) -> Bundle:
         """As :meth:`bundle`, those that stay in a saved notebook: the ones that do not move."""
@@ -60,7 +60,8 @@ class RunForms:
     def _html(self) -> Html:
         return run_html(run_data(run_facts(self.run)), log_html(excerpt(self.source, 0, LINES), folded=True))
 
-    def _live(self) -> RunView:
+    def live(self) -> RunView:
+        """The widget; there is one for each of these."""
         if self._view is None:
             from tvixbuild_nb.widgets.run.live import RunView
 
