@@ -49,9 +49,13 @@ class Redactor:
 
     def text(self, text: str) -> str:
         """``text`` with ``[secret NAME]`` for every value in it; overlapping ones are replaced as one."""
-        if not self._forms or not self._pattern.search(text):
+        if not self.found_in(text):
             return text
-        return self._replaced(text, self._places(text))
+        return self._replaced(text, self.places(text))
+
+    def found_in(self, text: str) -> bool:
+        """Whether a value stands in ``text``."""
+        return bool(self._forms) and self._pattern.search(text) is not None
 
     def value(self, name: str, value: str | bytes) -> str:
         """The value of an environment variable as it may be shown: nothing of a secret one, however short."""
@@ -74,9 +78,11 @@ class Redactor:
         longest_first = sorted(self._forms, key=len, reverse=True)
         return re.compile(f"(?=({'|'.join(map(re.escape, longest_first))}))")
 
-    def _places(self, text: str) -> list[tuple[int, int, str]]:
-        """Where values stand: first character, end, name; in order, those that overlap as one."""
+    def places(self, text: str) -> list[tuple[int, int, str]]:
+        """Where values stand in ``text``: first character, end, name; in order, those that overlap as one."""
         places: list[tuple[int, int, str]] = []
+        if not self._forms:
+            return places
         for match in self._pattern.finditer(text):
             start, end = match.span(1)
             if places and start < places[-1][1]:
@@ -93,7 +99,7 @@ class Redactor:
             position = end
         return "".join([*parts, text[position:]])
 
-    def _settled(self, text: str, places: list[tuple[int, int, str]]) -> int:
+    def settled(self, text: str, places: list[tuple[int, int, str]]) -> int:
         """How much of ``text`` can be shown whatever comes next: up to where a value may have begun."""
         cut = next((at for at in self._starts(text) if self._may_begin(text[at:])), len(text))
         for start, end, _ in reversed(places):
@@ -124,8 +130,8 @@ class RedactingStream:
         if not redactor:
             return text
         text = self._kept + (self._seen(text) if self._blind else text)
-        places = redactor._places(text)
-        cut = redactor._settled(text, places)
+        places = redactor.places(text)
+        cut = redactor.settled(text, places)
         self._kept = text[cut:]
         return redactor._replaced(text[:cut], [place for place in places if place[1] <= cut])
 
@@ -159,7 +165,10 @@ def _forms(value: str) -> Iterator[str]:
             repr(text)[1:-1],
             text.replace("'", "'\"'\"'"),
             quote(text, safe="", errors="surrogateescape"),
-            # As displays leave it that drop what cannot be seen.
+            # Where the lines of a text are looked at as one.
+            "".join(text.splitlines()),
+            # As a terminal shows it, and as displays leave it that drop what cannot be seen.
+            re.sub(r"\x1b\[[0-?]*[ -/]*[@-~]", "", text),
             "".join(character for character in text if unicodedata.category(character) not in ("Cc", "Cf")),
         }
         yield from (form for form in forms if len(form) >= SHORTEST)

@@ -17,7 +17,8 @@ _READ = 256 * 1024
 # Colours may pass; whatever else a build sends could move the cursor, retitle the window or hide text.
 _COLOUR = r"\x1b\[[0-9;:]*m"
 CONTROL_SEQUENCE = r"\x1b\[[0-?]*[ -/]*[@-~]"
-STRING_SEQUENCE = r"\x1b[\]PX^_].*?(?:\x07|\x1b\\|$)"
+# A terminal gives one up at the next escape; one without an end must not take the lines below with it.
+STRING_SEQUENCE = r"\x1b[\]PX^_][^\x07\x1b\n]*(?:\x07|\x1b\\)?"
 OTHER_SEQUENCE = r"\x1b[ -/]*[0-~]?"
 _CHARACTERS = r"[\x00-\x08\x0b\x0c\x0e-\x1f\x7f-\x9f\u202a-\u202e\u2066-\u2069]"
 _ESCAPES = re.compile(

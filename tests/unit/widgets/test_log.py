@@ -1,55 +1,31 @@
-"""A log's views: lines by number, styles, folds, search, what is sent, the forms that do not move."""
+"""A log's views: lines by number, folds, what is sent, the forms that do not move."""
 
 from __future__ import annotations
 
-import re
+import io
 import time
-from itertools import product
 from pathlib import Path
+from typing import Any
 
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from rich.console import Console
+from rich.text import Text
 
+from support.logs import START, append, taken, written
 from tvixbuild_nb.build import RunRecord
-from tvixbuild_nb.errors import InvalidValue
 from tvixbuild_nb.keeper.log import LogWriter
 from tvixbuild_nb.sandbox import RunLog
 from tvixbuild_nb.sandbox.lines import MAX_LINE, LineAssembler
-from tvixbuild_nb.widgets.kit.live import front
-from tvixbuild_nb.widgets.log import LogSource, log_forms, search
-from tvixbuild_nb.widgets.log.ansi import spans
-from tvixbuild_nb.widgets.log.data import line_data, plain_line
-from tvixbuild_nb.widgets.log.excerpt import excerpt
-from tvixbuild_nb.widgets.log.folds import Fold, FoldFinder
+from tvixbuild_nb.widgets.log import LogSource, log_forms
+from tvixbuild_nb.widgets.log.data import lines_data
+from tvixbuild_nb.widgets.log.excerpt import excerpt, summary
+from tvixbuild_nb.widgets.log.folds import MAX_FOLDS, Fold, FoldFinder
 from tvixbuild_nb.widgets.log.live import LogView
-from tvixbuild_nb.widgets.log.source import SourceLine
+from tvixbuild_nb.widgets.log.shown import plain_lines
 
 HOSTILE = b"<img src=x onerror=alert(1)> \x1b]0;title\x07\x1b[2J\xe2\x80\xae\xff\x00 end"
-START = 1_700_000_000.0
-
-
-def written(runs: Path, *chunks: tuple[int, bytes]) -> RunRecord:
-    """A record with these chunks (stream, bytes) in its log, a second apart."""
-    record = RunRecord.create(runs)
-    append(record, *chunks)
-    return record
-
-
-def append(record: RunRecord, *chunks: tuple[int, bytes]) -> None:
-    writer = LogWriter(str(record.log_path), str(record.index_path))
-    writer.size = record.log_path.stat().st_size
-    for number, (stream, data) in enumerate(chunks):
-        writer.write(stream, data, START + number)
-    writer.close()
-
-
-def taken(record: RunRecord, **options: object) -> LogSource:
-    source = LogSource(record, **options)  # type: ignore[arg-type]
-    while source.advance():
-        pass
-    return source
-
 
 # -- lines
 
@@ -84,7 +60,7 @@ def test_lines_are_those_of_the_run_log(
     ]
     for line in found:
         assert source.lines(line.number, 1) == [line]
-        assert source.raw_lines(line.number, 1) == [line.raw]
+        assert source.lines(line.number, 1, times=False)[0]._replace(time=line.time) == line
     assert source.tail(3) == found[-3:]
 
 
@@ -118,67 +94,6 @@ def test_no_log_yet_is_an_empty_log(tmp_path: Path) -> None:
     source = LogSource(RunRecord.create(tmp_path))
     assert not source.advance()
     assert (source.total, source.began, source.lines(1, 5), source.tail(5)) == (0, None, [], [])
-
-
-# -- styles
-
-
-@pytest.mark.parametrize(
-    ("text", "expected"),
-    [
-        ("plain", [("plain", "")]),
-        ("\x1b[31mred\x1b[0m not", [("red", "f1"), (" not", "")]),
-        ("\x1b[1;4;97;41mx", [("x", "b f15 g1 u")]),
-        ("\x1b[1mb\x1b[22mn\x1b[7mi\x1b[27mn", [("b", "b"), ("n", ""), ("i", "inv"), ("n", "")]),
-        ("\x1b[38;5;196mx", [("x", "f9")]),
-        ("\x1b[38;2;0;200;0mx\x1b[48:2::250:0:0my", [("x", "f2"), ("y", "f2 g9")]),
-        ("\x1b[38;5;244mx", [("x", "f8")]),
-        (" 10%\r 50%\r100%\r\r", [("100%", "")]),
-        ("\x1b[31m 10%\r 50%", [(" 50%", "f1")]),
-        ("a\x1b[2K\x1b[10;20Hb\x1b]8;;http://x\x1b\\c\x1b(Bd", [("abcd", "")]),
-        ("\x1b[999999999999m\x1b[38mx\x1b[", [("x", "")]),
-        ("right \u202e left \x9b \x00", [(r"right \u202e left \x9b \x00", "")]),
-        ("", []),
-    ],
-)
-def test_terminal_output_becomes_styles(text: str, expected: list[tuple[str, str]]) -> None:
-    assert spans(text) == expected
-
-
-@given(st.text(st.sampled_from("ab\x1b[]0m;:38\r\x07\\\x9b\u202e\t"), max_size=40))
-def test_whatever_comes_nothing_is_left_that_acts(text: str) -> None:
-    shown = "".join(part for part, _ in spans(text))
-    assert shown.replace("\t", "").isprintable()
-    assert all(re.fullmatch(r"[a-z0-9 ]*", classes) for _, classes in spans(text))
-    assert all(part for part, _ in spans(text))
-
-
-def test_what_is_hidden_is_hidden_under_colours_too() -> None:
-    def hide(text: str) -> str:
-        return text.replace("secret", "[hidden]")
-
-    assert plain_line(b"a secret", hide) == "a [hidden]"
-    assert plain_line(b"a sec\x1b[31mret\x1b[0m", hide) == "a [hidden]"
-    assert plain_line(b'@nix {"action":"msg","msg":"secret"}', hide) == "[hidden]"
-
-
-def _luminance(colour: str) -> float:
-    parts = [int(colour[at : at + 2], 16) / 255 for at in (1, 3, 5)]
-    red, green, blue = (part / 12.92 if part <= 0.04045 else ((part + 0.055) / 1.055) ** 2.4 for part in parts)
-    return 0.2126 * red + 0.7152 * green + 0.0722 * blue
-
-
-@pytest.mark.parametrize(("theme", "page"), [(0, "#ffffff"), (1, "#111111"), (1, "#212121")])
-def test_every_colour_can_be_read_on_every_background(theme: int, page: str) -> None:
-    css = front("css", "log")
-    css = css[css.index("--sgr-0:") :]
-    palettes = [dict(re.findall(r"--sgr-([a-z0-9-]+): (#[0-9a-f]{6})", part)) for part in css.split(".vscode-dark")]
-    palette = {**palettes[0], **palettes[theme]}
-    texts = [name for name in palette if not name.startswith("on-")]
-    assert len(texts) == 17
-    for text, ground in product(texts, ["page", *(f"on-{number}" for number in range(8))]):
-        light, dark = sorted((_luminance(palette[text]), _luminance(palette.get(ground, page))), reverse=True)
-        assert (light + 0.05) / (dark + 0.05) >= 4.5, (text, ground)
 
 
 # -- folds
@@ -216,53 +131,10 @@ def test_repetitions_are_those_a_slow_look_finds(lines: list[bytes], size: int) 
 
 
 @pytest.mark.parametrize("line", [b"@nix {", b"@nix []", b"@nix " + b"[" * 10_000, b'@nix {"action":1}', b"@nix \xff"])
-def test_what_only_looks_like_a_message_is_a_line(line: bytes) -> None:
+def test_what_only_looks_like_a_message_is_a_line(tmp_path: Path, line: bytes) -> None:
     assert folds_of([line], 1) == ([], [])
-    assert isinstance(plain_line(line), str)
-
-
-# -- search
-
-
-def test_search_goes_both_ways_and_in_pieces(tmp_path: Path) -> None:
-    source = taken(written(tmp_path, (0, b"".join(b"line %d\n" % n for n in range(1, 5001))), (1, b"the end")))
-    expression = search.compiled("LINE (7|3000)$", ignore_case=True)
-    assert search.find(source, expression, 8).number == 3000
-    assert search.find(source, expression, 3000).ranges == [(0, 9)]
-    assert search.find(source, expression, 2999, backwards=True).number == 7
-    assert search.find(source, expression, 6, backwards=True) == (None, 0, True, [])
-    assert search.find(source, search.compiled("end"), 10**12, backwards=True).number == 5001
-    at, steps = 1, 0
-    while not (found := search.find(source, search.compiled("the end"), at, seconds=0)).done:
-        assert found.next > at
-        at, steps = found.next, steps + 1
-    assert found.number == 5001 and steps > 1
-    assert search.count(source, search.compiled("00$"), 1, seconds=9) == (50, 5001)
-
-
-def test_backwards_over_lines_too_long_for_one_piece(tmp_path: Path) -> None:
-    source = taken(written(tmp_path, (0, b"".join(b"%d " % n + b"x" * 60_000 + b"\n" for n in range(1, 20)))))
-    assert search.find(source, search.compiled("^3 "), 19, backwards=True, seconds=9).number == 3
-
-
-@pytest.mark.parametrize("pattern", ["(", "[a", "(a+)+", "(.*a)*b", "((a*))+", "(x{2,})+", "a" * 2000, "*"])
-def test_bad_expressions_are_refused_in_words(pattern: str) -> None:
-    with pytest.raises(InvalidValue) as refused:
-        search.compiled(pattern)
-    assert refused.value.path == "search"
-
-
-@pytest.mark.parametrize(
-    "pattern", ["(ab)+", "error|warning", r"\(a+\)+", "[(*]+", "(a|b)*c", "a.*b.*c", "(foo+ )?bar"]
-)
-def test_usual_expressions_are_taken(pattern: str) -> None:
-    search.compiled(pattern)
-
-
-def test_a_costly_expression_on_a_long_line_is_bounded() -> None:
-    began = time.perf_counter()
-    search.matches(search.compiled("a.*b.*c"), b"a" * 60_000, None)
-    assert time.perf_counter() - began < 20
+    source = taken(written(tmp_path, (0, line + b"\n")))
+    assert plain_lines(source, source.lines(1, 1)) == [line.decode("utf-8", "replace")]
 
 
 # -- forms
@@ -275,7 +147,7 @@ def test_forms_are_bounded_and_harmless(tmp_path: Path) -> None:
     html, text = bundle["text/html"], bundle["text/plain"]
     assert "&lt;img src=x" in html and "<img" not in html and "<script" not in html
     assert "9,703 lines are not shown here" in html and "10,003 lines" in html
-    assert "font-weight:bold" in html and "color:" not in html.replace("background", "")
+    assert "font-weight:bold" in html and "background:#cd000040" in html and ";color:" not in html
     for form in (html, text):
         assert len(form) < 30_000 and r"\u202e" in form and "\x1b" not in form and "err" in form
     assert "9,953 lines not shown" in text
@@ -288,9 +160,31 @@ def test_an_excerpt_of_lines_too_wide_leaves_out_in_the_middle(tmp_path: Path) -
     assert all(line["more"] for line in [*shown.first, *shown.last])
 
 
-def test_a_line_is_sent_no_wider_than_asked() -> None:
-    data = line_data(SourceLine(1, 2.5, 0, b"\x1b[31m" + b"r" * 50 + b"\x1b[0m" + b"p" * 50), wide=60)
-    assert data == {"n": 1, "t": 2.5, "s": 0, "p": [["r" * 50, "f1"], ["p" * 10, ""]], "more": 40}
+def test_a_line_is_sent_no_wider_than_asked(tmp_path: Path) -> None:
+    source = taken(written(tmp_path, (0, b"\x1b[31m" + b"r" * 50 + b"\x1b[0m" + b"p" * 50)))
+    assert lines_data(source, source.lines(1, 1), wide=60) == [
+        {"n": 1, "t": START, "s": 0, "p": [["r" * 50, "f1"], ["p" * 10, ""]], "more": 40}
+    ]
+
+
+@pytest.mark.parametrize(("width", "colours"), [(40, "truecolor"), (140, "truecolor"), (40, None), (140, None)])
+def test_a_terminal_has_colours_and_what_is_none_has_not(tmp_path: Path, width: int, colours: Any) -> None:
+    line = b"\x1b[31mred \x1b[38;2;1;2;3mtrue\x1b[0m " + b"word " * 20 + b"\n"
+    text = log_forms(RunLog(written(tmp_path, (0, line * 3), (1, b"end\n")))).text()
+    console = Console(file=io.StringIO(), width=width, color_system=colours, force_terminal=colours is not None)
+    console.print(text)
+    shown = console.file.getvalue()  # type: ignore[attr-defined]
+    assert ("\x1b[31m" in shown and "\x1b[38;2;1;2;3m" in shown) == (colours is not None) == ("\x1b" in shown)
+    plain = Text.from_ansi(shown).plain.splitlines()
+    assert all(len(line) <= width for line in plain) and sum("red true" in line for line in plain) == 3
+    assert "".join(plain).count("word") == 60 and len(plain) == (5 if width == 140 else 11)
+
+
+def test_folds_that_were_not_kept_are_counted_in_every_form(tmp_path: Path) -> None:
+    source = taken(written(tmp_path, (0, b"".join(b"%d\n" % n * 5 for n in range(MAX_FOLDS + 8)))))
+    state = excerpt(source, 1, 1).state
+    assert (state["folds"], state["folds_missed"]) == (MAX_FOLDS, 7)
+    assert "7 more folds not kept" in summary(state)
 
 
 # -- live
@@ -332,18 +226,14 @@ def test_calls_answer_slices(tmp_path: Path) -> None:
     assert view.faults == []
 
 
-def test_what_is_hidden_leaves_by_no_door(tmp_path: Path) -> None:
-    record = written(tmp_path, (0, b"secret\n" * 20 + b'@nix {"action":"setPhase","phase":"secret"}\n'))
-    view = Told(LogSource(record, hide=lambda text: text.replace("secret", "***")))
+def test_what_is_copied_comes_in_pieces(tmp_path: Path) -> None:
+    view = Told(
+        LogSource(written(tmp_path, (0, b"".join(b"\x1b[3%dm%d\n" % (n % 8, n) for n in range(1, 21))), (1, b"e")))
+    )
     assert view.updates.join(10)
-    for name, arguments in {
-        "log_lines": {"first": 1, "count": 50}, "log_line": {"number": 1}, "log_state": {}, "log_folds": {"start": 0},
-        "log_raw": {"at": 0}, "log_search": {"pattern": "secret", "start": 1},
-    }.items():  # fmt: skip
-        view.calls(name, **arguments)
-    assert "secret" not in repr(view.sent) and "***" in repr(view.sent)
-    assert view.calls("log_search", pattern="secret", start=1)[0]["value"]["number"] is None
-    assert "secret" not in repr(log_forms(RunLog(record), lambda text: text.replace("secret", "***")).bundle())
+    assert view.calls("log_text", first=3, last=5)[0]["value"] == {"text": "3\n4\n5\n", "next": None}
+    assert view.calls("log_text", first=20, last=99)[0]["value"] == {"text": "20\ne\n", "next": None}
+    assert view.calls("log_text", first=90, last=99)[0]["value"] == {"text": "", "next": None}
 
 
 def test_follows_a_run_until_it_is_over(tmp_path: Path) -> None:

@@ -8,8 +8,10 @@ from typing import Any, Protocol
 
 from tvixbuild_nb.widgets.kit.live import callable_from_front
 from tvixbuild_nb.widgets.log import search
-from tvixbuild_nb.widgets.log.data import fold_data, line_data, state_data
-from tvixbuild_nb.widgets.log.source import LogSource
+from tvixbuild_nb.widgets.log.data import WIDE, fold_data, lines_data, state_data
+from tvixbuild_nb.widgets.log.palette import tinted
+from tvixbuild_nb.widgets.log.shown import plain_lines, shown_lines
+from tvixbuild_nb.widgets.log.source import LogSource, SourceLine
 
 TOPIC = "log"
 # The front end's parts that make logPane(host, link, options); a view's own file comes behind them.
@@ -68,35 +70,37 @@ class LogCalls:
         lines = self.log_source.tail(max(1, min(TAIL, new)))
         self._log_last = self.log_source.settled
         self._log_seq += 1
-        shown = [line_data(line, self.log_source.hide) for line in lines]
-        self.tell(TOPIC, {**state, "seq": self._log_seq, "lines": shown})
+        self.tell(TOPIC, {**state, "seq": self._log_seq, "lines": self._log_shown(lines)})
+
+    def _log_shown(self, lines: list[SourceLine], wide: int = WIDE) -> list[dict[str, Any]]:
+        shown = lines_data(self.log_source, lines, wide)
+        for data in shown:
+            for part in data.get("p", ()):
+                part[1] = tinted(part[1])
+        return shown
 
     @callable_from_front
     def log_state(self) -> dict[str, Any]:
         """How far the log is, and its last lines: for a front end that begins."""
         lines = self.log_source.tail(TAIL)
         state = state_data(self.log_source, running=not self._log_over)
-        return {**state, "seq": self._log_seq, "lines": [line_data(line, self.log_source.hide) for line in lines]}
+        return {**state, "seq": self._log_seq, "lines": self._log_shown(lines)}
 
     @callable_from_front
     def log_lines(self, first: int, count: int) -> dict[str, Any]:
         """Lines from number ``first`` on; fewer than ``count`` when they are long, but one at least."""
         lines = self.log_source.lines(int(first), max(1, min(int(count), MOST)), 1 << 18)
-        return {"first": int(first), "lines": [line_data(line, self.log_source.hide) for line in lines]}
+        return {"first": int(first), "lines": self._log_shown(lines)}
 
     @callable_from_front
     def log_line(self, number: int) -> dict[str, Any]:
         """One line in full."""
-        lines = self.log_source.lines(int(number), 1)
-        return {"lines": [line_data(line, self.log_source.hide, 1 << 20) for line in lines]}
+        return {"lines": self._log_shown(self.log_source.lines(int(number), 1), 1 << 20)}
 
     @callable_from_front
     def log_folds(self, start: int) -> list[dict[str, Any]]:
         """The folds that are complete, from the index ``start`` on, at most a thousand of them."""
-        return [
-            fold_data(fold, self.log_source.hide)
-            for fold in self.log_source.folds.closed[int(start) : int(start) + _FOLDS]
-        ]
+        return [fold_data(fold) for fold in self.log_source.folds.closed[int(start) : int(start) + _FOLDS]]
 
     @callable_from_front
     def log_search(
@@ -113,15 +117,31 @@ class LogCalls:
         return {"count": found, "next": at, "settled": self.log_source.settled}
 
     @callable_from_front
+    def log_text(self, first: int, last: int) -> dict[str, Any]:
+        """Lines to copy, as they are shown, from number ``first`` on; ask again from ``next`` until that is None."""
+        lines = self.log_source.lines(int(first), int(last) + 1 - int(first), _PIECE, times=False)
+        end = int(first) + len(lines)
+        following = end if lines and end <= min(int(last), self.log_source.total) else None
+        return {"text": "".join(f"{text}\n" for text in plain_lines(self.log_source, lines)), "next": following}
+
+    @callable_from_front
     def log_raw(self, at: int) -> tuple[dict[str, Any], list[bytes]]:
         """A piece of the log to save and where the next begins (None: that was all), as bytes beside the answer.
 
-        The log's own bytes; where something has to be hidden, its lines as text.
+        The log's own bytes. Where a run has secrets, its lines: the bytes of those that hold none of their values
+        (``hidden`` counts the others, which are saved as they are shown).
         """
-        if self.log_source.hide is None:
-            data = self.log_source.raw(int(at), _PIECE)
-            return {"next": int(at) + len(data) if data else None}, [data]
-        hide = self.log_source.hide
-        lines = self.log_source.raw_lines(max(1, int(at)), 10_000, _PIECE)
-        text = "".join(f"{hide(raw.decode('utf-8', 'replace'))}\n" for raw in lines)
-        return {"next": max(1, int(at)) + len(lines) if lines else None}, [text.encode("utf-8", "replace")]
+        source, at = self.log_source, int(at)
+        if not source.redactor:
+            data = source.raw(at, _PIECE)
+            return {"next": at + len(data) if data else None, "secrets": False, "hidden": 0}, [data]
+        lines = source.lines(max(1, at), 10_000, _PIECE, times=False)
+        parts, hidden = [], 0
+        for shown in shown_lines(source, lines):
+            # What a carriage return or an escape sequence takes away stands in the file.
+            raw = shown.line.raw.decode("utf-8", "replace")
+            clear = not (shown.hides or shown.held or source.redactor.found_in(raw))
+            hidden += not clear
+            parts.append(shown.line.raw if clear else "".join(text for text, _ in shown.spans).encode())
+        following = max(1, at) + len(lines) if lines else None
+        return {"next": following, "secrets": True, "hidden": hidden}, [b"".join(part + b"\n" for part in parts)]

@@ -44,6 +44,10 @@ class Chunks:
             self._ends[record.stream] += record.length
             self._count += 1
 
+    def end(self, stream: int) -> int:
+        """How many bytes of the stream there are."""
+        return self._ends[stream]
+
     def time(self, stream: int, position: int) -> float:
         """When the byte at ``position`` of the stream came, seconds since the epoch."""
         return next(self._from(stream, position)).time

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Callable
 from itertools import chain
 from operator import eq
 from typing import Any, Literal, NamedTuple
@@ -23,9 +24,13 @@ class Fold(NamedTuple):
 
 
 class FoldFinder:
-    """Finds folds as lines come; at most 10 000 are kept, ``missed`` counts the others."""
+    """Finds folds as lines come; at most 10 000 are kept, ``missed`` counts the others.
 
-    def __init__(self) -> None:
+    ``hide`` takes secrets out of a phase's name, before that is cut to 200 characters.
+    """
+
+    def __init__(self, hide: Callable[[str], str] = str) -> None:
+        self._hide = hide
         self.closed: list[Fold] = []
         self.missed = 0
         self._phase: Fold | None = None
@@ -73,7 +78,7 @@ class FoldFinder:
             return
         if self._phase is not None:
             self._keep(self._phase._replace(last=number - 1))
-        self._phase = Fold("phase", number, None, str(message.get("phase", ""))[:200])
+        self._phase = Fold("phase", number, None, self._hide(str(message.get("phase", "")))[:200])
 
     def _keep(self, fold: Fold) -> None:
         if len(self.closed) < MAX_FOLDS:

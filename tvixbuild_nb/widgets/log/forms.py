@@ -6,7 +6,6 @@ from typing import TYPE_CHECKING
 
 from tvixbuild_nb.sandbox import RunLog
 from tvixbuild_nb.widgets.kit import Forms
-from tvixbuild_nb.widgets.log.data import Hide
 from tvixbuild_nb.widgets.log.excerpt import excerpt
 from tvixbuild_nb.widgets.log.source import LogSource
 from tvixbuild_nb.widgets.log.static import log_html
@@ -19,9 +18,9 @@ _PATIENCE = 2.0
 _TEXT_FIRST, _TEXT_LAST, _TEXT_WIDE = 20, 30, 200
 
 
-def log_forms(log: RunLog, hide: Hide | None = None) -> Forms:
-    """How a log shows itself; ``hide`` replaces what nobody may see in any of its texts."""
-    source = LogSource(log.record, hide=hide)
+def log_forms(log: RunLog) -> Forms:
+    """How a log shows itself; the values of the run's secrets are in none of its forms."""
+    source = LogSource(log.record, redactor=log.redactor)
     source.advance(_PATIENCE)
 
     def live() -> LogView:

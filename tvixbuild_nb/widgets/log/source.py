@@ -1,7 +1,7 @@
 """A run's log by line numbers, running or finished, from any process; the bytes stay on disk.
 
-In memory are 8 bytes a line and 40 bytes for every 256 chunks. Lines are numbered from 1, in the order of
-:class:`tvixbuild_nb.sandbox.RunLog`: by when they came to their ends.
+In memory are 8 bytes a line, 16 more for one that leaves a colour set, and 40 bytes for every 256 chunks. Lines are
+numbered from 1, in the order of :class:`tvixbuild_nb.sandbox.RunLog`: by when they came to their ends.
 """
 
 from __future__ import annotations
@@ -9,13 +9,16 @@ from __future__ import annotations
 import threading
 import time
 from array import array
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from typing import NamedTuple
 
 from tvixbuild_nb.build import RunRecord
+from tvixbuild_nb.request import Redactor
 from tvixbuild_nb.sandbox.lines import LineAssembler
 from tvixbuild_nb.widgets.log.chunks import Chunks
 from tvixbuild_nb.widgets.log.folds import FoldFinder
+from tvixbuild_nb.widgets.log.hidden import margin
+from tvixbuild_nb.widgets.log.styles import Styles
 
 _RECORDS = 1024
 _READ = 1 << 20
@@ -27,28 +30,32 @@ _STREAM_SHIFT = 62
 
 
 class SourceLine(NamedTuple):
-    """One line: number from 1, when its first byte came (seconds since the epoch), index into STREAMS, bytes."""
+    """One line: number from 1, when its first byte came (seconds since the epoch), index into STREAMS, bytes.
+
+    ``at``: where it begins in its stream.
+    """
 
     number: int
     time: float
     stream: int
     raw: bytes
+    at: int = 0
 
 
 class LogSource:
     """The lines of one run's log. Thread-safe; :meth:`advance` takes in what was written since.
 
-    ``hide`` replaces what must not be seen in any text of a line; everything that leaves a view goes through it.
+    ``redactor`` hides the values of secrets in everything that leaves a view; it is the record's own by default.
     ``size``: bytes taken in; ``began``: when the first of them came, None before. ``settled``: lines that have their
     end; the at most three behind them may still grow.
     """
 
-    def __init__(self, record: RunRecord, *, hide: Callable[[str], str] | None = None) -> None:
+    def __init__(self, record: RunRecord, *, redactor: Redactor | None = None) -> None:
         self.record = record
-        self.hide = hide
+        self.redactor = record.redactor() if redactor is None else redactor
         self.size = 0
         self.began: float | None = None
-        self.folds = FoldFinder()
+        self.folds = FoldFinder(self.redactor.text)
         self._lock = threading.RLock()
         self._chunks = Chunks(record)
         self._fresh = record.log()
@@ -56,6 +63,9 @@ class LogSource:
         self._lines = array("Q")
         # Where the line without an end begins, in each stream.
         self._starts = [0, 0, 0]
+        self._styles = Styles()
+        self._finished = False
+        self._drained = False
 
     def close(self) -> None:
         """Let go of the files; the record stays."""
@@ -73,15 +83,25 @@ class LogSource:
         return len(self._lines) + len(self._assembler.rest)
 
     def is_running(self) -> bool:
-        """Whether more may come."""
-        return not (self.record.path / "result.json").exists() and self.record.is_running()
+        """Whether more may be written; asks the file system until that says no."""
+        if not self._finished:
+            self._finished = (self.record.path / "result.json").exists() or not self.record.is_running()
+        return not self._finished
+
+    @property
+    def may_grow(self) -> bool:
+        """Whether lines may come that have not been taken in, as far as is known without asking."""
+        return not (self._finished and self._drained)
 
     def advance(self, seconds: float = 0.03) -> bool:
         """Take in what was written since, for about ``seconds`` at most; whether there is more already."""
         deadline = time.monotonic() + seconds
+        finished = self._finished
         while time.monotonic() < deadline:
             with self._lock:
                 if not self._take():
+                    # What came before it was known to be finished was all.
+                    self._drained = finished
                     return False
         return True
 
@@ -106,6 +126,7 @@ class LogSource:
     def _feed(self, stream: int, start: int, end: int) -> None:
         lines, cut = self._assembler.feed(stream, self._fresh.read(start, end - start))
         at = self._starts[stream]
+        self._styles.feed(stream, len(self._lines) + 1, lines)
         self.folds.feed(len(self._lines) + 1, lines)
         append, base = self._lines.append, stream << _STREAM_SHIFT
         if cut:
@@ -118,22 +139,35 @@ class LogSource:
                 at += len(line) + 1
         self._starts[stream] = at
 
-    def lines(self, first: int, count: int, budget: int = 1 << 20) -> list[SourceLine]:
-        """The lines from number ``first`` on, at most ``count`` and ``budget`` bytes of them, but one at least."""
+    def lines(self, first: int, count: int, budget: int = 1 << 20, *, times: bool = True) -> list[SourceLine]:
+        """The lines from number ``first`` on, at most ``count`` and ``budget`` bytes of them, but one at least.
+
+        Without ``times`` these are 0: for who looks at very many lines.
+        """
         with self._lock:
-            found = [SourceLine(*line) for line in self._settled(max(first, 1), count, budget, times=True)]
+            found = list(self._settled(max(first, 1), count, budget, times=times))
             number = first + len(found)
             if len(found) < count and number > len(self._lines) and sum(len(line.raw) for line in found) < budget:
                 found += self._unsettled()[number - len(self._lines) - 1 :][: count - len(found)]
             return found
 
-    def raw_lines(self, first: int, count: int, budget: int = 1 << 20) -> list[bytes]:
-        """As :meth:`lines`, the bytes alone."""
+    def style(self, line: SourceLine) -> int:
+        """The style the line begins in, see :mod:`tvixbuild_nb.widgets.log.sgr`."""
         with self._lock:
-            found = [raw for _, _, _, raw in self._settled(max(first, 1), count, budget, times=False)]
-            if not found and first > len(self._lines):
-                found = [line.raw for line in self._unsettled()[first - len(self._lines) - 1 :][:count]]
-            return found
+            return self._styles.before(line.stream, line.number)
+
+    def around(self, first: SourceLine, last: SourceLine) -> tuple[list[bytes], list[bytes], bool]:
+        """What surrounds two lines of one stream, or one line, in it: before and behind, as far as secrets may reach.
+
+        And whether that stream may go on behind what is there: not when its end is out of reach.
+        """
+        wide, stream = margin(self.redactor), first.stream
+        with self._lock:
+            end = self._chunks.end(stream)
+            behind = last.at + len(last.raw)
+            before = self._chunks.read(stream, max(0, first.at - wide), first.at)
+            after = self._chunks.read(stream, behind, min(end, behind + wide))
+            return before.split(b"\n"), after.split(b"\n"), self.may_grow and behind + wide >= end
 
     def tail(self, count: int, budget: int = 1 << 16) -> list[SourceLine]:
         """The last lines, at most ``count`` and about ``budget`` bytes of them, but one at least."""
@@ -151,7 +185,7 @@ class LogSource:
         with self._lock:
             return self._fresh.read(offset, min(length, self.size - offset)) if offset < self.size else b""
 
-    def _settled(self, first: int, count: int, budget: int, *, times: bool) -> Iterator[tuple[int, float, int, bytes]]:
+    def _settled(self, first: int, count: int, budget: int, *, times: bool) -> Iterator[SourceLine]:
         spans: list[tuple[int, int, int]] = []
         size = 0
         extent: dict[int, tuple[int, int]] = {}
@@ -167,10 +201,10 @@ class LogSource:
         for number, (stream, at, length) in enumerate(spans, first):
             begin = at - extent[stream][0]
             moment = self._chunks.time(stream, at) if times else 0.0
-            yield number, moment, stream, pieces[stream][begin : begin + length]
+            yield SourceLine(number, moment, stream, pieces[stream][begin : begin + length], at)
 
     def _unsettled(self) -> list[SourceLine]:
         return [
-            SourceLine(number, self._chunks.time(stream, self._starts[stream]), stream, rest)
+            SourceLine(number, self._chunks.time(stream, self._starts[stream]), stream, rest, self._starts[stream])
             for number, (stream, rest) in enumerate(self._assembler.rest.items(), len(self._lines) + 1)
         ]

@@ -7,7 +7,6 @@ from typing import Any
 from tvixbuild_nb.widgets.kit import Html, fragment, tag
 from tvixbuild_nb.widgets.log.excerpt import Excerpt, summary
 
-# Colours stay away: what can be read in a light theme may not be in a dark one.
 _STYLES = {
     "b": "font-weight:bold",
     "d": "opacity:0.75",
@@ -15,6 +14,11 @@ _STYLES = {
     "u": "text-decoration:underline",
     "s": "text-decoration:line-through",
 }
+# No text colour can be read in light and dark themes alike: a colour becomes a tint behind the text, so thin that the
+# theme's own text can be read on it in both.
+_BASE = ("#000000", "#cd0000", "#00cd00", "#cdcd00", "#0000ee", "#cd00cd", "#00cdcd", "#e5e5e5",
+    "#7f7f7f", "#ff0000", "#00ff00", "#ffff00", "#5c5cff", "#ff00ff", "#00ffff", "#ffffff")  # fmt: skip
+_TINT = "40"
 MARKS = ("   ", "err", "tty")
 _PRE = "margin:0;white-space:pre-wrap;overflow-wrap:anywhere"
 
@@ -43,5 +47,15 @@ def _line(line: dict[str, Any]) -> Html:
 
 
 def _part(text: str, classes: str) -> Html:
-    style = ";".join(_STYLES[name] for name in classes.split() if name in _STYLES)
+    style = ";".join(filter(None, map(_style, classes.split())))
     return tag("span", text, style=style) if style else fragment(text)
+
+
+def _style(name: str) -> str | None:
+    if name in _STYLES:
+        return _STYLES[name]
+    if name[0] == "f":
+        return f"background:{name[1:] if '#' in name else _BASE[int(name[1:])]}{_TINT}"
+    if name[0] == "g":
+        return f"border-bottom:2px solid {name[1:] if '#' in name else _BASE[int(name[1:])]}"
+    return "font-weight:bold" if name == "inv" else None

@@ -16,7 +16,7 @@ _COLOURS = [*_NAMES, *(f"bright_{name}" for name in _NAMES)]
 
 def log_text(log: Excerpt) -> Text:
     """The excerpt, one line a line; without colours where the terminal has none."""
-    text = Text(summary(log.state), style="dim", overflow="fold")
+    text = Text(overflow="fold").append(summary(log.state), style="dim")
     for line in log.first:
         text.append_text(_line(line))
     if log.left_out:
@@ -39,5 +39,5 @@ def _line(line: dict[str, Any]) -> Text:
 def _style(name: str) -> str:
     if name in _STYLES:
         return _STYLES[name]
-    colour = _COLOURS[int(name[1:])]
+    colour = name[1:] if "#" in name else _COLOURS[int(name[1:])]
     return colour if name[0] == "f" else f"on {colour}"
