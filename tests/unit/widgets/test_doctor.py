@@ -2,9 +2,14 @@
 
 from __future__ import annotations
 
+import threading
+from dataclasses import replace
+from functools import partial
+
 from rich.console import Console
 
-from tvixbuild_nb.build.doctor import Check, DoctorReport, Host
+from support.form_page import wait
+from tvixbuild_nb.build.doctor import Check, DoctorReport, Host, doctor
 from tvixbuild_nb.widgets.doctor import doctor_forms
 from tvixbuild_nb.widgets.doctor.data import doctor_data
 from tvixbuild_nb.widgets.doctor.live import DoctorView
@@ -48,6 +53,42 @@ def test_every_form_says_it_and_none_acts() -> None:
     with narrow.capture() as captured:
         narrow.print(forms.text())
     assert max(map(len, captured.get().splitlines())) <= 50
+
+
+def test_it_is_examined_again_in_the_background() -> None:
+    begin, calls = threading.Event(), []
+
+    def again() -> DoctorReport:
+        calls.append(threading.current_thread())
+        assert begin.wait(10)
+        if len(calls) == 2:
+            raise OSError("no more <processes>")
+        return replace(report(ok=True), again=again)
+
+    view = DoctorView(replace(report(), again=again))
+    assert view.again and not view.report["ok"]
+    view.examine()
+    view.examine()
+    assert view.busy and not view.report["ok"], "asking does not wait"
+    begin.set()
+    wait(lambda: not view.busy)
+    assert view.report["ok"] is True and len(calls) == 1 and calls[0] is not threading.current_thread()
+    view.examine()
+    wait(lambda: not view.busy)
+    assert "no more <processes>" in view.trouble and view.report["ok"] is True
+    view.examine()
+    wait(lambda: not view.busy)
+    assert view.trouble == "" and view.faults == []
+    assert DoctorView(report()).again is False
+    view.close()
+
+
+def test_a_real_report_can_be_made_again() -> None:
+    first = doctor(store="memory:", limit=5)
+    assert first.again is not None and isinstance(first.again, partial) and first.again.keywords == {
+        "store": "memory:", "limit": 5,
+    }  # fmt: skip
+    assert replace(first, again=None) == first and "again" not in first.to_dict()
 
 
 def test_the_live_form_holds_the_report() -> None:

@@ -7,6 +7,7 @@ import time
 from collections.abc import Callable
 from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import replace
+from functools import partial
 from pathlib import Path
 
 from tvixbuild_nb.build.doctor import checks, places
@@ -25,7 +26,7 @@ def doctor(*, store: str | os.PathLike[str] | None = None, limit: float = 10.0) 
     Nothing happens to the calling process, nothing stays behind, and it never raises. ``store`` is the
     store's directory when it is not the default one, ``limit`` the number of seconds each trial may take.
     """
-    return examine(gather(), limit, store)
+    return replace(examine(gather(), limit, store), again=partial(doctor, store=store, limit=limit))
 
 
 def examine(facts: Facts, limit: float, store: str | os.PathLike[str] | None) -> DoctorReport:

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
-from dataclasses import asdict, dataclass
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import asdict, dataclass, field
 from typing import TYPE_CHECKING, Any, Literal
 
 from tvixbuild_nb.build.doctor.host import Host
@@ -38,12 +38,16 @@ class Check:
 
 @dataclass(frozen=True, slots=True, repr=False)
 class DoctorReport:
-    """What works on this host and what does not; ``ok`` says whether builds can run here."""
+    """What works on this host and what does not; ``ok`` says whether builds can run here.
+
+    ``again`` examines the host anew in the same way; None where nobody knows how. It is no part of what was found.
+    """
 
     host: Host
     checks: tuple[Check, ...]
     ok: bool
     seconds: float
+    again: Callable[[], DoctorReport] | None = field(default=None, compare=False)
 
     def __getitem__(self, name: str) -> Check:
         """The check called ``name``; KeyError lists the names."""

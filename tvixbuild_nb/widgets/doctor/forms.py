@@ -21,6 +21,6 @@ def doctor_forms(report: DoctorReport) -> Forms:
     def live() -> DoctorView:
         from tvixbuild_nb.widgets.doctor.live import DoctorView
 
-        return DoctorView(data)
+        return DoctorView(report)
 
     return Forms(text=lambda: doctor_text(data), html=lambda: doctor_html(data), live=live)

@@ -24,29 +24,63 @@ function doctorCheck(check) {
   );
 }
 
-function doctorGroup(group) {
+function doctorGroup(group, open) {
   const wrong = group.checks.filter((check) => check.status !== "ok").length;
   const said = wrong ? `${wrong} of ${group.checks.length} not as it could be` : "works";
   const head = el("summary", {}, el("b", {}, group.name), ": ", el("span", { class: wrong ? "warn" : "good" }, said));
-  return el("details", { open: wrong > 0 }, head, el("table", {}, el("tbody", {}, group.checks.map(doctorCheck))));
+  return el("details", { open: wrong > 0 || open }, head, el("table", {}, el("tbody", {}, group.checks.map(doctorCheck))));
 }
 
 function render({ model, el: host }) {
-  const report = model.get("report");
+  const kernel = link(model);
   const top = root(host, "doctor", "Doctor");
-  const groups = report.groups.map(doctorGroup);
+  const verdict = el("b", { role: "status" });
+  const took = el("span", { class: "dim" });
   const all = el("button", { "aria-pressed": "false" }, "open all");
+  const again = el("button", {}, "examine again");
+  const trouble = el("div");
+  const body = el("div");
+  top.append(el("div", { class: "bar" }, verdict, took, all, again), trouble, body);
+
   all.addEventListener("click", () => {
     const on = all.getAttribute("aria-pressed") !== "true";
     all.setAttribute("aria-pressed", `${on}`);
-    report.groups.forEach((group, n) => (groups[n].open = on || group.checks.some((check) => check.status !== "ok")));
+    body.replaceChildren(...parts(model.get("report"), () => on));
   });
-  const marks = report.evidence.length ? ` (${report.evidence.join("; ")})` : "";
-  top.append(
-    el("div", { class: "bar" }, el("b", { class: report.ok ? "good" : "bad" }, report.verdict), el("span", { class: "dim" }, `examined in ${report.seconds}`), all),
-    el("div", {}, `host: ${report.host}${marks}${report.note ? `; ${report.note}` : ""}`),
-  );
-  if (report.start_with) top.append(el("div", {}, "start this container with:"), doctorCommand(report.start_with, "this container"));
-  top.append(...groups);
+  again.addEventListener("click", () => {
+    // Not disabled while it goes on: a button that is loses the keyboard's place.
+    if (!model.get("busy")) kernel.call("examine").catch(complain);
+  });
+  const complain = (error) => trouble.replaceChildren(problem(error));
+
+  function parts(report, isOpen) {
+    const marks = report.evidence.length ? ` (${report.evidence.join("; ")})` : "";
+    const host = el("div", {}, `host: ${report.host}${marks}${report.note ? `; ${report.note}` : ""}`);
+    const start = report.start_with ? [el("div", {}, "start this container with:"), doctorCommand(report.start_with, "this container")] : [];
+    return [host, ...start, ...report.groups.map((group) => doctorGroup(group, isOpen(group.name)))];
+  }
+  function draw() {
+    const report = model.get("report");
+    const open = new Set([...body.querySelectorAll("details[open] > summary > b")].map((name) => name.textContent));
+    verdict.textContent = report.verdict;
+    verdict.className = report.ok ? "good" : "bad";
+    body.replaceChildren(...parts(report, (name) => open.has(name)));
+  }
+  function work() {
+    const busy = model.get("busy");
+    again.hidden = !model.get("again");
+    again.setAttribute("aria-disabled", `${busy}`);
+    took.textContent = busy ? "being examined…" : `examined in ${model.get("report").seconds}`;
+    const text = model.get("trouble");
+    trouble.replaceChildren(...(text ? [problem(new Error(text))] : []));
+  }
+  const hearers = { "change:report": draw, "change:busy": work, "change:trouble": work };
+  for (const [event, hearer] of Object.entries(hearers)) model.on(event, hearer);
+  draw();
+  work();
+  return () => {
+    for (const [event, hearer] of Object.entries(hearers)) model.off(event, hearer);
+    kernel.close();
+  };
 }
 export default { render };
