@@ -6,6 +6,7 @@ from collections.abc import Iterator
 from typing import TYPE_CHECKING, NamedTuple
 
 from tvixbuild_nb.build.isolation import OVERFLOW_ID, Isolation, NamespaceRow, PathRow
+from tvixbuild_nb.oci.records import Records
 from tvixbuild_nb.oci.shown import shown
 
 if TYPE_CHECKING:
@@ -22,11 +23,12 @@ def sections(value: Isolation) -> Iterator[Section]:
     """What there is to say, section by section, as rows of text."""
     aspects = tuple((row.name, row.host, row.inside, row.note) for row in value.aspects)
     yield Section("one process, two sides", ("", "from the host", "from inside", "note"), aspects)
-    yield Section(
-        "namespaces",
-        ("type", "whose", "host's", "inside", "what it keeps apart"),
-        tuple((row.type, whose(row), row.host or "?", namespace_inside(row), row.what) for row in value.namespaces),
+    spaces = tuple(
+        (row.type, whose(row), row.host or "?", namespace_inside(row), row.what, row.without)
+        for row in value.namespaces
     )
+    columns = ("type", "whose", "the host's", "inside", "what it gives", "without it")
+    yield Section("namespaces", columns, spaces)
     yield Section(
         f"ids inside and outside ({value.outside})", ("kind", "inside", "", "outside", "meaning"), _ids(value)
     )
@@ -84,7 +86,9 @@ def _ids(value: Isolation) -> tuple[tuple[str, ...], ...]:
             outside += f" -> {id_range(row.host, row.size)} on the host"
         rows.append((row.kind, id_range(row.inside, row.size), "->", outside, row.name or ""))
     note = "nobody: whatever has no map, such as files of the host's root"
-    return (*rows, ("both", str(OVERFLOW_ID), "<-", "every other id", note)) if rows else ()
+    if not rows:
+        return (("both", "any", "=", "the same", "no user namespace: every id is the host's"),)
+    return (*rows, ("both", str(OVERFLOW_ID), "<-", "every other id", note))
 
 
 def _sets(sets: tuple[str, ...]) -> str:
@@ -106,15 +110,10 @@ def isolation_text(value: Isolation) -> str:
 def isolation_tables(value: Isolation) -> Group:
     """Everything as rich tables."""
     from rich.console import Group
-    from rich.table import Table
     from rich.text import Text
 
     tables = []
     for section in sections(value):
-        table = Table(title=section.title, title_justify="left")
-        for name in section.columns:
-            table.add_column(name, overflow="fold")
-        for row in section.rows:
-            table.add_row(*(Text(shown(cell)) for cell in row))
-        tables.append(table)
+        rows = [tuple(map(shown, row)) for row in section.rows]
+        tables.append(Records(section.title, section.columns, rows))
     return Group(Text(shown(value.title)), *tables)

@@ -2,64 +2,26 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from collections.abc import Iterator
 from typing import TYPE_CHECKING
 
 from tvixbuild_nb.oci.mountoptions import option_meaning
+from tvixbuild_nb.oci.records import Records
 from tvixbuild_nb.oci.shown import shown
 
 if TYPE_CHECKING:
-    from rich.console import Console, ConsoleOptions, Group, RenderableType, RenderResult
+    from rich.console import Group, RenderableType
     from rich.tree import Tree
 
     from tvixbuild_nb.oci.rootview import RootNode
     from tvixbuild_nb.oci.seen import SeenMount
     from tvixbuild_nb.oci.table import MountRow, MountTable
 
-# Columns of a terminal; with fewer a table's cells hold no word.
+# Columns of a terminal; with fewer the table would be a tower.
 WIDE = 90
 MOST_LINES = 200
 # Places that the kernel and the runtime fill, the same in every sandbox.
 FOLDED = ("/proc", "/sys", "/dev")
-
-
-@dataclass(frozen=True, slots=True)
-class _Records:
-    """Rows of named cells, as a table or below each other; the first cell is what the row is about."""
-
-    title: str
-    names: Sequence[str]
-    rows: Sequence[Sequence[str]]
-    styles: Sequence[str] = ()
-
-    def __rich_console__(self, console: Console, options: ConsoleOptions) -> RenderResult:
-        if options.max_width >= WIDE:
-            yield self._table()
-        else:
-            yield from self._below()
-
-    def _table(self) -> RenderableType:
-        from rich.table import Table
-        from rich.text import Text
-
-        table = Table(title=self.title)
-        for name in self.names:
-            table.add_column(name, overflow="fold")
-        for row, style in zip(self.rows, self.styles or [""] * len(self.rows), strict=True):
-            table.add_row(*map(Text, row), style=style)
-        return table
-
-    def _below(self) -> Iterator[RenderableType]:
-        from rich.padding import Padding
-        from rich.text import Text
-
-        yield Text(self.title, style="italic")
-        for row, style in zip(self.rows, self.styles or [""] * len(self.rows), strict=True):
-            yield Text(row[0], style=f"bold {style}".rstrip(), overflow="fold")
-            for name, cell in zip(self.names[1:], row[1:], strict=True):
-                if cell:
-                    yield Padding(Text.assemble((f"{name}: ", "dim"), cell, overflow="fold"), (0, 0, 0, 4))
 
 
 def draw_mounts(table: MountTable) -> Group:
@@ -71,12 +33,12 @@ def draw_mounts(table: MountTable) -> Group:
     names += ["seen in the process"] if table.observed else []
     rows = [[*cells(row), *([_seen(row)] if table.observed else [])] for row in table]
     styles = ["dim" if row.shadowed_by else "green" if row.writable else "" for row in table]
-    drawn: list[RenderableType] = [_Records("mounts, in order", names, rows, styles)]
+    drawn: list[RenderableType] = [Records("mounts, in order", names, rows, styles, wide=WIDE)]
     drawn.append(_spelled_out(table))
     if table.unplanned:
         besides = [(shown(mount.seen.destination), _kernel(mount.seen), mount.why) for mount in table.unplanned]
         names = ["mounted besides", "seen in the process", "why"]
-        drawn.append(_Records("what nobody asked for", names, besides))
+        drawn.append(Records("what nobody asked for", names, besides))
     if table.root is not None:
         drawn += [Text("the resulting tree of /", style="italic"), *_tree(table.root)]
     elif table.refused is not None:
@@ -84,12 +46,12 @@ def draw_mounts(table: MountTable) -> Group:
     return Group(*drawn)
 
 
-def _spelled_out(table: MountTable) -> _Records:
+def _spelled_out(table: MountTable) -> Records:
     """Every option that occurs, once, and what it says."""
     found = {
         (option, option_meaning(option, row.type) or "handed on as it is") for row in table for option in row.options
     }
-    return _Records("the options in words", ["option", "says"], [tuple(map(shown, pair)) for pair in sorted(found)])
+    return Records("the options in words", ["option", "says"], [tuple(map(shown, pair)) for pair in sorted(found)])
 
 
 def cells(row: MountRow) -> tuple[str, ...]:

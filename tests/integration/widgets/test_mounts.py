@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import json
+
 import pytest
 from playwright.sync_api import expect
 
@@ -23,6 +25,14 @@ run = sb.run(observe=True, show=False)
 table = run.mount_table()
 table
 """
+ROWS = """
+import json
+print(json.dumps([
+    {"destination": row.destination, "options": row.options, "type": row.seen.type, "seen": row.seen.options,
+     "mode": f"mode {row.seen.mode:04o}, owner {row.seen.uid}:{row.seen.gid}"}
+    for row in table if row.seen is not None and row.seen.mode is not None and row.destination.isascii()
+]))
+"""
 FAULTS = """
 from ipywidgets.widgets.widget import _instances
 print([fault for view in _instances.values() for fault in getattr(view, "faults", ())])
@@ -33,11 +43,10 @@ def test_planned_sorted_filtered_and_the_tree(lab: Lab) -> None:
     with lab.notebook("mounts", PLANNED) as notebook:
         notebook.run_all()
         view = notebook.view("mounts")
-        view.wait_for()
         rows = view.locator("tbody tr:visible")
         expect(rows).to_have_count(int(notebook.ask("print(len(sb.mount_table()))")))
         notebook.picture("table")
-        assert view.locator("img").count() == 0
+        expect(view.locator("img")).to_have_count(0)
         expect(view).to_contain_text("<img src=x onerror=alert(1)>")
         expect(view).to_contain_text("e\\u202etxt.exe")
         view.get_by_role("button", name="destination").click()
@@ -71,8 +80,10 @@ def _walk_the_tree(notebook: Notebook) -> None:
     press("Tab")
     focused = view.locator("[role=treeitem]:focus")
     expect(focused).to_have_attribute("aria-level", "1")
-    for key in ("ArrowDown", "ArrowDown", "ArrowDown", "ArrowDown", "ArrowUp"):
+    names = view.get_by_role("treeitem")
+    for key, at in (("ArrowDown", 1), ("ArrowDown", 2), ("ArrowUp", 1), ("End", -1), ("Home", 0)):
         press(key)
+        expect(names.nth(at)).to_be_focused()
     dev = view.locator("[role=treeitem][title='/dev']")
     dev.focus()
     before = view.get_by_role("treeitem").count()
@@ -98,15 +109,29 @@ def test_planned_and_seen_side_by_side(light_lab: Lab) -> None:
         notebook.page.set_viewport_size({"width": 900, "height": 900})
         notebook.run_all()
         view = notebook.view("mounts")
-        view.wait_for()
+        rows = view.locator("tbody tr:visible")
+        expect(rows).to_have_count(int(notebook.ask("print(len(table))")))
         assert notebook.ask("print(run.status)") == "succeeded"
-        tmp = view.locator("tbody tr:visible", has=notebook.page.get_by_text("/tmp", exact=True))
-        expect(tmp).to_contain_text("mode 1777")
+        # What was planned, and beside it what the kernel said and the mode in force.
+        for row in json.loads(notebook.ask(ROWS)):
+            there = rows.filter(has=notebook.page.get_by_text(row["destination"], exact=True)).first
+            planned, seen = there.locator("td.of-options"), there.locator("td.of-seen")
+            for option in row["options"]:
+                expect(planned).to_contain_text(option)
+            expect(seen).to_contain_text(row["type"])
+            for text in [*row["seen"], row["mode"]]:
+                expect(seen).to_contain_text(text)
         notebook.picture("narrow")
         box = view.locator(".scroll").first
         assert box.evaluate("box => box.scrollWidth > box.clientWidth"), "a wide table scrolls inside the view"
         assert view.evaluate("view => view.scrollWidth <= view.clientWidth + 1")
-        box.evaluate("box => { box.scrollLeft = box.scrollWidth }")
+        # However far it is scrolled, the destinations stay in sight, and so do the heads of the columns.
+        box.evaluate("box => { box.scrollLeft = box.scrollWidth; box.scrollTop = 200 }")
+        frame = box.evaluate("box => box.getBoundingClientRect().toJSON()")
+        last = view.locator("td.of-destination:visible").last.evaluate("cell => cell.getBoundingClientRect().toJSON()")
+        assert abs(last["left"] - frame["left"]) < 3
+        head = view.locator("th.of-destination:visible").evaluate("cell => cell.getBoundingClientRect().toJSON()")
+        assert abs(head["left"] - frame["left"]) < 3 and abs(head["top"] - frame["top"]) < 3
         notebook.picture("narrow-scrolled")
         view.get_by_role("tab", name="seen besides").click()
         besides = view.locator("tbody tr:visible")

@@ -84,10 +84,28 @@ def test_static_and_text() -> None:
         Strict().feed(html)
         assert "<img" not in html and "&lt;img src=x" in html and "⟶" in html and "from inside" in html
         assert "\x1b" not in html and "\u202e" not in html
-        text = plain_text(forms.text())
-        assert "one process, two sides" in text and "\x1b" not in text
+        for width in (60, 110, 180):
+            text = plain_text(forms.text(), width)
+            assert "one process, two sides" in text and "\x1b" not in text and "\u202e" not in text
+            assert max(map(len, text.splitlines())) <= width
+            # Numbers and names stay whole, however narrow it is.
+            assert "pid:[1]" in text and "CAP_SYS_ADMIN" in text and "65534" in text
         assert "\x1b" not in str(value) and "65534" in str(value)
         assert "text/plain" in value._repr_mimebundle_()
+
+
+def test_what_is_shared_says_what_is_lost() -> None:
+    shared = SpecOptions(namespaces=("mount", "user"))
+    value = isolation_of(render_spec(BuildRequest(command_args=["x"]), shared), "degraded", inside=INSIDE, host=HOST)
+    rows = {row["type"]: row for row in isolation_data(value)["namespaces"]}
+    assert not rows["network"]["own"] and rows["network"]["whose"] == "the host's" and rows["network"]["without"]
+    assert rows["pid"]["whose"] == "the keeper's" and rows["mount"]["own"]
+    for text in (str(isolation_forms(value).html()), " ".join(plain_text(isolation_forms(value).text(), 60).split())):
+        assert rows["network"]["without"] in text.replace("&#x27;", "'")
+    none = isolation_of(render_spec(BuildRequest(command_args=["x"]), SpecOptions.tvix(rootless=False)), "not rootless")
+    assert isolation_data(none)["ids"] == []
+    assert "no user namespace: every id is the host" in str(isolation_forms(none).html())
+    assert "no user namespace" in plain_text(isolation_forms(none).text())
 
 
 def test_live_without_a_server() -> None:

@@ -27,7 +27,7 @@ function sides(data) {
 function namespaces(data) {
   return data.namespaces.map((row) => {
     const link = el("span", { class: row.own ? "good" : "warn" }, row.own ? "≠ its own" : `= ${row.whose}`);
-    return [code(row.type), code(row.host), link, code(row.inside), row.what, row.own ? row.without : ""];
+    return [code(row.type), code(row.host), link, code(row.inside), row.what, el("span", { class: row.own ? "dim" : "warn" }, row.without)];
   });
 }
 

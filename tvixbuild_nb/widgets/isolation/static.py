@@ -45,10 +45,11 @@ def _namespaces(data: dict[str, Any]) -> Html:
             "≠" if row["own"] else "=",
             tag("code", row["inside"]),
             row["what"],
+            row["without"] if row["own"] else tag("strong", row["without"]),
         )
         for row in data["namespaces"]
     ]
-    return _table(("namespace", "whose", "the host's", "", "inside", "what it gives"), rows)
+    return _table(("namespace", "whose", "the host's", "", "inside", "what it gives", "without it"), rows)
 
 
 def _ids(data: dict[str, Any]) -> Html:
