@@ -8,10 +8,10 @@ import time
 from types import TracebackType
 from typing import TYPE_CHECKING, Protocol, Self
 
+from tvixbuild_nb.castore.bars import BARS
 from tvixbuild_nb.display import in_kernel, present
 
 if TYPE_CHECKING:
-    from rich.progress import Progress as RichProgress
     from rich.progress import TaskID
 
     from tvixbuild_nb.display import Presented
@@ -57,7 +57,7 @@ class Shown(Silent):
         self._start = self._last = time.monotonic()
         self._seconds: float | None = None
         self._of_a_cell = threading.current_thread() is threading.main_thread()
-        self._bar: tuple[RichProgress, TaskID] | None = None
+        self._line: TaskID | None = None
         self._presented: Presented | None = None
         self._drawing = threading.Lock()
 
@@ -73,17 +73,20 @@ class Shown(Silent):
         if self._drawing.acquire(blocking=False):
             try:
                 self._last = now
-                self._draw()
+                if not self.over:
+                    self._draw()
             finally:
                 self._drawing.release()
 
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
-        self._seconds = self.seconds
+        # First how it ended, then that it has: who follows it looks no more from then on.
         self.failed = error
-        if self._bar is not None:
-            self._bar[0].stop()
+        with self._drawing:
+            self._seconds = self.seconds
+        if self._line is not None:
+            BARS.end(self._line)
         if self._presented is not None:
             self._presented.finish()
 
@@ -105,19 +108,9 @@ class Shown(Silent):
             if self._of_a_cell and self._presented is None:
                 self._presented = present(self)
         elif sys.stderr is not None and sys.stderr.isatty():
-            bar, task = self._bar or self._start_bar()
-            bar.update(task, description=f"{self.title}: {self.text()}")
-
-    def _start_bar(self) -> tuple[RichProgress, TaskID]:
-        from rich.console import Console
-        from rich.progress import Progress as RichProgress
-        from rich.progress import SpinnerColumn, TextColumn, TimeElapsedColumn
-
-        columns = (SpinnerColumn(), TextColumn("{task.description}"), TimeElapsedColumn())
-        bar = RichProgress(*columns, console=Console(stderr=True), transient=True)
-        self._bar = (bar, bar.add_task(self.title, total=None))
-        bar.start()
-        return self._bar
+            if self._line is None:
+                self._line = BARS.begin()
+            BARS.show(self._line, f"{self.title}: {self.text()}")
 
 
 def human(count: int) -> str:
