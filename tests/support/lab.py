@@ -17,7 +17,7 @@ import subprocess
 import sys
 import time
 import urllib.request
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -48,10 +48,32 @@ async ([code, seconds]) => {
 _NOISE = ("favicon", "ResizeObserver loop", "Third-party cookie", "was preloaded using link preload")
 
 
-class Server:
-    """``jupyter lab`` with settings, kernels and caches of its own, dead with the process that started it."""
+@dataclass(frozen=True)
+class Application:
+    """A Jupyter front end: the module that serves it, where in it a notebook is, and options of its own.
 
-    def __init__(self, place: Path, theme: str) -> None:
+    ``disabled``: front-end extensions that are not loaded, as if they were not installed.
+    """
+
+    module: str
+    page: str
+    options: tuple[str, ...]
+    disabled: tuple[str, ...] = ()
+
+
+LAB_OPTIONS = ("--LabApp.news_url=", "--LabApp.expose_app_in_browser=True")
+JUPYTERLAB = Application("jupyterlab", "lab/tree/{}?reset", LAB_OPTIONS)
+NOTEBOOK = Application(
+    "notebook", "notebooks/{}", ("--JupyterNotebookApp.news_url=", "--JupyterNotebookApp.expose_app_in_browser=True")
+)
+
+
+class Server:
+    """A Jupyter server with settings, kernels and caches of its own, dead with the process that started it."""
+
+    def __init__(self, place: Path, theme: str, application: Application = JUPYTERLAB) -> None:
+        self.application = application
+        self._kernels = place / "data" / "kernels"
         self.notebooks = place / "notebooks"
         self.notebooks.mkdir(parents=True)
         settings = place / "settings"
@@ -75,15 +97,19 @@ class Server:
         }
         for name in own.values():
             (place / name).mkdir(exist_ok=True)
+        if application.disabled:
+            pages = place / "config" / "labconfig" / "page_config.json"
+            pages.parent.mkdir()
+            pages.write_text(json.dumps({"disabledExtensions": dict.fromkeys(application.disabled, True)}))
         self.log = (place / "server.log").open("wb")
         options = [
             "--allow-root", "--no-browser", "--ip=127.0.0.1", f"--port={self.port}", "--ServerApp.port_retries=0",
             "--IdentityProvider.token=", "--ServerApp.password=", "--ServerApp.disable_check_xsrf=True",
-            f"--ServerApp.root_dir={self.notebooks}", "--LabApp.news_url=", "--LabApp.expose_app_in_browser=True",
+            f"--ServerApp.root_dir={self.notebooks}", *application.options,
         ]  # fmt: skip
         self.process = subprocess.Popen(
             # Killed with us, and its kernels with it.
-            ["setpriv", "--pdeathsig", "TERM", sys.executable, "-m", "jupyterlab", *options],
+            ["setpriv", "--pdeathsig", "TERM", sys.executable, "-m", application.module, *options],
             env={**os.environ, **{name: str(place / value) for name, value in own.items()}},
             stdin=subprocess.DEVNULL,
             stdout=self.log,
@@ -96,13 +122,22 @@ class Server:
     def address(self) -> str:
         return f"http://127.0.0.1:{self.port}"
 
+    def add_kernel(self, name: str, **env: str) -> None:
+        """One more kernel to choose: this Python with more environment variables."""
+        spec = self._kernels / name / "kernel.json"
+        spec.parent.mkdir(parents=True, exist_ok=True)
+        argv = [sys.executable, "-m", "ipykernel_launcher", "-f", "{connection_file}"]
+        spec.write_text(json.dumps({"argv": argv, "env": env, "display_name": name, "language": "python"}))
+
     def _await(self) -> None:
         deadline = time.monotonic() + PATIENCE
         while True:
             with contextlib.suppress(OSError), urllib.request.urlopen(f"{self.address}/api", timeout=2):
                 return
             if self.process.poll() is not None or time.monotonic() > deadline:
-                raise AssertionError(f"JupyterLab did not start: {Path(self.log.name).read_text()[-3000:]}")
+                raise AssertionError(
+                    f"{self.application.module} did not start: {Path(self.log.name).read_text()[-3000:]}"
+                )
             time.sleep(0.1)
 
     def close(self) -> None:
@@ -125,10 +160,16 @@ class Lab:
     strangers: list[str] = field(default_factory=list)
 
     @contextlib.contextmanager
-    def notebook(self, name: str, *cells: str) -> Iterator[Notebook]:
+    def notebook(self, name: str, *cells: str, kernel: str = "python3") -> Iterator[Notebook]:
         """Open a new notebook of these cells; at the end its kernel is gone, and nothing went wrong in the browser."""
+        with self.opened(name, notebook_json(cells, kernel)) as notebook:
+            yield notebook
+
+    @contextlib.contextmanager
+    def opened(self, name: str, content: Mapping[str, Any]) -> Iterator[Notebook]:
+        """Open a notebook as it is; else as :meth:`notebook`."""
         path = self.server.notebooks / f"{name}.ipynb"
-        path.write_text(json.dumps(notebook_json(cells)))
+        path.write_text(json.dumps(content))
         page = self.context.new_page()
         told: list[str] = []
 
@@ -140,7 +181,7 @@ class Lab:
         page.on("pageerror", lambda error: told.append(str(error)))
         notebook = Notebook(page, self, path)
         try:
-            page.goto(f"{self.server.address}/lab/tree/{path.name}?reset")
+            page.goto(f"{self.server.address}/{self.server.application.page.format(path.name)}")
             notebook.await_kernel()
             yield notebook
             assert told == [], f"the browser's console: {told}"
@@ -248,9 +289,11 @@ def axe(page: Page, selector: str) -> list[str]:
 
 
 @contextlib.contextmanager
-def running_lab(playwright: Playwright, place: Path, theme: str, pictures: Path) -> Iterator[Lab]:
+def running_lab(
+    playwright: Playwright, place: Path, theme: str, pictures: Path, application: Application = JUPYTERLAB
+) -> Iterator[Lab]:
     """A server and a browser in one theme (light, dark); both are gone afterwards."""
-    server = Server(place, theme)
+    server = Server(place, theme, application)
     try:
         context = playwright.chromium.launch_persistent_context(
             place / "browser",
@@ -287,14 +330,14 @@ def running_lab(playwright: Playwright, place: Path, theme: str, pictures: Path)
         shutil.rmtree(place, ignore_errors=True)
 
 
-def notebook_json(cells: tuple[str, ...]) -> dict[str, Any]:
+def notebook_json(cells: tuple[str, ...], kernel: str = "python3") -> dict[str, Any]:
     """A notebook of code cells, ready to be written."""
     return {
         "cells": [
             {"cell_type": "code", "execution_count": None, "id": f"c{n}", "metadata": {}, "outputs": [], "source": cell}
             for n, cell in enumerate(cells)
         ],
-        "metadata": {"kernelspec": {"display_name": "Python 3", "language": "python", "name": "python3"}},
+        "metadata": {"kernelspec": {"display_name": kernel, "language": "python", "name": kernel}},
         "nbformat": 4,
         "nbformat_minor": 5,
     }

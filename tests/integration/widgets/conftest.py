@@ -6,20 +6,11 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
-from playwright.sync_api import Playwright, expect, sync_playwright
+from playwright.sync_api import Playwright
 
 from support.lab import Lab, running_lab
 
 ARTEFACTS = Path(__file__).parents[3] / "test-artefacts"
-
-
-@pytest.fixture(scope="session")
-def playwright() -> Iterator[Playwright]:
-    """Playwright's driver: there can be one in a thread."""
-    # Five seconds are its own patience: too few on a machine that has other things to do.
-    expect.set_options(timeout=30_000)
-    with sync_playwright() as playwright:
-        yield playwright
 
 
 def _lab(playwright: Playwright, theme: str, places: pytest.TempPathFactory) -> Iterator[Lab]:

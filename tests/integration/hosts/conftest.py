@@ -1,0 +1,40 @@
+"""Front ends other than JupyterLab with everything in it; screenshots land in ``test-artefacts/``."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+from playwright.sync_api import Playwright
+
+from support.lab import JUPYTERLAB, LAB_OPTIONS, NOTEBOOK, Application, Lab, running_lab
+
+ARTEFACTS = Path(__file__).parents[3] / "test-artefacts"
+BARE = Application("jupyterlab", JUPYTERLAB.page, LAB_OPTIONS, disabled=("anywidget",))
+
+
+def _running(
+    playwright: Playwright, places: pytest.TempPathFactory, application: Application, theme: str = "light"
+) -> Iterator[Lab]:
+    ARTEFACTS.mkdir(exist_ok=True)
+    with running_lab(playwright, places.mktemp("host"), theme, ARTEFACTS, application) as lab:
+        yield lab
+
+
+@pytest.fixture(scope="module")
+def light_lab(playwright: Playwright, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Lab]:
+    """JupyterLab as the tests of single views have it."""
+    yield from _running(playwright, tmp_path_factory, JUPYTERLAB)
+
+
+@pytest.fixture(scope="module")
+def notebook7(playwright: Playwright, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Lab]:
+    """Jupyter Notebook 7; its server has Voilà's pages as well."""
+    yield from _running(playwright, tmp_path_factory, NOTEBOOK)
+
+
+@pytest.fixture(scope="module")
+def bare_lab(playwright: Playwright, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Lab]:
+    """JupyterLab without anywidget's front end, and without a network to fetch it from."""
+    yield from _running(playwright, tmp_path_factory, BARE)
