@@ -33,9 +33,10 @@ function namespaces(data) {
 
 /** An arrow from an id inside to one outside; what has no map comes back as 65534. */
 function arrow(row, outside) {
+  const where = outside === "the host" ? "on the host" : `in ${outside}`;
   const inside = el("span", { class: "end" }, code(`${row.kind} ${row.inside}`), row.name ? el("span", { class: "dim" }, ` ${row.name}`) : "");
   const shaft = el("span", { class: `shaft ${row.mapped ? "to" : "from"}`, role: "img", "aria-label": row.mapped ? "is" : "stands for" });
-  const there = el("span", { class: "end" }, code(row.outside), row.mapped ? el("span", { class: "dim" }, ` in ${outside}`) : "");
+  const there = el("span", { class: "end" }, code(row.outside), row.mapped ? el("span", { class: "dim" }, ` ${where}`) : "");
   const further = row.host
     ? [el("span", { class: "shaft to", role: "img", "aria-label": "is" }), el("span", { class: "end" }, code(row.host), " on the host")]
     : [];
