@@ -17,6 +17,11 @@ if TYPE_CHECKING:
 
 TEXT_WIDTH = 110
 VIEW_TYPE = "application/vnd.jupyter.widget-view+json"
+# What is printed stands as it is: no colours, nothing guessed from it or read into it.
+_PLAIN: dict[str, Any] = {
+    "color_system": None,
+    **dict.fromkeys(("highlight", "markup", "emoji", "force_jupyter"), False),
+}
 
 Bundle = dict[str, Any]
 
@@ -46,15 +51,7 @@ def plain_text(renderable: RenderableType, width: int = TEXT_WIDTH) -> str:
     """A rich renderable as text without colours."""
     from rich.console import Console
 
-    console = Console(
-        file=io.StringIO(),
-        width=width,
-        color_system=None,
-        highlight=False,
-        markup=False,
-        emoji=False,
-        force_jupyter=False,
-    )
+    console = Console(file=io.StringIO(), width=width, **_PLAIN)
     with console.capture() as captured:
         console.print(renderable)
     return captured.get().rstrip("\n")

@@ -54,8 +54,8 @@ def lean(text: str) -> str:
 def packed(text: str) -> str:
     """An ES module that is ``text``, compressed: half of what is sent for a large view would be its front end.
 
-    Browsers of 2023 and later unpack it (DecompressionStream). It imports itself as anywidget does, from a blob, so that
-    every host that shows anywidgets shows it.
+    Browsers of 2023 and later unpack it (DecompressionStream). It imports itself as anywidget does, from a blob, so
+    that every host that shows anywidgets shows it.
     """
     data = base64.b64encode(zlib.compress(lean(text).encode(), 9)).decode()
     return (
