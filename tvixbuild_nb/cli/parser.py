@@ -31,6 +31,7 @@ def make_parser() -> argparse.ArgumentParser:
     _add_requests(commands)
     _add_runs(commands)
     _add_trees(commands)
+    _add_derivations(commands)
     return parser
 
 
@@ -46,6 +47,10 @@ class _Commands:
         for flag in flags:
             {"json": _json, "store": _store, "builder": _builder, "request": _request}[flag](parser)
         return parser
+
+    def group(self, name: str, text: str) -> _Commands:
+        """Commands of two words, the first of which is ``name``."""
+        return _Commands(self._parsers.add_parser(name, help=text, description=f"{text[0].upper()}{text[1:]}."))
 
 
 def _json(parser: argparse.ArgumentParser) -> None:
@@ -150,6 +155,16 @@ def _add_trees(commands: _Commands) -> None:
             parser.add_argument("dest", metavar="DEST")
         elif name == "mount":
             parser.add_argument("directory", metavar="DIR", help="an empty directory")
+
+
+def _add_derivations(commands: _Commands) -> None:
+    drv = commands.group("drv", "look into Nix derivations")
+    show = drv.add(
+        "show", "derivations:show", "print a derivation as JSON, as nix derivation show of Nix 2.8 does",
+        more="What is not UTF-8 stands there with replacement characters; standard error tells where. "
+        "NIX_STORE_DIR is the store that its paths lie in, /nix/store unless set.",
+    )  # fmt: skip
+    show.add_argument("derivation", metavar="PATH.drv")
 
 
 def _seconds(text: str) -> float:

@@ -81,6 +81,13 @@ def complain(error: Exception) -> None:
     screen.print(text, soft_wrap=True)
 
 
+def warn(message: str) -> None:
+    """One line on standard error about something that is not as expected, and does not stop the command."""
+    text = Text("tvixbuild-nb: ", style="bold yellow")
+    text.append(f"warning: {safe(message)}", style="not bold default")
+    console(stderr=True).print(text, soft_wrap=True)
+
+
 def _lines(text: str) -> str:
     return "\n".join(map(safe, text.split("\n")))
 
