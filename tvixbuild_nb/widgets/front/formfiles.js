@@ -49,7 +49,7 @@ function replacer(form, number) {
 /** What stands in the place of an input for a value that is none: why, how large, how it begins. */
 function lockedValue(anew) {
   const words = el("span", { class: "mono form-locked" });
-  const dump = el("pre", { class: "form-hex" });
+  const dump = el("pre", { class: "form-hex", tabindex: 0, role: "group" }); // it scrolls, by keys as well
   const button = el("button", { type: "button", onclick: anew }, "Type anew");
   const node = el("div", {}, words, dump, button);
   return {
