@@ -43,7 +43,8 @@ function treePane(deps) {
     if (row.entries !== undefined) bar.append(sumButton(at, row));
     bar.append(status, el("button", { type: "button", class: "close", "aria-label": "Close details", onclick: deps.close }, "×"));
     const lines = [["path", facts.path], ["digest", facts.digest], ["target", facts.target], ["before", facts.before], ["now", facts.now], ["used by the build", facts.used], ["looked for in vain", facts.missing?.join(", ")], ["needles", facts.needles?.join(", ")], ["secrets", facts.secrets && SECRETS]];
-    const list = el("dl", {}, lines.filter(([, text]) => text).flatMap(([title, text]) => [el("dt", {}, title), el("dd", { class: "mono" }, text)]));
+    const terms = el("dl", {}, lines.filter(([, text]) => text).flatMap(([title, text]) => [el("dt", {}, title), el("dd", { class: "mono" }, text)]));
+    const list = el("div", { class: "facts", tabindex: 0, role: "group", "aria-label": "Facts" }, terms);
     const code = el("details", {}, el("summary", {}, "open as Tree"), el("pre", { tabindex: 0 }, facts.code));
     pane.replaceChildren(bar, list, code, ...contents.made(at, facts, buffers));
     pane.hidden = false;
