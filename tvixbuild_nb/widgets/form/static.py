@@ -9,7 +9,12 @@ from tvixbuild_nb.widgets.form.data import TITLES
 from tvixbuild_nb.widgets.kit import Html, fragment, tag
 
 _LEFT = "text-align:left;vertical-align:top"
+_WORDS = f"{_LEFT};white-space:nowrap"
+_LONG = f"{_LEFT};white-space:normal;overflow-wrap:anywhere;min-width:9em"
 _CODE = "white-space:pre-wrap;overflow-wrap:anywhere"
+_PRE = f"{_CODE};font-family:monospace"
+# What cannot be made narrower scrolls by itself.
+_BOX = "overflow-x:auto;max-width:100%"
 _FIELDS = (
     "command", "env", "inputs", "working_dir", "inputs_dir", "scratch_paths", "outputs", "additional_files",
     "refscan_needles", "system", "min_memory", "available_ro_paths", "network_access", "provide_bin_sh",
@@ -28,8 +33,10 @@ def form_html(data: dict[str, Any]) -> Html:
     if request["trouble"]:
         parts.append(tag("p", tag("strong", "Not valid: "), request["trouble"]))
     if request["code"]:
-        parts.append(tag("details", tag("summary", "Python that makes this request"), tag("pre", request["code"])))
-    return tag("div", parts)
+        parts.append(
+            tag("details", tag("summary", "Python that makes this request"), tag("pre", request["code"], style=_PRE))
+        )
+    return tag("div", parts, style=_BOX)
 
 
 def shown_fields(data: dict[str, Any]) -> list[str]:
@@ -52,7 +59,7 @@ def _row(name: str, data: dict[str, Any]) -> Html:
 def _value(name: str, data: dict[str, Any]) -> Html:
     field = data[name]
     if name == "command" and data["shell"]:
-        return tag("pre", field["rows"][2]["cell"]["shown"], style=_CODE)
+        return tag("pre", field["rows"][2]["cell"]["shown"], style=_PRE)
     if name == "inputs":
         return _inputs(field, data)
     if "rows" not in field:
@@ -73,7 +80,7 @@ def _pair(name: str, row: dict[str, Any]) -> Html:
         return tag(
             "details",
             tag("summary", _shown(row["key"]), f" ({cell['size']:,} bytes){why}"),
-            tag("pre", start, style=_CODE) if start else None,
+            tag("pre", start, style=_PRE) if start else None,
             tag("div", tag("em", "only the beginning is shown")) if _cut(cell) else None,
         )
     return fragment(_shown(row["key"]), " = ", _shown(row["cell"]))
@@ -91,11 +98,11 @@ def _inputs(field: dict[str, Any], data: dict[str, Any]) -> Html:
     head = tag("tr", [tag("th", title, style=_LEFT) for title in names])
     body = [
         tag("tr", [
-            tag("td", tag("code", row["key"]["shown"]), _wrong(data, "inputs", row["number"]), style=_LEFT),
-            tag("td", row["kind"], style=_LEFT),
-            tag("td", row["size"], style=_LEFT),
-            tag("td", tag("code", row["digest"] or ""), style=_LEFT + ";overflow-wrap:anywhere"),
-            tag("td", row["origin"], style=_LEFT + ";overflow-wrap:anywhere"),
+            tag("td", _shown(row["key"]), _wrong(data, "inputs", row["number"]), style=_LONG),
+            tag("td", row["kind"], style=_WORDS),
+            tag("td", row["size"], style=_WORDS if row["digest"] else _LONG),
+            tag("td", tag("code", row["digest"] or "", style=_CODE), style=_LONG),
+            tag("td", row["origin"], style=_LONG),
         ])
         for row in field["rows"]
     ]  # fmt: skip

@@ -9,6 +9,7 @@ function historyWords(detail) {
   return [
     detail.verdict === null ? null : el("div", { class: "verdict" }, detail.verdict),
     changes.length ? el("ul", { "aria-label": "what changed" }, changes) : null,
+    detail.digest === null ? null : el("div", {}, "request ", el("code", {}, detail.digest)),
     el("div", { class: "bar" }, el("code", {}, detail.code), copy),
   ].filter((node) => node);
 }

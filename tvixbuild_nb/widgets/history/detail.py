@@ -13,9 +13,9 @@ MOST_CHANGES = 50
 
 
 def run_detail(history: RunHistory, id: str) -> dict[str, Any]:
-    """Every change of the run with this id, and what opens it; ``verdict`` only where its record cannot be read.
+    """Every change of the run with this id, its request's digest, and what opens it; ``verdict`` is None.
 
-    KeyError when it is none of those the list shows.
+    Where its record cannot be read, ``verdict`` says so. KeyError when it is none of those the list shows.
     """
     for row in reversed(history.rows(MOST)):
         if row.id == id:
@@ -30,4 +30,5 @@ def run_detail(history: RunHistory, id: str) -> dict[str, Any]:
         "changes": changes[:MOST_CHANGES],
         "more": max(0, len(changes) - MOST_CHANGES),
         "code": f"Run.open({id!r})",
+        "digest": None if row.digest is None else str(row.digest),
     }

@@ -7,7 +7,10 @@ from typing import Any
 from tvixbuild_nb.widgets.kit import Html, tag
 
 _HEAD = ("run", "when", "ended", "took", "what changed", "request", "command")
-_LEFT = "text-align:left;vertical-align:top;overflow-wrap:anywhere"
+_LEFT = "text-align:left;vertical-align:top"
+_WORDS = f"{_LEFT};white-space:nowrap"
+_LONG = f"{_LEFT};white-space:normal;overflow-wrap:anywhere;min-width:9em"
+_STYLES = (_WORDS, _WORDS, _LONG, _WORDS, _LONG, _WORDS, _LONG)
 
 
 def history_html(data: dict[str, Any]) -> Html:
@@ -22,6 +25,7 @@ def history_html(data: dict[str, Any]) -> Html:
             tag("tbody", [_row(row) for row in data["rows"]]),
         ),
         tag("p", tag("em", f"{data['older']:,} older runs are not shown here")) if data["older"] else None,
+        style="overflow-x:auto;max-width:100%",
     )
 
 
@@ -33,6 +37,6 @@ def _row(row: dict[str, Any]) -> Html:
         row["took"],
         row["changed"],
         tag("code", row["digest"][:12]),
-        tag("code", row["command"]),
+        tag("code", row["command"], style="white-space:pre-wrap;overflow-wrap:anywhere"),
     )
-    return tag("tr", [tag("td", cell, style=_LEFT) for cell in cells])
+    return tag("tr", [tag("td", cell, style=style) for cell, style in zip(cells, _STYLES, strict=True)])
