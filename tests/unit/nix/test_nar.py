@@ -34,7 +34,7 @@ LARGE = 3 * 1024 * 1024 + 5
 
 
 def written(castore: Castore, node: object) -> bytes:
-    return b"".join(map(bytes, nar_of_node(castore, node)))  # type: ignore[arg-type]
+    return b"".join(map(bytes, nar_of_node(castore, node)))
 
 
 def read(data: bytes, castore: Castore | None = None) -> object:

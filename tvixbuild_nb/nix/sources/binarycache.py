@@ -27,8 +27,8 @@ _TRIES = 3
 class BinaryCache(ClosingSource):
     """What ``transport`` reaches, believed only as far as it is signed.
 
-    Parameters: ``keys`` are trusted; without ``require_signatures`` everybody is.  :class:`PathSourceError` when it is
-    no cache, or one for another store directory than ``store``.
+    Parameters: ``keys`` are trusted; without ``require_signatures`` everybody is.  Whether it is a cache at all, and one
+    for ``store``, is asked before the first path: :class:`PathSourceError` when not.
     """
 
     def __init__(
@@ -46,9 +46,11 @@ class BinaryCache(ClosingSource):
         self._keys = tuple(keys) if require_signatures else None
         self._lock = threading.Lock()
         self._found: dict[StorePath, NarInfo] = {}
-        self._check_store()
+        self._checked = False
 
     def _check_store(self) -> None:
+        if self._checked:
+            return
         data = self._transport.get(CACHE_INFO, _TEXT_BYTES)
         if data is None:
             raise PathSourceError(f"no binary cache: it has no {CACHE_INFO}", path=self.address)
@@ -60,6 +62,7 @@ class BinaryCache(ClosingSource):
                 raise PathSourceError(
                     f"a cache for the store {value.strip()}, not for {self.store.path}", path=self.address
                 )
+        self._checked = True
 
     def narinfo(self, path: StorePath) -> NarInfo | None:
         """The cache's own words about ``path``, their signature checked; None when it does not have it."""
@@ -67,6 +70,7 @@ class BinaryCache(ClosingSource):
             found = self._found.get(path)
         if found is not None:
             return found
+        self._check_store()
         name = f"{path.hash_part}.narinfo"
         data = self._transport.get(name, _TEXT_BYTES)
         if data is None:
