@@ -6,14 +6,12 @@ import json
 from collections import Counter
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
-from typing import TYPE_CHECKING, Any, Final, Literal, overload
+from typing import Any, Final, Literal, overload
 
 from tvixbuild_nb.display import mimebundle, plain, register
 from tvixbuild_nb.oci.drawing import one_line
 from tvixbuild_nb.oci.explanation import pointer
-
-if TYPE_CHECKING:
-    from rich.table import Table
+from tvixbuild_nb.oci.records import Records
 
 Kind = Literal["changed", "ours only", "theirs only", "order"]
 Where = tuple[str, ...]
@@ -70,17 +68,12 @@ class Diff(Sequence[Difference]):
             return f"no difference from {self.other}"
         return "\n".join(f"{row.where}: {_sides(row)}" + (f"  ({row.reason})" if row.reason else "") for row in self)
 
-    def __rich__(self) -> Table:
-        from rich.table import Table
-        from rich.text import Text
-
-        table = Table(title=Text(f"differences from {one_line(self.other)}: {len(self.rows) or 'none'}"))
-        for name in ("where", "here", "there", "why"):
-            table.add_column(name, overflow="fold")
-        for row in self.rows:
-            cells = (row.where, shown(row, "ours"), shown(row, "theirs"), row.reason or row.asked_by or "")
-            table.add_row(*(Text(one_line(cell)) for cell in cells))
-        return table
+    def __rich__(self) -> Records:
+        title = f"differences from {one_line(self.other)}: {len(self.rows) or 'none'}"
+        cells = (
+            (row.where, shown(row, "ours"), shown(row, "theirs"), row.reason or row.asked_by or "") for row in self.rows
+        )
+        return Records(title, ("where", "here", "there", "why"), [tuple(map(one_line, row)) for row in cells])
 
     def _repr_mimebundle_(self, include: object = None, exclude: object = None) -> dict[str, Any]:
         return mimebundle(self)

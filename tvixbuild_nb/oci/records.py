@@ -44,7 +44,7 @@ class Records:
         from rich.table import Table
         from rich.text import Text
 
-        table = Table(title=self.title, title_justify="left")
+        table = Table(title=Text(self.title, style="italic"), title_justify="left")
         for name in self.names:
             table.add_column(name, overflow="fold")
         for row, style in self._styled():

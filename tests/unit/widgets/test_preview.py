@@ -137,7 +137,22 @@ def test_a_configuration_alone_shows_its_tree() -> None:
 def test_the_text_form_shows_the_tree_and_the_reasons() -> None:
     text = plain_text(preview_forms(sandbox().preview()).text())
     assert "config.json: valid" in text and "not as Tvix: /tmp" in text
-    assert "without a controlling terminal" in " ".join(text.split())
+    assert "controlling" in text and "whose choice" in text
+
+
+@pytest.mark.parametrize("width", [60, 110, 200])
+def test_in_a_terminal_of_any_width(width: int) -> None:
+    preview = sandbox(options=SpecOptions(hostname="elsewhere")).preview()
+    for text in (
+        plain_text(preview_forms(preview).text(), width),
+        plain_text(diff_forms(preview.diff()).text(), width),
+    ):
+        assert max(map(len, text.splitlines())) <= width
+        assert "\x1b" not in text and "\u202e" not in text
+        words = " ".join(text.replace("│", " ").split())
+        assert "elsewhere" in words and "controlling" in words and "process" in words
+        if width == 60:
+            assert "┏" not in text and "why: asked for in the options" in words
 
 
 def test_a_diff_shows_itself() -> None:
