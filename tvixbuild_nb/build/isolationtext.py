@@ -12,6 +12,9 @@ from tvixbuild_nb.oci.shown import shown
 if TYPE_CHECKING:
     from rich.console import Group
 
+NOBODY = "nobody: whatever has no map, such as the files of the host's root"
+NO_USER_NAMESPACE = "no user namespace: every id is the host's"
+
 
 class Section(NamedTuple):
     title: str
@@ -85,10 +88,9 @@ def _ids(value: Isolation) -> tuple[tuple[str, ...], ...]:
         if row.host is not None:
             outside += f" -> {id_range(row.host, row.size)} on the host"
         rows.append((row.kind, id_range(row.inside, row.size), "->", outside, row.name or ""))
-    note = "nobody: whatever has no map, such as files of the host's root"
     if not rows:
-        return (("both", "any", "=", "the same", "no user namespace: every id is the host's"),)
-    return (*rows, ("both", str(OVERFLOW_ID), "<-", "every other id", note))
+        return (("both", "any", "=", "the same", NO_USER_NAMESPACE),)
+    return (*rows, ("both", str(OVERFLOW_ID), "<-", "every other id", NOBODY))
 
 
 def _sets(sets: tuple[str, ...]) -> str:

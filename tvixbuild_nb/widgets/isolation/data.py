@@ -10,7 +10,6 @@ from tvixbuild_nb.build.isolationtext import id_range, in_force, limit, namespac
 from tvixbuild_nb.widgets.kit import visible
 
 Row = dict[str, Any]
-NOBODY = "nobody: whatever has no map, such as the files of the host's root"
 
 
 def isolation_data(value: Isolation) -> dict[str, Any]:

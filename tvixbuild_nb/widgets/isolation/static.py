@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any
 
-from tvixbuild_nb.widgets.isolation.data import NOBODY
+from tvixbuild_nb.build.isolationtext import NO_USER_NAMESPACE, NOBODY
 from tvixbuild_nb.widgets.kit import Html, tag
 from tvixbuild_nb.widgets.kit.html import Child
 
@@ -54,7 +54,7 @@ def _namespaces(data: dict[str, Any]) -> Html:
 
 def _ids(data: dict[str, Any]) -> Html:
     if not data["ids"]:
-        return tag("p", "no user namespace: every id is the host's")
+        return tag("p", NO_USER_NAMESPACE)
     rows: list[Sequence[Child]] = []
     for row in data["ids"]:
         outside = tag("code", row["outside"] if row["mapped"] else "every other id")
