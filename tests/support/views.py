@@ -1,4 +1,4 @@
-"""Cells that show every kind of view, over data that would like to act; and one action on each that needs the kernel."""
+"""Cells that show every kind of view, over data that would like to act; and an action on each, for the kernel."""
 
 from __future__ import annotations
 
@@ -32,7 +32,9 @@ with Shown("ingest " + HOSTILE) as progress:
 
 
 def _search_the_log(view: Locator) -> None:
-    view.get_by_label("search the log").fill("onerror")
+    field = view.get_by_label("search the log")
+    field.fill("onerror")
+    field.press("Enter")
     expect(view.locator(".log-hit").first).to_be_visible()
 
 
