@@ -1,5 +1,5 @@
 /** The buttons above a log, and the line below it. */
-function logBar(link, { view, onfollow, onwrap, ontimes, onfoldall, onfound, copied, where }) {
+function logBar(link, { view, onfollow, onwrap, ontimes, onfoldall, onfound, copied, chosen, where }) {
   const press = (text, title, act) => {
     const button = el("button", { "aria-pressed": "false", title }, text);
     button.addEventListener("click", () => act(button.getAttribute("aria-pressed") !== "true"));
@@ -11,7 +11,7 @@ function logBar(link, { view, onfollow, onwrap, ontimes, onfoldall, onfound, cop
     el("option", { value: "off" }, "no times"), el("option", { value: "relative" }, "since the start"), el("option", { value: "absolute" }, "time of day"));
   const fold = el("button", { title: "fold phases and repetitions", onclick: () => onfoldall(true) }, "Fold all");
   const unfold = el("button", { title: "show every line", onclick: () => onfoldall(false) }, "Unfold all");
-  const copy = el("button", { title: "the selection, else the lines in sight", onclick: copyIt }, "Copy");
+  const copy = el("button", { title: "the chosen lines or the selected text, else the lines in sight", onclick: copyIt }, "Copy");
   const save = el("button", { title: "all of it, as a file", onclick: saveIt }, "Save");
   const count = el("span", { class: "log-count dim" });
   const said = el("span", { class: "log-said", role: "status", "aria-live": "polite" });
@@ -23,18 +23,27 @@ function logBar(link, { view, onfollow, onwrap, ontimes, onfoldall, onfound, cop
     said.textContent = text;
   }
   async function copyIt() {
-    const text = copied();
-    await copyText(text);
-    say(`copied ${text.split("\n").length} lines`);
+    try {
+      const what = chosen.any ? chosen.words : null;
+      const text = what ? await logChosenText(link, chosen) : copied();
+      await copyText(text);
+      say(`copied ${what ?? `${text.split("\n").length} lines`}`);
+    } catch (error) {
+      say(error.message);
+    }
   }
   async function saveIt() {
     const parts = [];
     let size = 0;
+    let hidden = 0;
+    let secrets = false;
     save.disabled = true;
     try {
       for (let at = 0; at !== null; ) {
         const { value, buffers } = await link.ask("log_raw", { at });
         at = value.next;
+        secrets = value.secrets;
+        hidden += value.hidden;
         parts.push(buffers[0]);
         size += buffers[0].byteLength;
         save.textContent = `Saving, ${humanBytes(size)}`;
@@ -42,7 +51,8 @@ function logBar(link, { view, onfollow, onwrap, ontimes, onfoldall, onfound, cop
       const address = URL.createObjectURL(new Blob(parts, { type: "application/octet-stream" }));
       el("a", { href: address, download: "build.log" }).click();
       setTimeout(() => URL.revokeObjectURL(address), 60000);
-      say(`saved ${humanBytes(size)}`);
+      const left = hidden ? `; values of secrets are left out of ${hidden.toLocaleString("en")} lines` : "; no values of secrets were in it";
+      say(`saved ${humanBytes(size)}${secrets ? left : ""}`);
     } catch (error) {
       say(error.message);
     }
@@ -55,6 +65,7 @@ function logBar(link, { view, onfollow, onwrap, ontimes, onfoldall, onfound, cop
     foot: el("div", { class: "log-foot" }, count, said),
     find,
     say,
+    copy: copyIt,
     toggleWrap: () => wrap.click(),
     /** More has come; count the matches on, but not at every push. */
     grown(atOnce) {
@@ -67,9 +78,12 @@ function logBar(link, { view, onfollow, onwrap, ontimes, onfoldall, onfound, cop
     },
     show(state) {
       const passed = state.passed ? `; ${state.passed.toLocaleString("en")} lines went by too quickly to be shown, scroll up to them` : "";
-      const text = `${state.total.toLocaleString("en")} lines, ${humanBytes(state.size)}${state.running ? ", running" : ""}${passed}`;
+      const missed = state.folds_missed ? `; ${state.folds_missed.toLocaleString("en")} more folds not kept` : "";
+      const text = `${state.total.toLocaleString("en")} lines, ${humanBytes(state.size)}${state.running ? ", running" : ""}${passed}${missed}`;
       if (text !== shown) count.textContent = shown = text;
       follow.setAttribute("aria-pressed", `${state.follow}`);
+      const label = chosen.any ? `Copy ${chosen.words}` : "Copy";
+      if (copy.textContent !== label) copy.textContent = label;
       wrap.setAttribute("aria-pressed", `${state.wrap}`);
       fold.hidden = unfold.hidden = !state.folds;
       times.value = view.times;
@@ -78,7 +92,10 @@ function logBar(link, { view, onfollow, onwrap, ontimes, onfoldall, onfound, cop
   };
 }
 
-/** Keys in a log: arrows and pages move, / searches, n and N go on, f follows, w wraps; Escape leads back from the search. */
+/**
+ * Keys in a log: arrows and pages move, with shift they choose lines, control and A chooses all, Escape none; / searches,
+ * n and N go on, f follows, w wraps; Escape leads back from the search.
+ */
 function logKeys(scroller, bar, move) {
   const keys = {
     ArrowUp: move.up,
@@ -87,6 +104,14 @@ function logKeys(scroller, bar, move) {
     PageDown: move.pageDown,
     Home: move.home,
     End: move.end,
+    "Shift+ArrowUp": () => move.choose(-1),
+    "Shift+ArrowDown": () => move.choose(1),
+    "Shift+PageUp": () => move.choose(-move.page()),
+    "Shift+PageDown": () => move.choose(move.page()),
+    "Shift+Home": () => move.choose(-Infinity),
+    "Shift+End": () => move.choose(Infinity),
+    "Control+a": move.chooseAll,
+    Escape: move.chooseNone,
     "/": () => bar.find.field.focus(),
     n: () => bar.find.find(false),
     N: () => bar.find.find(true),
@@ -94,9 +119,12 @@ function logKeys(scroller, bar, move) {
     w: bar.toggleWrap,
   };
   scroller.addEventListener("keydown", (event) => {
-    if (event.target !== scroller || event.ctrlKey || event.metaKey || event.altKey || !keys[event.key]) return;
+    if (event.target !== scroller || event.altKey) return;
+    const control = event.ctrlKey || event.metaKey ? "Control+" : "";
+    const act = keys[`${control}${event.shiftKey && event.key.length > 1 ? "Shift+" : ""}${event.key}`];
+    if (!act) return;
     event.preventDefault();
-    keys[event.key]();
+    act();
   });
   bar.find.field.addEventListener("keydown", (event) => {
     if (event.key !== "Escape") return;

@@ -12,7 +12,7 @@ function logFind(link, { onfound, onsay, where }) {
   const failed = (error) => {
     label.className = "log-matches bad";
     label.textContent = error.message;
-    onsay(error.message);
+    onsay(error.hint ? `${error.message} (${error.hint})` : error.message);
   };
   const tell = (more) => {
     label.className = "log-matches dim";

@@ -10,7 +10,8 @@ function logPane(host, link, { height = 360, label = "log" } = {}) {
   const folds = new LogFolds();
   const cache = new LogCache();
   const state = { total: 0, settled: 0, size: 0, began: null, running: true, seq: -1 };
-  const view = { times: "off", began: null, hit: null, folds, total: 0, onfold, onmore };
+  const chosen = new LogChosen();
+  const view = { times: "off", began: null, hit: null, folds, chosen, total: 0, onfold, onmore };
   let top = 0; // the first row shown, with a fraction
   let follow = true;
   let wrap = false;
@@ -25,7 +26,8 @@ function logPane(host, link, { height = 360, label = "log" } = {}) {
   const rows = el("div", { class: "log-rows mono" });
   const space = el("div", { class: "log-space" }, rows);
   const scroller = el("div", { class: "log-scroll", role: "log", "aria-live": "off", "aria-label": label, tabindex: "0", style: `height:${height}px` }, space);
-  const bar = logBar(link, { view, onfollow: setFollow, onwrap, ontimes, onfoldall, onfound, copied, where });
+  const bar = logBar(link, { view, onfollow: setFollow, onwrap, ontimes, onfoldall, onfound, copied, chosen, where });
+  const choosing = logChoosing(rows, chosen, chose);
   const element = el("div", { class: "log-pane" }, bar.element, scroller, bar.foot);
   host.append(element);
 
@@ -81,10 +83,11 @@ function logPane(host, link, { height = 360, label = "log" } = {}) {
       if (!line) missing ??= number;
       // A growing fold says how long it is.
       const grows = folds.at(number).some((fold) => fold.last === null) ? state.total : 0;
-      const key = `${version} ${grows} ${view.hit?.number === number ? view.hit.at : ""}`;
+      const key = `${version} ${grows} ${view.hit?.number === number ? view.hit.at : ""} ${chosen.has(number)}`;
       const old = drawn.get(number);
       fresh.set(number, old && old.line === line && old.key === key ? old : { line, key, node: logRow(number, line, view) });
     }
+    choosing.keep((number) => fresh.has(number));
     logLay(rows, [...fresh.values()].map(({ node }) => node));
     drawn = fresh;
     const part = (follow ? lastTop() : top) - first;
@@ -199,10 +202,39 @@ function logPane(host, link, { height = 360, label = "log" } = {}) {
     setFollow(false);
     go(folds.rowOf(hit.number) - Math.floor(tall() / LOG_ROW / 2), true);
   }
+  const selected = () => {
+    const selection = document.getSelection();
+    return selection && !selection.isCollapsed && scroller.contains(selection.anchorNode) ? selection : null;
+  };
   function copied() {
-    const chosen = document.getSelection();
-    if (chosen && !chosen.isCollapsed && scroller.contains(chosen.anchorNode)) return chosen.toString();
+    const selection = selected();
+    if (selection) return selection.toString();
     return [...drawn.values()].filter(({ line }) => line).map(({ line }) => logText(line)).join("\n");
+  }
+  function chose() {
+    setFollow(false);
+    bar.say(chosen.any ? `${chosen.words} chosen` : "nothing chosen");
+    draw();
+  }
+  function choose(step) {
+    const head = folds.rowOf(chosen.any ? chosen.head : where());
+    const row = Math.min(Math.max(0, head + step), folds.rows - 1);
+    if (!chosen.any) chosen.begin(folds.numberAt(head));
+    chosen.extend(step === Infinity ? state.total : folds.numberAt(row));
+    chose();
+    if (row < top) go(row, true);
+    else if (row > top + page() - 1) go(row - page() + 1, true);
+  }
+  function chooseAll() {
+    if (!state.total) return;
+    chosen.begin(1);
+    chosen.extend(state.total);
+    chose();
+  }
+  function chooseNone() {
+    if (!chosen.any) return;
+    chosen.clear();
+    chose();
   }
   const page = () => Math.max(1, Math.floor(tall() / LOG_ROW) - 1);
   const now = () => (follow ? lastTop() : top);
@@ -214,12 +246,20 @@ function logPane(host, link, { height = 360, label = "log" } = {}) {
     home: () => go(0),
     end: () => setFollow(true),
     follow: () => setFollow(!follow),
+    page,
+    choose,
+    chooseAll,
+    chooseNone,
   });
-  const chose = () => {
-    const chosen = document.getSelection();
-    if (follow && chosen && !chosen.isCollapsed && scroller.contains(chosen.anchorNode)) setFollow(false);
+  const selecting = () => {
+    if (follow && selected()) setFollow(false);
   };
-  document.addEventListener("selectionchange", chose);
+  document.addEventListener("selectionchange", selecting);
+  scroller.addEventListener("copy", (event) => {
+    if (!chosen.any || selected()) return;
+    event.preventDefault();
+    bar.copy();
+  });
   scroller.addEventListener("scroll", scrolled, { passive: true });
   scroller.addEventListener("wheel", wheeled);
   const watcher = new ResizeObserver(() => {
@@ -239,7 +279,7 @@ function logPane(host, link, { height = 360, label = "log" } = {}) {
       cancelAnimationFrame(frame);
       watcher.disconnect();
       bar.close();
-      document.removeEventListener("selectionchange", chose);
+      document.removeEventListener("selectionchange", selecting);
     },
   };
 }

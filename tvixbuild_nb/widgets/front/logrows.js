@@ -6,6 +6,7 @@ class LogCache {
   constructor(most = 5000) {
     this.most = most;
     this.lines = new Map();
+    this.held = new Set(); // lines whose ends the kernel holds back for now
     this.settled = 0;
   }
 
@@ -14,6 +15,7 @@ class LogCache {
     for (const line of lines) {
       this.lines.delete(line.n);
       this.lines.set(line.n, line);
+      if (line.h) this.held.add(line.n);
     }
     this.settled = Math.max(settled, this.settled);
     const spare = this.lines.size - this.most;
@@ -21,8 +23,10 @@ class LogCache {
     for (let i = 0; i < spare; i++) this.lines.delete(keys.next().value);
   }
 
-  /** What had no end the last time is asked for anew. */
+  /** What had no end the last time, or was not shown to it, is asked for anew. */
   forgetUnsettled() {
+    for (const n of this.held) this.lines.delete(n);
+    this.held.clear();
     for (let n = this.settled + 1; n <= this.settled + 3; n++) this.lines.delete(n);
   }
 
@@ -46,8 +50,17 @@ function logTime(time, mode, began) {
   return `${two(date.getHours())}:${two(date.getMinutes())}:${two(date.getSeconds())}.${String(date.getMilliseconds()).padStart(3, "0")}`;
 }
 
+/** Text in a style; `tLLLLLLDDDDDD` is its colour in light and dark themes, `oRRGGBB` what is behind it. */
 function logSpan(text, classes) {
-  return classes ? el("span", { class: classes.split(" ").map((name) => `sgr-${name}`).join(" ") }, text) : text;
+  if (!classes) return text;
+  const names = [];
+  const colours = [];
+  for (const name of classes.split(" ")) {
+    if (name[0] === "t") colours.push(`--sgr-light:#${name.slice(1, 7)};--sgr-dark:#${name.slice(7)}`);
+    else if (name[0] === "o") colours.push(`--sgr-on:#${name.slice(1)}`);
+    names.push(`sgr-${name[0] === "t" || name[0] === "o" ? name[0] : name}`);
+  }
+  return el("span", { class: names.join(" "), style: colours.length ? colours.join(";") : null }, text);
 }
 
 /** The parts of a line, with what a search found in it marked. */
@@ -71,11 +84,11 @@ function logParts(line, ranges) {
   return nodes;
 }
 
-/** One row. `view`: {times, began, hit, folds, total, onfold(fold), onmore(line)}. */
+/** One row. `view`: {times, began, hit, folds, chosen, total, onfold(fold), onmore(line)}. */
 function logRow(number, line, view) {
   if (!line) return el("div", { class: "log-row log-waits" }, el("span", { class: "log-n" }, `${number}`), el("span", { class: "log-x" }, "…"));
   const hit = view.hit?.number === number;
-  const kind = `log-row log-s${line.s}${line.k ? ` log-${line.k}` : ""}${hit ? " log-hit" : ""}`;
+  const kind = `log-row log-s${line.s}${line.k ? ` log-${line.k}` : ""}${hit ? " log-hit" : ""}${view.chosen.has(number) ? " log-chosen" : ""}`;
   const row = el("div", { class: kind }, el("span", { class: "log-n" }, `${number}`));
   if (view.times !== "off") row.append(el("span", { class: "log-t" }, logTime(line.t, view.times, view.began)));
   row.append(el("span", { class: "log-s", title: LOG_STREAM_NAMES[line.s] }, LOG_STREAMS[line.s]));

@@ -15,7 +15,7 @@ from tvixbuild_nb.widgets.log.source import LogSource, SourceLine
 
 TOPIC = "log"
 # The front end's parts that make logPane(host, link, options); a view's own file comes behind them.
-LOG_PARTS = ("logfolds", "logrows", "logfind", "logbar", "logpane")
+LOG_PARTS = ("logfolds", "logrows", "logchosen", "logfind", "logbar", "logpane")
 TAIL = 100
 MOST = 500
 _PIECE = 1 << 20

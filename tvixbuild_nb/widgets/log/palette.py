@@ -30,7 +30,7 @@ class Theme(NamedTuple):
 def themes() -> tuple[Theme, Theme]:
     """The light and the dark theme."""
     css = front("css", "log")
-    parts = css[css.index("--sgr-0:") :].split(".vscode-dark")
+    parts = css[css.index("--sgr-0:") :].split(".vscode-dark", 1)
     light, dark = ({name: rgb(value) for name, value in _named(part)} for part in parts)
     (page, text), (dark_page, dark_text) = _PAGES
     return Theme(rgb(page), rgb(text), light), Theme(rgb(dark_page), rgb(dark_text), {**light, **dark})
