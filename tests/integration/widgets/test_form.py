@@ -148,7 +148,7 @@ def test_inputs_and_contents_from_everywhere(lab: Lab, tmp_path: Path) -> None:
         said(notebook, "sorted(sb.inputs)", "['before', 'renamed', 'script', 'source', 'stored']")
 
         # Contents that are no text: seen, left alone, replaced.
-        expect(view.get_by_label("beginning of the contents of file 2")).to_contain_text("00000000  c8 c9 ca")
+        expect(view.get_by_label("beginning of the contents of file 2")).to_contain_text("0000  c8 c9 ca")
         expect(view.get_by_label("contents of file 2", exact=True)).to_be_hidden()
         view.get_by_label("replace the contents of file 2").click()
         notebook.picture("contents")

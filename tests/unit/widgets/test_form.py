@@ -146,7 +146,7 @@ def test_hostile_text_is_shown_and_harmless() -> None:
     assert cells[4]["windows"] and cells[5]["why"] == "holds a carriage return"
     raw = data["additional_files"]["rows"][0]["cell"]
     assert (raw["why"], raw["size"]) == ("not text", 3)
-    assert raw["hex"] == [f"00000000  {'ff 00 1b':<47}  ..."] and raw["hex"][0] in page
+    assert raw["hex"] == [f"0000  {'ff 00 1b':<47}  ..."] and raw["hex"][0] in page
 
 
 def mimebundle_text(sandbox: Sandbox) -> str:

@@ -65,7 +65,7 @@ def _binary(value: bytes, redactor: Redactor) -> dict[str, Any]:
 def hex_lines(value: bytes) -> list[str]:
     """A hex dump: offset, sixteen bytes, what of them is ASCII."""
     return [
-        f"{at:08x}  {part.hex(' '):<47}  {''.join(chr(c) if 32 <= c < 127 else '.' for c in part)}"
+        f"{at:04x}  {part.hex(' '):<47}  {''.join(chr(c) if 32 <= c < 127 else '.' for c in part)}"
         for at in range(0, len(value), _WIDTH)
         for part in [value[at : at + _WIDTH]]
     ]
