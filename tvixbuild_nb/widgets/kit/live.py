@@ -81,6 +81,12 @@ class LiveView(anywidget.AnyWidget):
         super().__init__(**traits)
         self.on_msg(self._heard)
 
+    def _send(self, msg: Any, buffers: Any = None) -> None:
+        super()._send(msg, buffers)
+        # ipykernel 7.4 takes what a page says to where it was last spoken to from: pushes come from a thread beside the
+        # cell, whose shell hears nothing while it waits. Forgotten, every message goes where the page sends it.
+        getattr(self.comm, "__dict__", {}).pop("_reply_subshell_id", None)
+
     def tell(self, topic: str, value: object, buffers: list[bytes] | None = None) -> None:
         """Push ``value`` (JSON) to every displayed view, which hears it under ``topic``."""
         self.send({"topic": topic, "value": value}, buffers)
