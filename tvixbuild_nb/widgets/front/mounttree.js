@@ -62,23 +62,12 @@ function mountTree(ask, opened, fail) {
     draw(true);
   }
 
-  list.addEventListener("keydown", (event) => {
-    const row = rows[at];
-    if (!row) return;
-    const parent = () => rows.slice(0, at).findLastIndex((other) => other.level < row.level);
-    const keys = {
-      ArrowDown: () => go(at + 1),
-      ArrowUp: () => go(at - 1),
-      Home: () => go(0),
-      End: () => go(rows.length - 1),
-      ArrowRight: () => row.folds && (row.open ? go(at + 1) : toggle(row)),
-      ArrowLeft: () => (row.open ? toggle(row) : go(parent())),
-      Enter: () => row.folds && toggle(row),
-      " ": () => row.folds && toggle(row),
-    };
-    if (!keys[event.key]) return;
-    event.preventDefault();
-    keys[event.key]();
+  treeKeys(list, {
+    at: () => rows[at] && { index: at, open: rows[at].folds ? rows[at].open : null },
+    go,
+    last: () => rows.length - 1,
+    act: (index) => rows[index].folds && toggle(rows[index]),
+    out: (index) => go(rows.slice(0, index).findLastIndex((other) => other.level < rows[index].level)),
   });
   return { panel: el("div", {}, list, said), draw };
 }

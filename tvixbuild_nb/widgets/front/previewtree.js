@@ -78,25 +78,12 @@ function configTree(actions) {
     if (held) lines.get(current)?.focus({ preventScroll: true });
   };
 
-  node.addEventListener("keydown", (event) => {
-    if (event.ctrlKey || event.metaKey || event.altKey) return;
-    const index = rows.findIndex((row) => keyOf(row) === current);
-    const row = rows[index];
-    if (!row) return;
-    const step = (to) => rows[to] && select(keyOf(rows[to]), true);
-    const keys = {
-      ArrowDown: () => step(index + 1),
-      ArrowUp: () => step(index - 1),
-      Home: () => step(0),
-      End: () => step(rows.length - 1),
-      ArrowRight: () => (row.open === false ? act(row) : row.open && step(index + 1)),
-      ArrowLeft: () => (row.open ? act(row) : row.level > 1 && select(around(row), true)),
-      Enter: () => act(row),
-      " ": () => act(row),
-    };
-    if (!keys[event.key]) return;
-    event.preventDefault();
-    keys[event.key]();
+  treeKeys(node, {
+    at: () => selected() && { index: rows.indexOf(selected()), open: selected().open },
+    go: (index) => rows[index] && select(keyOf(rows[index]), true),
+    last: () => rows.length - 1,
+    act: (index) => act(rows[index]),
+    out: (index) => rows[index].level > 1 && select(around(rows[index]), true),
   });
 
   return { node, show, select, selected };
