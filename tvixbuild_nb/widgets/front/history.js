@@ -19,8 +19,8 @@ function historyEntry(kernel, manager) {
   const button = el("button", { class: "mono", "aria-expanded": "false" });
   const [when, ended, took, changed, request] = ["", "", "", "changed", "mono"].map((name) => el("td", { class: name }));
   const cell = el("td", { colspan: HISTORY_COLUMNS.length, class: "detail" });
-  const below = el("tr", { hidden: true }, cell);
-  const node = el("tbody", {}, el("tr", {}, el("th", { scope: "row" }, button), when, ended, took, changed, request), below);
+  const below = el("tr", {}, cell);
+  const node = el("tbody", {}, el("tr", {}, el("th", { scope: "row" }, button), when, ended, took, changed, request));
   let run = null;
   let view = null;
   let wanted = 0; // opened so many times: an answer that comes late is of no use
@@ -28,6 +28,7 @@ function historyEntry(kernel, manager) {
   async function open() {
     const mine = ++wanted;
     cell.replaceChildren("…");
+    node.append(below);
     try {
       const detail = await kernel.call("history_detail", { run });
       if (mine !== wanted) return;
@@ -45,12 +46,13 @@ function historyEntry(kernel, manager) {
     wanted += 1;
     view?.remove();
     view = null;
-    cell.replaceChildren();
+    below.remove();
   }
   button.addEventListener("click", () => {
-    below.hidden = !below.hidden;
-    button.setAttribute("aria-expanded", `${!below.hidden}`);
-    below.hidden ? shut() : open();
+    const opening = !below.isConnected;
+    button.setAttribute("aria-expanded", `${opening}`);
+    if (opening) open();
+    else shut();
   });
   return {
     node,
