@@ -25,8 +25,9 @@ from tvixbuild_nb.nix.hashes import NixHash, algorithm_named
 from tvixbuild_nb.nix.storepath import NIX_STORE, StoreDir, StorePath, check_name, parse_method
 
 _IMPURE = "impure"
-# Besides the backslash, which comes first in writing and last in reading.
-_ESCAPES = ((b'"', b'\\"'), (b"\n", b"\\n"), (b"\r", b"\\r"), (b"\t", b"\\t"))
+# Besides backslash and carriage return, which come first in writing and last in reading.
+_ESCAPES = ((b'"', b'\\"'), (b"\n", b"\\n"), (b"\t", b"\\t"))
+_SWAPPED = bytes.maketrans(b"\r\\", b"\\\r")
 _TO_ESCAPE = re.compile(rb'["\\\n\r\t]')
 # Possessive, so that a string of any length is matched in constant memory.
 _STRING_CONTENT = re.compile(rb'[^"\\\n\r\t]*+(?:\\["\\nrt][^"\\\n\r\t]*+)*+')
@@ -101,18 +102,19 @@ def _plain(text: str) -> bytes:
 
 def _quoted(data: bytes) -> bytes:
     if _TO_ESCAPE.search(data):
-        data = data.replace(b"\\", b"\\\\")
+        data = data.replace(b"\\", b"\\\\").replace(b"\r", b"\\r")
         for plain, escaped in _ESCAPES:
             data = data.replace(plain, escaped)
     return b'"%b"' % data
 
 
 def _unquoted(data: bytes) -> bytes:
-    # Where two backslashes stand side by side, the first one can only be the beginning of an escape.
-    parts = data.split(b"\\\\")
+    # A carriage return, which cannot stand here as it is, marks a backslash while the others are read, and the other
+    # way round; where two backslashes stand side by side, the first one can only be the beginning of an escape.
+    data = data.replace(b"\\\\", b"\r")
     for plain, escaped in _ESCAPES:
-        parts = [part.replace(escaped, plain) for part in parts]
-    return b"\\".join(parts)
+        data = data.replace(escaped, plain)
+    return data.replace(b"\\r", b"\\").translate(_SWAPPED)
 
 
 def parse_aterm(

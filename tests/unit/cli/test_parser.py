@@ -32,6 +32,8 @@ LINES = {
     "export": ["00", "dest"],
     "mount": ["00", "dir"],
     "gc": ["--dry-run", "--json"],
+    "drv": ["show", "x.drv"],
+    "nar": ["restore", "x.nar", "dest"],
 }
 
 
@@ -62,6 +64,8 @@ def test_there_is_no_other_command() -> None:
         ["run", "r.json", "--keep", "sometimes"],
         ["log", "x", "--stream", "stdin"],
         ["ingest"],
+        ["drv"],
+        ["drv", "show"],
     ],
     ids=" ".join,
 )
