@@ -9,6 +9,7 @@ from tvixbuild_nb import __version__
 
 _REQUEST = "file with a build request as protobuf-JSON; - reads standard input"
 _DIGEST = "digest in hex of a directory or blob (the first 6 digits or more may do), then a path below it"
+_NAR = "file with a NAR, not compressed; - reads standard input"
 _EPILOG = """\
 exit status: 0 done, 1 failed, 2 the request or the command line was refused, 130 interrupted
 
@@ -32,6 +33,7 @@ def make_parser() -> argparse.ArgumentParser:
     _add_runs(commands)
     _add_trees(commands)
     _add_derivations(commands)
+    _add_nars(commands)
     return parser
 
 
@@ -165,6 +167,22 @@ def _add_derivations(commands: _Commands) -> None:
         "NIX_STORE_DIR is the store that its paths lie in, /nix/store unless set.",
     )  # fmt: skip
     show.add_argument("derivation", metavar="PATH.drv")
+
+
+def _add_nars(commands: _Commands) -> None:
+    nar = commands.group("nar", "make and read NARs, Nix's archives")
+    made: tuple[tuple[str, str, str, tuple[str, ...]], ...] = (
+        ("hash", "nars:hash", "print the SHA-256 of a path's NAR, and with --json its size in bytes", ("json",)),
+        ("dump", "nars:dump", "write the NAR of a path to standard output", ()),
+    )
+    for name, command, text, flags in made:
+        parser = nar.add(name, command, text, "store", *flags)
+        parser.add_argument("path", metavar="PATH", help=f"path of this host; where there is none: {_DIGEST}")
+    restore = nar.add("restore", "nars:restore", "unpack a NAR to DEST, which must not exist")
+    restore.add_argument("file", metavar="FILE", help=_NAR)
+    restore.add_argument("dest", metavar="DEST")
+    ls = nar.add("ls", "nars:ls", "list what is in a NAR, without unpacking it", "json")
+    ls.add_argument("file", metavar="FILE", help=_NAR)
 
 
 def _seconds(text: str) -> float:

@@ -54,7 +54,7 @@ def write_lines(lines: Iterable[Text]) -> None:
         sys.stdout.write(f"{line.plain}\n")
 
 
-def write_bytes(data: bytes) -> None:
+def write_bytes(data: bytes | memoryview) -> None:
     """All of ``data`` on standard output, now; an unbuffered one (python -u) may take it in parts."""
     rest = memoryview(data)
     while rest:

@@ -27,8 +27,8 @@ _TRIES = 3
 class BinaryCache(ClosingSource):
     """What ``transport`` reaches, believed only as far as it is signed.
 
-    Parameters: ``keys`` are trusted; without ``require_signatures`` everybody is.  Whether it is a cache at all, and one
-    for ``store``, is asked before the first path: :class:`PathSourceError` when not.
+    Parameters: ``keys`` are trusted; without ``require_signatures`` everybody is.  Whether it is a cache at all, and
+    one for ``store``, is asked before the first path: :class:`PathSourceError` when not.
     """
 
     def __init__(
