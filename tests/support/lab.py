@@ -63,9 +63,7 @@ class Application:
 
 LAB_OPTIONS = ("--LabApp.news_url=", "--LabApp.expose_app_in_browser=True")
 JUPYTERLAB = Application("jupyterlab", "lab/tree/{}?reset", LAB_OPTIONS)
-NOTEBOOK = Application(
-    "notebook", "notebooks/{}", ("--JupyterNotebookApp.news_url=", "--JupyterNotebookApp.expose_app_in_browser=True")
-)
+NOTEBOOK = Application("notebook", "notebooks/{}", ("--expose-app-in-browser",))
 
 
 class Server:

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import io
+import shutil
+import sys
 from collections.abc import Callable
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
@@ -40,11 +42,16 @@ class Forms:
 
     def bundle(self) -> Bundle:
         """All forms by MIME type; the live one only in a kernel, and when anywidget is installed."""
-        data: Bundle = {"text/plain": plain_text(self.text()), "text/html": str(self.html())}
+        data: Bundle = {"text/plain": plain_text(self.text(), text_width()), "text/html": str(self.html())}
         if self.live is not None and in_kernel() and can_live():
             widget = self.live()
             data[VIEW_TYPE] = {"version_major": 2, "version_minor": 0, "model_id": widget.model_id}
         return data
+
+
+def text_width() -> int:
+    """Columns for text: the terminal's, where somebody sits at one, or else what a notebook's page has room for."""
+    return shutil.get_terminal_size().columns if sys.stdout.isatty() else TEXT_WIDTH
 
 
 def plain_text(renderable: RenderableType, width: int = TEXT_WIDTH) -> str:
