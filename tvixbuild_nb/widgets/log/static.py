@@ -20,7 +20,7 @@ _BASE = ("#000000", "#cd0000", "#00cd00", "#cdcd00", "#0000ee", "#cd00cd", "#00c
     "#7f7f7f", "#ff0000", "#00ff00", "#ffff00", "#5c5cff", "#ff00ff", "#00ffff", "#ffffff")  # fmt: skip
 _TINT = "40"
 MARKS = ("   ", "err", "tty")
-_PRE = "margin:0;white-space:pre-wrap;overflow-wrap:anywhere"
+_PRE = "margin:0;font-family:monospace;white-space:pre-wrap;overflow-wrap:anywhere"
 
 
 def log_html(log: Excerpt, *, folded: bool = False) -> Html:
