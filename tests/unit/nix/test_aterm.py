@@ -186,7 +186,7 @@ def test_long_strings_take_memory_and_time_in_proportion(value: bytes) -> None:
             assert not end
         _, peak = tracemalloc.get_traced_memory()
         tracemalloc.stop()
-        assert peak < 10 * len(value) and time.monotonic() - began < 20
+        assert peak < 10 * len(value) and time.monotonic() - began < 60
     with pytest.raises(InvalidDerivation, match="does not end"):
         parse_aterm(data[: len(data) // 2 * 2 - 20])
 
