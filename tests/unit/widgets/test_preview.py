@@ -237,7 +237,7 @@ def test_a_first_paint_is_small() -> None:
 
 def test_the_front_end_is_plain_javascript() -> None:
     front = Path(data.__file__).parents[1] / "front"
-    for name in ("treekeys", "previewtree", "previewdetail", "preview"):
+    for name in ("foldkeys", "previewtree", "previewdetail", "preview"):
         text = (front / f"{name}.js").read_text()
         assert "innerHTML" not in text and len(text.splitlines()) < 250
 

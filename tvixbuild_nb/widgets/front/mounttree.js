@@ -62,7 +62,7 @@ function mountTree(ask, opened, fail) {
     draw(true);
   }
 
-  treeKeys(list, {
+  foldKeys(list, {
     at: () => rows[at] && { index: at, open: rows[at].folds ? rows[at].open : null },
     go,
     last: () => rows.length - 1,

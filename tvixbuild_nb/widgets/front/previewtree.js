@@ -78,7 +78,7 @@ function configTree(actions) {
     if (held) lines.get(current)?.focus({ preventScroll: true });
   };
 
-  treeKeys(node, {
+  foldKeys(node, {
     at: () => selected() && { index: rows.indexOf(selected()), open: selected().open },
     go: (index) => rows[index] && select(keyOf(rows[index]), true),
     last: () => rows.length - 1,

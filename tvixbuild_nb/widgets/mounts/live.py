@@ -24,7 +24,7 @@ PAGE = 300
 class MountsView(LiveView):
     """The table, sorted and filtered in the kernel; the tree of ``/``, and what else was seen."""
 
-    _esm = front("js", "tabs", "mountrows", "treekeys", "mounttree", "mounts")
+    _esm = front("js", "tabs", "mountrows", "foldkeys", "mounttree", "mounts")
     _css = front("css", "tabs", "mounts")
     summary = traitlets.Dict().tag(sync=True)
 

@@ -19,7 +19,7 @@ from tvixbuild_nb.widgets.preview.rows import Unfolded, rows
 class PreviewView(LiveView):
     """The tree, what is to be said about the chosen part, and a comparison; each asked for when it is shown."""
 
-    _esm = front("js", "treekeys", "previewtree", "previewdetail", "preview")
+    _esm = front("js", "foldkeys", "previewtree", "previewdetail", "preview")
     _css = front("css", "preview")
 
     def __init__(self, value: Preview | Spec) -> None:
