@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import codecs
+import os
 import re
 import sys
 from typing import TextIO
@@ -26,9 +27,9 @@ _ESCAPES = re.compile(
 )
 
 
-def harmless(text: str) -> str:
-    """``text`` without control characters and escape sequences other than colours, newline, tab and return."""
-    return _ESCAPES.sub(lambda match: "" if match["drop"] else match[0], text)
+def harmless(text: str, *, colours: bool = True) -> str:
+    """``text`` without control characters and escape sequences; newline, tab, return and, if asked for, colours stay."""
+    return _ESCAPES.sub(lambda match: "" if match["drop"] or not colours else match[0], text)
 
 
 def default_output() -> TextIO:
@@ -40,7 +41,8 @@ class LogPrinter:
     """Copies a growing log to ``output``; where it cannot keep up or there is too much, it says what it left out.
 
     The first 512 KiB are shown, or everything as long as it keeps up when ``output`` is a terminal; then the
-    last 16 KiB. ``run.log`` has all of it. The values of the run's secrets are left out.
+    last 16 KiB. ``run.log`` has all of it. The values of the run's secrets are left out. Colours pass where they show:
+    in a terminal, unless NO_COLOR is set, and under a notebook's cell.
     """
 
     def __init__(self, record: RunRecord, output: TextIO) -> None:
@@ -48,6 +50,7 @@ class LogPrinter:
         self._output = output
         self._position = 0
         self._budget = None if output.isatty() else HEAD
+        self._colours = in_kernel() or (output.isatty() and not os.environ.get("NO_COLOR"))
         self._decoder = codecs.getincrementaldecoder("utf-8")("replace")
         self._hidden = record.redactor().stream()
 
@@ -70,7 +73,7 @@ class LogPrinter:
         if size - self._position > TAIL:
             self._skip_to(size - TAIL)
         self._print(size - self._position)
-        self._output.write(self._hidden.feed(harmless(self._decoder.decode(b"", True))) + self._hidden.finish())
+        self._output.write(self._hidden.feed(self._harmless(b"", True)) + self._hidden.finish())
         self._output.flush()
         self._log.close()
 
@@ -78,7 +81,10 @@ class LogPrinter:
         data = self._log.read(self._position, length)
         self._position += len(data)
         # Hidden last: what would be dropped must not part a secret in two.
-        self._output.write(self._hidden.feed(harmless(self._decoder.decode(data))))
+        self._output.write(self._hidden.feed(self._harmless(data)))
+
+    def _harmless(self, data: bytes, final: bool = False) -> str:
+        return harmless(self._decoder.decode(data, final), colours=self._colours)
 
     def _skip_to(self, position: int) -> None:
         self._output.write(f"\n[... {position - self._position} bytes not shown here, run.log has them ...]\n")

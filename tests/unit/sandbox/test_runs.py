@@ -179,3 +179,26 @@ def test_a_long_log_is_shown_in_part_and_says_so() -> None:
     shown = output.getvalue()
     assert len(shown) < HEAD + 20_000
     assert "bytes not shown here" in shown and shown.endswith("the end\n")
+
+
+class _Terminal(io.StringIO):
+    def isatty(self) -> bool:
+        return True
+
+
+@pytest.mark.parametrize("terminal", [True, False])
+def test_colours_pass_to_terminals_alone(terminal: bool, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.delenv("NO_COLOR", raising=False)
+
+    def script(request: BuildRequest, build: DummyBuild) -> Mapping[str, Node]:
+        build.print(b"\x1b[31mred\x1b[0m \x1b[2Jplain\n")
+        return {path: build.castore.ingest_bytes(b"out") for path in request.outputs}
+
+    run = _sandbox(script).run(show=False)
+    output = _Terminal() if terminal else io.StringIO()
+    LogPrinter(run.record, output).finish()
+    assert output.getvalue() == ("\x1b[31mred\x1b[0m plain\n" if terminal else "red plain\n")
+    monkeypatch.setenv("NO_COLOR", "1")
+    output = _Terminal()
+    LogPrinter(run.record, output).finish()
+    assert output.getvalue() == "red plain\n"
