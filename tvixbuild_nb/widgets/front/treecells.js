@@ -40,7 +40,7 @@ function cells(row, folder, opened, marked) {
   const cell = (name, ...children) => el("span", { role: "gridcell", class: `c-${name}` }, ...children);
   const twisty = el("span", { class: "twisty", "aria-hidden": "true" }, isFolder(row) ? (opened ? "▾" : "▸") : "");
   const shown = row.name + (row.target !== undefined ? ` → ${row.target}` : "");
-  const failed = row.problem && el("span", { class: "bad problem", title: row.problem }, ` ⚠ ${row.problem}`);
+  const failed = row.problem && el("span", { class: "bad problem", title: row.problem }, ` ⚠ ${row.problem.replace(/[0-9a-f]{64}: /, "")}`);
   const first = cell("name", twisty, el("span", { class: `name ${row.kind}`, title: shown }, shown), failed || null);
   first.style.paddingLeft = `${Math.min(folder.level, 30) * 14}px`;
   const size = row.size ?? row.below;

@@ -126,7 +126,7 @@ function treeGrid(state, deps) {
       while (below === null && grid.isConnected) below = await deps.call("total", { at });
       if (below !== null) row.below = below;
     } catch (error) {
-      row.problem = error.message;
+      row.problem = `below: ${error.message}`;
     }
     return row.below;
   }
