@@ -28,7 +28,7 @@ _ESCAPES = re.compile(
 
 
 def harmless(text: str, *, colours: bool = True) -> str:
-    """``text`` without control characters and escape sequences; newline, tab, return and, if asked for, colours stay."""
+    """``text`` without control characters and escapes; newline, tab, return and, if asked for, colours stay."""
     return _ESCAPES.sub(lambda match: "" if match["drop"] or not colours else match[0], text)
 
 
