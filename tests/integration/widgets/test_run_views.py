@@ -1,4 +1,4 @@
-"""Runs go on whatever happens to their views: closed, doubled, reloaded, opened elsewhere, a kernel that does not hear."""
+"""Runs go on whatever happens to their views: closed, doubled, loaded anew, opened elsewhere, cancelled, not heard."""
 
 from __future__ import annotations
 
