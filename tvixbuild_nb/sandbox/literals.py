@@ -72,10 +72,15 @@ class Literals:
             return literal(text)
         parts, at = [], 0
         for found in pattern.finditer(text):
-            if found.start() > at:
-                parts.append(literal(text[at : found.start()]))
-            parts.append(self.variable(names[found[0]], binary=binary))
-            at = found.end()
+            start, end = found.span(1)
+            if end <= at:
+                continue
+            if start > at:
+                parts.append(literal(text[at:start]))
+            # Where two values overlap, the second one's rest is taken from it, and not written down.
+            rest = f"[{at - start}:]" if start < at else ""
+            parts.append(self.variable(names[found[1]], binary=binary) + rest)
+            at = end
         if at < len(text) or not parts:
             parts.append(literal(text[at:]))
         return " + ".join(parts)
@@ -92,7 +97,8 @@ def indented(entries: Iterable[str]) -> list[str]:
 
 def _any_of(texts: Iterable[str]) -> re.Pattern[str] | None:
     longest_first = sorted(texts, key=len, reverse=True)
-    return re.compile("|".join(map(re.escape, longest_first))) if longest_first else None
+    # The lookahead takes nothing, so that overlapping texts are found too.
+    return re.compile(f"(?=({'|'.join(map(re.escape, longest_first))}))") if longest_first else None
 
 
 def _lines(text: str) -> str:

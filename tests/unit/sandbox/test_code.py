@@ -67,6 +67,16 @@ def test_no_secret_is_in_it() -> None:
     assert _made(code, TOKEN=value).request == sandbox.request
 
 
+def test_of_values_that_overlap_no_piece_is_written_down() -> None:
+    values = {"A": "alpha-middle", "B": "middle-omega", "C": "ddle-"}
+    files = {"build/f": b"\xffalpha-middle-omega"}
+    sandbox = Sandbox(["echo", "<alpha-middle-omega>"], env=values, additional_files=files, secrets=values)
+    code = python_of(sandbox)
+    assert "os.environ['A'] + os.environ['B'][6:]" in code
+    assert not any(piece in code for piece in ("omega", "middle", "alpha"))
+    assert _made(code, **values).request.digest == sandbox.request.digest
+
+
 def test_it_reads_well(tmp_path: Path) -> None:
     source = tmp_path / 'a "name"\n'
     source.write_text("x")
