@@ -18,11 +18,11 @@ from tvixbuild_nb.widgets.log import search
 def test_search_goes_both_ways_and_in_pieces(tmp_path: Path) -> None:
     source = taken(written(tmp_path, (0, b"".join(b"line %d\n" % n for n in range(1, 5001))), (1, b"the end")))
     expression = search.compiled("LINE (7|3000)$", ignore_case=True)
-    assert search.find(source, expression, 8).number == 3000
-    assert search.find(source, expression, 3000).ranges == [(0, 9)]
-    assert search.find(source, expression, 2999, backwards=True).number == 7
-    assert search.find(source, expression, 6, backwards=True) == (None, 0, True, [])
-    assert search.find(source, search.compiled("end"), 10**12, backwards=True).number == 5001
+    assert search.find(source, expression, 8, seconds=9).number == 3000
+    assert search.find(source, expression, 3000, seconds=9).ranges == [(0, 9)]
+    assert search.find(source, expression, 2999, backwards=True, seconds=9).number == 7
+    assert search.find(source, expression, 6, backwards=True, seconds=9) == (None, 0, True, [])
+    assert search.find(source, search.compiled("end"), 10**12, backwards=True, seconds=9).number == 5001
     at, steps = 1, 0
     while not (found := search.find(source, search.compiled("the end"), at, seconds=0)).done:
         assert found.next > at
@@ -38,7 +38,7 @@ def test_backwards_over_lines_too_long_for_one_piece(tmp_path: Path) -> None:
 
 def test_ranges_are_in_the_units_of_javascript(tmp_path: Path) -> None:
     source = taken(written(tmp_path, (0, "\U0001f600 ä \x1b[31mfound\x1b[0m \u202e and found".encode())))
-    (first, second) = search.find(source, search.compiled("found"), 1).ranges
+    (first, second) = search.find(source, search.compiled("found"), 1, seconds=9).ranges
     text = search.plain_lines(source, source.lines(1, 1))[0].encode("utf-16-le")
     assert [text[2 * a : 2 * b].decode("utf-16-le") for a, b in (first, second)] == ["found", "found"]
     assert first == (5, 10)
