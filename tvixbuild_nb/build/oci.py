@@ -16,7 +16,7 @@ from tvixbuild_nb.build.result import BuildResult
 from tvixbuild_nb.build.service import BuildContext, BuildPolicy
 from tvixbuild_nb.build.turns import Turns
 from tvixbuild_nb.castore import Castore, open_castore
-from tvixbuild_nb.castore.nodes import DirectoryNode, FileNode, Node, SymlinkNode
+from tvixbuild_nb.castore.nodes import Node
 from tvixbuild_nb.errors import HostRefused, NotFound
 from tvixbuild_nb.fs import server_command
 from tvixbuild_nb.keeper import Keeper, KeeperOptions, keeper_for_this_process
@@ -82,18 +82,11 @@ class OCIBuildService:
     def check_inputs(self, request: BuildRequest) -> None:
         """:class:`NotFound` names the first input that the store does not hold (its root; not all below it)."""
         for index, (name, node) in enumerate(request.inputs.items()):
-            match node:
-                case FileNode(digest=digest):
-                    lacks = None if self._castore.blobs.has(digest) else digest
-                case DirectoryNode(digest=digest):
-                    lacks = None if self._castore.directories.get(digest) is not None else digest
-                case SymlinkNode():
-                    lacks = None
-            if lacks is None:
+            if self._castore.has(node):
                 self._hold(node)
             else:
                 raise NotFound(
-                    f"the store {self._castore.address} does not hold the input {name!r}: {lacks}",
+                    f"the store {self._castore.address} does not hold the input {name!r}: {node}",
                     path="inputs",
                     index=index,
                     stage="request",

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, BinaryIO, Self
 
 from tvixbuild_nb.castore import closure
 from tvixbuild_nb.castore.digest import Digest
-from tvixbuild_nb.castore.nodes import DirectoryNode, FileNode, Node
+from tvixbuild_nb.castore.nodes import DirectoryNode, FileNode, Node, SymlinkNode
 from tvixbuild_nb.castore.services import Backend, Batch, BlobService, DirectoryService, GcReport, PrefixIndex
 from tvixbuild_nb.errors import InvalidAddress
 
@@ -96,6 +96,16 @@ class Castore:
         from tvixbuild_nb.castore.tree import Tree
 
         return Tree(node, self, name)
+
+    def has(self, node: Node) -> bool:
+        """Whether the store has what ``node`` itself names, a blob or directory (not all below); symlinks need none."""
+        match node:
+            case FileNode(digest=digest):
+                return self.blobs.has(digest)
+            case DirectoryNode(digest=digest):
+                return self.directories.get(digest) is not None
+            case SymlinkNode():
+                return True
 
     def has_closure(self, node: Node) -> bool:
         """Whether the store holds everything that ``node`` reaches."""

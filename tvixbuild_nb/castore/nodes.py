@@ -13,6 +13,7 @@ from operator import itemgetter
 from typing import TypeAlias
 
 from tvixbuild_nb.castore.digest import Digest
+from tvixbuild_nb.display import Bundle, mimebundle
 from tvixbuild_nb.errors import InvalidNode
 
 MAX_NAME = 255
@@ -48,8 +49,17 @@ def _check_size(size: int) -> None:
         raise InvalidNode(f"a size is between 0 and 2^64-1, not {size}", path="size")
 
 
+class _Shown:
+    """What shows itself in a notebook."""
+
+    __slots__ = ()
+
+    def _repr_mimebundle_(self, include: object = None, exclude: object = None) -> Bundle:
+        return mimebundle(self)
+
+
 @dataclass(frozen=True, slots=True)
-class FileNode:
+class FileNode(_Shown):
     """A regular file: digest of its contents, size in bytes, and the owner's x bit (0100)."""
 
     digest: Digest
@@ -62,7 +72,7 @@ class FileNode:
 
 
 @dataclass(frozen=True, slots=True)
-class DirectoryNode:
+class DirectoryNode(_Shown):
     """A directory: digest of its canonical encoding, and castore's size of it.
 
     ``size`` is the number that Tvix and Snix compute and put on the wire, exactly twice the
@@ -82,7 +92,7 @@ class DirectoryNode:
 
 
 @dataclass(frozen=True, slots=True)
-class SymlinkNode:
+class SymlinkNode(_Shown):
     """A symbolic link; ``target`` is bytes and is never followed by castore."""
 
     target: bytes

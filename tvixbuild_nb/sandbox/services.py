@@ -26,6 +26,15 @@ def shared_store(address: str | None = None) -> Castore:
         return _stores[key]
 
 
+def stores_at_hand() -> list[Castore]:
+    """The stores that this process shares, and the default one if it is there already; none is made for this."""
+    address = os.environ.get(STORE_VARIABLE) or default_store_path()
+    if os.path.isdir(address.removeprefix("file:")):
+        shared_store(address)
+    with _lock:
+        return [castore for (process, _), castore in _stores.items() if process == os.getpid()]
+
+
 def shared_builder(address: str | None, castore: Castore, runtime: str | None) -> BuildService:
     """The build service at ``address`` over ``castore``; None: ``TVIXBUILD_NB_BUILDER``, else this host.
 

@@ -45,16 +45,17 @@ def _register_forms() -> None:
 
 
 def _register_trees() -> None:
-    from tvixbuild_nb.castore import DirectoryNode, FileNode, SymlinkNode, Tree, TreeDiff
+    from tvixbuild_nb.castore import DirectoryNode, FileNode, Node, SymlinkNode, Tree, TreeDiff
+    from tvixbuild_nb.sandbox.services import stores_at_hand
     from tvixbuild_nb.sandbox.trees import RunTrees
     from tvixbuild_nb.widgets.tree import diff_forms, node_bundle, tree_bundle, trees_bundle
 
     register(Tree, tree_bundle)
     register(TreeDiff, lambda diff: diff_forms(diff).bundle())
     register(RunTrees, trees_bundle)
-    register(DirectoryNode, node_bundle)
-    register(FileNode, node_bundle)
-    register(SymlinkNode, node_bundle)
+    kinds: tuple[type[Node], ...] = (DirectoryNode, FileNode, SymlinkNode)
+    for kind in kinds:
+        register(kind, lambda node: node_bundle(node, stores_at_hand()))
 
 
 def _register_progress() -> None:

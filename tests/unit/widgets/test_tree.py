@@ -30,7 +30,7 @@ from tvixbuild_nb.errors import InvalidNode, NotFound
 from tvixbuild_nb.fs import InputAccess
 from tvixbuild_nb.sandbox import Origin, RunTree
 from tvixbuild_nb.widgets.kit.forms import plain_text
-from tvixbuild_nb.widgets.tree import diff_forms, tree_forms, trees_forms
+from tvixbuild_nb.widgets.tree import diff_forms, node_bundle, tree_forms, trees_forms
 from tvixbuild_nb.widgets.tree.images import image_type
 from tvixbuild_nb.widgets.tree.live import PIECE, TreeView
 from tvixbuild_nb.widgets.tree.outline import excerpt
@@ -315,3 +315,16 @@ def test_the_code_opens_the_same_entry(tmp_path: Path, tree: Tree, at: list[int]
         assert made["tree"].node == expected.node
         assert made["tree"].name_bytes == (expected.path[-1] if expected.path else b"out")
         made["tree"].castore.close()
+
+
+def test_a_node_shows_itself_where_a_store_has_it() -> None:
+    castore = open_castore("memory:")
+    file = castore.ingest_bytes(b"contents")
+    made = Directory({b"inner": file})
+    folder = DirectoryNode(castore.directories.put(made), made.size)
+    assert "inner" in node_bundle(folder, [open_castore("memory:"), castore])["text/plain"]
+    assert "8 B" in node_bundle(file, [castore])["text/html"]
+    alone = node_bundle(folder, [open_castore("memory:")])
+    assert set(alone) == {"text/plain"} and str(folder.digest) in alone["text/plain"]
+    assert "open_castore" in node_bundle(folder, [])["text/plain"]
+    assert set(SymlinkNode(b"away")._repr_mimebundle_()) >= {"text/plain"}

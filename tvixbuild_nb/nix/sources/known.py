@@ -11,7 +11,7 @@ import sqlite3
 import threading
 from pathlib import Path
 
-from tvixbuild_nb.castore import Castore, DirectoryNode, FileNode, Node, decode_node, encode_node
+from tvixbuild_nb.castore import Castore, Node, decode_node, encode_node
 from tvixbuild_nb.errors import PathSourceError
 from tvixbuild_nb.nix.hashes import NixHash
 from tvixbuild_nb.nix.pathinfo import PathInfo
@@ -80,7 +80,7 @@ class KnownPaths(ClosingSource):
             return None
         node = decode_node(row[0], named=False)[1]
         castore.hold(node)
-        return node if _has(castore, node) else None
+        return node if castore.has(node) else None
 
     def remember(self, source: PathSource, info: PathInfo, witness: str | None, node: Node | None) -> None:
         """Note what ``source`` told, and the node if there is one; an older node of the same NAR stays."""
@@ -132,13 +132,6 @@ class Remembering(ClosingSource):
 
     def close(self) -> None:
         self._source.close()
-
-
-def _has(castore: Castore, node: Node) -> bool:
-    # What a root reaches is collected together with it or not at all, so the root answers for all of it.
-    if isinstance(node, FileNode):
-        return castore.blobs.has(node.digest)
-    return not isinstance(node, DirectoryNode) or castore.directories.get(node.digest) is not None
 
 
 def _key(source: PathSource, path: StorePath) -> tuple[str, str]:

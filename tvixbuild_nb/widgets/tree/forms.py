@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from typing import TYPE_CHECKING
 
-from tvixbuild_nb.castore import Node, SymlinkNode, Tree, TreeDiff
+from tvixbuild_nb.castore import Castore, Node, SymlinkNode, Tree, TreeDiff
 from tvixbuild_nb.errors import TvixBuildError
 from tvixbuild_nb.sandbox import RunTree
 from tvixbuild_nb.widgets.kit import Bundle, Forms, visible
@@ -65,7 +65,10 @@ def trees_bundle(trees: Mapping[str, Tree]) -> Bundle:
     return trees_forms(trees).bundle() if trees else {"text/plain": "{}"}
 
 
-def node_bundle(node: Node) -> Bundle:
-    """The bundle of a node without a store: what it says of itself, and the code that opens it as a Tree."""
+def node_bundle(node: Node, stores: Iterable[Castore]) -> Bundle:
+    """The bundle of a node: its Tree's in the first of ``stores`` that has it; with none, how to open it elsewhere."""
+    for castore in stores:
+        if castore.has(node):
+            return tree_bundle(castore.tree(node))
     how = "" if isinstance(node, SymlinkNode) else f"\n\n# to look into it:\n{node_code(node)}"
     return {"text/plain": visible(repr(node)) + how}
