@@ -23,6 +23,7 @@
     │   └── Untrusted               a store path without a signature by a key that is trusted
     ├── KeeperError                 the process that owns a build's life is gone or refused
     └── BuildError                  a build as such
+        ├── UnsupportedDerivation   a derivation that asks for what is not done here; path names the attribute
         ├── HostRefused             this host cannot do what was asked (strict, limits, system, memory)
         ├── SetupFailed             the sandbox could not be set up
         ├── OutputError             outputs missing, escaping, or of a kind that cannot be stored
@@ -193,6 +194,10 @@ class KeeperError(TvixBuildError):
 
 class BuildError(TvixBuildError):
     """Something about a build."""
+
+
+class UnsupportedDerivation(BuildError):
+    """A derivation that asks for what is not done here; ``path`` names the attribute, ``hint`` the way out."""
 
 
 class HostRefused(BuildError):

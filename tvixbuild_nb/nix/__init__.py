@@ -3,10 +3,16 @@
 ``base32``, ``hashes`` and ``storepath`` are the values everything else is made of. A ``derivation`` is read from and
 written as an ``aterm``, from files by ``reading``; ``modulo`` computes where it and its outputs lie, ``placeholder``
 what stands for paths not known yet; ``show`` is its JSON. ``nar`` is the room's own room for archives.
+
+``building`` makes a BuildRequest of a derivation: ``environment`` is what its builder finds, with the ``attributes``
+that it heeds, ``structured`` ones and the ``graphs`` of references among them; ``refusals`` says what is not built
+here, ``differences`` what is not as in Nix.
 """
 
 from tvixbuild_nb.nix.aterm import parse_aterm, write_aterm
+from tvixbuild_nb.nix.building import BuilderOptions, plan_request, request_for
 from tvixbuild_nb.nix.derivation import Deferred, Derivation, Fixed, Floating, Impure, InputAddressed, Output
+from tvixbuild_nb.nix.differences import DIFFERENCES, Difference
 from tvixbuild_nb.nix.hashes import HashAlgorithm, HashEncoding, NixHash, compress_hash
 from tvixbuild_nb.nix.modulo import (
     HashesModulo,
@@ -23,10 +29,13 @@ from tvixbuild_nb.nix.show import ShownDerivations, show_derivations
 from tvixbuild_nb.nix.storepath import NIX_STORE, ContentMethod, StoreDir, StorePath
 
 __all__ = [
+    "DIFFERENCES",
     "NIX_STORE",
+    "BuilderOptions",
     "ContentMethod",
     "Deferred",
     "Derivation",
+    "Difference",
     "Fixed",
     "Floating",
     "HashAlgorithm",
@@ -48,7 +57,9 @@ __all__ = [
     "output_paths",
     "parse_aterm",
     "placeholder",
+    "plan_request",
     "read_derivation",
+    "request_for",
     "show_derivations",
     "upstream_placeholder",
     "write_aterm",

@@ -81,8 +81,13 @@ class Fetched:
     node: Node
 
 
-def closure(source: PathSource, roots: Iterable[StorePath]) -> dict[StorePath, PathInfo]:
-    """``roots`` and all they refer to, sorted by path; :class:`NotFound` names the way to what is missing."""
+def closure(
+    source: PathSource, roots: Iterable[StorePath], why: Mapping[StorePath, str] | None = None
+) -> dict[StorePath, PathInfo]:
+    """``roots`` and all they refer to, sorted by path; :class:`NotFound` names the way to what is missing.
+
+    ``why`` says of roots, for that message, what they are.
+    """
     found: dict[StorePath, PathInfo] = {}
     needed_by: dict[StorePath, StorePath | None] = dict.fromkeys(roots)
     with ThreadPoolExecutor(source.parallel, "nix-info") as pool:
@@ -92,7 +97,7 @@ def closure(source: PathSource, roots: Iterable[StorePath]) -> dict[StorePath, P
             following: list[StorePath] = []
             for path, info in zip(frontier, infos, strict=True):
                 if info is None:
-                    raise not_found(source, path, needed_by)
+                    raise not_found(source, path, needed_by, why)
                 found[path] = info
                 for reference in info.references:
                     if reference not in needed_by:
@@ -114,11 +119,16 @@ def fetch(source: PathSource, infos: Mapping[StorePath, PathInfo], castore: Cast
 
 
 def not_found(
-    source: PathSource, path: StorePath, needed_by: Mapping[StorePath, StorePath | None] | None = None
+    source: PathSource,
+    path: StorePath,
+    needed_by: Mapping[StorePath, StorePath | None] | None = None,
+    why: Mapping[StorePath, str] | None = None,
 ) -> NotFound:
-    """The error for a path that ``source`` does not have."""
-    way, parent = "", (needed_by or {}).get(path)
+    """The error for a path that ``source`` does not have; the parameters are those of :func:`closure`."""
+    way, root, parent = "", path, (needed_by or {}).get(path)
     while parent is not None:
         way += f", needed by {parent}"
-        parent = (needed_by or {}).get(parent)
+        root, parent = parent, (needed_by or {}).get(parent)
+    if why and root in why:
+        way += f", {why[root]}"
     return NotFound(f"{source.address} does not have it{way}", path=source.store.join(path))
