@@ -167,6 +167,26 @@ def _add_derivations(commands: _Commands) -> None:
         "NIX_STORE_DIR is the store that its paths lie in, /nix/store unless set.",
     )  # fmt: skip
     show.add_argument("derivation", metavar="PATH.drv")
+    request = drv.add(
+        "request", "derivations:request", "print the request that builds a derivation, its inputs put into the store",
+        "store",
+        more="The derivations of its inputs are read from beside PATH.drv, or where the inputs come from. "
+        "NIX_STORE_DIR is the store that its paths lie in, /nix/store unless set.",
+    )  # fmt: skip
+    request.add_argument("derivation", metavar="PATH.drv")
+    request.add_argument(
+        "--from", dest="source", metavar="ADDR", default="local",
+        help="where the inputs come from: local (the default), local?root=/DIR, file:///CACHE, http://...",
+    )  # fmt: skip
+    request.add_argument(
+        "--key", dest="keys", metavar="NAME:KEY", action="append", default=[],
+        help="a public key that a binary cache may sign with; without one of them its paths are refused",
+    )  # fmt: skip
+    request.add_argument("--cores", metavar="N", type=_cores, default=0, help="what NIX_BUILD_CORES says; 0, all")
+    request.add_argument(
+        "--impure", metavar="NAME=VALUE", action="append", type=_variable, default=[],
+        help="the value of one of the impureEnvVars of a fixed output; the request shows it",
+    )  # fmt: skip
 
 
 def _add_nars(commands: _Commands) -> None:
@@ -183,6 +203,19 @@ def _add_nars(commands: _Commands) -> None:
     restore.add_argument("dest", metavar="DEST")
     ls = nar.add("ls", "nars:ls", "list what is in a NAR, without unpacking it", "json")
     ls.add_argument("file", metavar="FILE", help=_NAR)
+
+
+def _cores(text: str) -> int:
+    if not text.isdecimal():
+        raise argparse.ArgumentTypeError(f"{text!r} is not a number of cores")
+    return int(text)
+
+
+def _variable(text: str) -> tuple[str, str]:
+    name, equals, value = text.partition("=")
+    if not name or not equals:
+        raise argparse.ArgumentTypeError(f"{text!r} is not NAME=VALUE")
+    return name, value
 
 
 def _seconds(text: str) -> float:

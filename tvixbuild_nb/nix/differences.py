@@ -32,6 +32,13 @@ DIFFERENCES: tuple[Difference, ...] = (
         ("NIX_BUILD_TOP", "NIX_LOG_FD", "PWD", "TEMP", "TEMPDIR", "TERM", "TMP", "TMPDIR"),
     ),
     Difference(
+        "attribute-files",
+        "NIX_ATTRS_JSON_FILE and NIX_ATTRS_SH_FILE name the files by their place on the host, which no builder sees",
+        "they name /build/.attrs.json and /build/.attrs.sh",
+        "later versions of Nix mended it so",
+        ("NIX_ATTRS_JSON_FILE", "NIX_ATTRS_SH_FILE"),
+    ),
+    Difference(
         "program-name",
         "the builder's argument 0 is the last part of its path",
         "it is the whole path",

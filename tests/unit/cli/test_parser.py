@@ -66,6 +66,8 @@ def test_there_is_no_other_command() -> None:
         ["ingest"],
         ["drv"],
         ["drv", "show"],
+        ["drv", "request"],
+        ["drv", "request", "x.drv", "--cores", "-1"],
     ],
     ids=" ".join,
 )

@@ -129,7 +129,7 @@ def test_structured_attributes() -> None:
 
 
 def test_fixed_outputs_have_network_and_the_callers_variables() -> None:
-    derivation = with_env(read("fixed-sha256-nar"), impureEnvVars="http_proxy other")
+    derivation = with_env(read("fixed-sha512-flat"), impureEnvVars="http_proxy other")
     request = plan_request(derivation, {}, BuilderOptions(impure={"http_proxy": "here", "unasked": "x"}))
     assert request.constraints is not None
     assert request.constraints.network_access
