@@ -33,10 +33,12 @@ def test_a_script_prints_text_without_colours() -> None:
 
 @pytest.mark.parametrize("columns", [60, 160])
 def test_in_ipython(columns: int, tmp_path: Path) -> None:
+    # pytest's workers have these set, and they come before what the terminal says itself.
+    environment = {name: value for name, value in os.environ.items() if name not in ("COLUMNS", "LINES")}
     terminal = pexpect.spawn(
         sys.executable,
         ["-m", "IPython", "--no-banner", "--simple-prompt", "--no-confirm-exit"],
-        env={**os.environ, "IPYTHONDIR": str(tmp_path), "TERM": "xterm"},
+        env={**environment, "IPYTHONDIR": str(tmp_path), "TERM": "xterm"},
         dimensions=(60, columns),
         encoding="utf-8",
         timeout=60,
