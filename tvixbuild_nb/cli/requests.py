@@ -43,8 +43,8 @@ def _explain(preview: Preview, as_json: bool) -> int:
 
 def mounts(args: Namespace) -> int:
     """Print the mounts in order, then where this rendering deviates from Tvix's."""
-    options = SpecOptions.for_host()
-    table = mount_table(read_request(args.request), options)
+    request, options = read_request(args.request), SpecOptions.for_host()
+    table = mount_table(request, options)
     if args.json:
         write_json(table.to_dicts())
         return 0
@@ -56,6 +56,6 @@ def mounts(args: Namespace) -> int:
     write_lines([Text(), Text("not as Tvix renders it:", style="bold")])
     write_lines(
         Text.assemble((f"  {each.name}", "yellow"), safe(f": {each.ours} (Tvix: {each.tvix}); {each.reason}"))
-        for each in deviations(options)
+        for each in deviations(options, request)
     )
     return 0
