@@ -31,7 +31,8 @@ def check_name(name: bytes) -> bytes:
     if name in (b".", b".."):
         raise InvalidNode(f"{name.decode()!r} is not a name", path="name")
     if b"/" in name or b"\0" in name:
-        raise InvalidNode(f"a name holds neither '/' nor NUL: {name!r}", path="name")
+        shown = name.decode("utf-8", "backslashreplace")
+        raise InvalidNode(f"a name holds neither '/' nor NUL: {shown!r}", path="name")
     return name
 
 

@@ -196,7 +196,7 @@ def node(name: str, value: object, field: str, index: int) -> Node:
 def uint64(value: object, field: str) -> int:
     """A number of bytes between 0 and 2^64-1."""
     if isinstance(value, bool) or not isinstance(value, int):
-        raise InvalidRequest(f"expected a whole number of bytes, got {_kind(value)}", path=field)
+        raise InvalidRequest(f"{repr(value)[:60]} is not a whole number of bytes", path=field)
     if not 0 <= value <= MAX_UINT64:
         raise InvalidRequest(f"expected a number between 0 and 2^64-1, got {value}", path=field)
     return value

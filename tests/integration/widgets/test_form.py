@@ -101,6 +101,41 @@ def test_two_ways(lab: Lab) -> None:
         assert notebook.ask(FAULTS) == "[]"
 
 
+def test_junk_is_said_where_it_stands(lab: Lab) -> None:
+    junk = "../..//badé 'x"
+    with lab.notebook("form-junk", SETUP) as notebook:
+        view = opened(notebook)
+        for label in ("name of variable 2", "value of variable 2", "System", "Memory at least", "name of input 1"):
+            view.get_by_label(label).fill(junk)
+        said(
+            notebook,
+            "sb.system, sb.env['BAD'] != sb.env[sb.secrets[0]], sb.secrets == (sb.system,)",
+            f"{junk} True True",
+        )
+        said(notebook, "sb.env[sb.secrets[0]]", junk)
+        expect(view.get_by_text("in the sandbox: ")).to_have_text(
+            "not valid, and so not in the sandbox: memory, inputs"
+        )
+        expect(view.get_by_label("value of variable 2")).to_have_attribute("type", "password")
+        expect(view.get_by_text("a name holds neither")).to_contain_text("badé")
+        script = view.get_by_label("Script, run by /bin/sh -c")
+
+        def height() -> float:
+            box = script.bounding_box()
+            return box["height"] if box else 0.0
+
+        low = height()
+        script.fill("echo a long line; " * 60)
+        notebook.until(lambda: height() > 1.5 * low)
+        script.fill("\n".join(f"echo {i}" for i in range(10)))
+        notebook.until(lambda: 2 * low < height() < 300)
+        notebook.picture("junk")
+        script.fill("\n".join(f"echo {i}" for i in range(200)))
+        notebook.until(lambda: 300 < height() < 700)
+        assert notebook.violations("form") == []
+        assert notebook.ask(FAULTS) == "[]"
+
+
 def test_inputs_and_contents_from_everywhere(lab: Lab, tmp_path: Path) -> None:
     (tmp_path / "source").write_text("hello")
     (tmp_path / "upload").write_bytes(bytes(range(256)) * 5000)

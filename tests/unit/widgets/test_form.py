@@ -212,11 +212,62 @@ def test_valid_goes_into_the_sandbox_at_once_and_invalid_stays_in_the_form() -> 
     page.call("edit", field="outputs", number=number, text="nowhere")
     assert page.faults() == [("outputs", number)] and sandbox.outputs == ("nix/store/o",)
     page.call("edit", field="system", text="i686-linux")
-    assert sandbox.system != "i686-linux", "a draft is written when all of it is valid"
+    assert sandbox.system == "i686-linux", "every field is judged by itself"
     page.call("edit", field="outputs", number=number, text="build/o")
     assert page.faults() == [] and (sandbox.outputs, sandbox.system) == (("build/o",), "i686-linux")
     assert page.parts["request"]["digest"] == str(sandbox.request.digest)
     assert page.view.faults == []
+
+
+JUNK = "../..//badé 'x"
+
+
+def test_every_field_is_in_the_sandbox_or_said_to_be_wrong() -> None:
+    sandbox = _sandbox(env={"TOKEN": "hunter2-hunter2"}, secrets=["TOKEN"], inputs={"in": b"x"})
+    page = Page(sandbox)
+    variable = page.number("env")
+    for name in ("working_dir", "inputs_dir", "system", "min_memory"):
+        page.call("edit", field=name, text=JUNK)
+    for name in ("inputs", "outputs", "scratch_paths"):
+        page.call("edit", field=name, number=page.number(name), text=JUNK)
+    page.call("edit", field="env", number=variable, part="key", text=JUNK)
+    page.call("edit", field="env", number=variable, text="junk-of-a-secret")
+    wrong = {field for field, _ in page.faults()}
+    assert wrong == {"working_dir", "inputs_dir", "min_memory", "inputs", "outputs", "scratch_paths"}
+    assert (sandbox.system, dict(sandbox.env), sandbox.secrets) == (JUNK, {JUNK: "junk-of-a-secret"}, (JUNK,))
+    assert page.parts["env"]["rows"][0]["cell"]["secret"] and "junk-of-a-secret" not in json.dumps(page.heard)
+    said = {fault["field"]: fault["message"] for fault in page.parts["faults"]}
+    assert said["inputs"] == f"a name holds neither '/' nor NUL: {JUNK!r}"
+    assert said["min_memory"] == f"{JUNK!r} is not a whole number of bytes"
+
+
+def test_a_secret_stays_hidden_whatever_its_variable_is_called_meanwhile() -> None:
+    sandbox = _sandbox(env={"A": "plain", "TOKEN": "hunter2-hunter2"}, secrets=["TOKEN"])
+    page = Page(sandbox)
+    plain, secret = page.number("env"), page.number("env", 1)
+    page.call("edit", field="env", number=secret, part="key", text="T=")
+    page.call("edit", field="env", number=secret, text="another-secret")
+    assert page.faults() == [("env", secret)] and sandbox.env["TOKEN"] == "hunter2-hunter2"
+    page.call("edit", field="env", number=secret, part="key", text="T")
+    assert page.faults() == [] and (dict(sandbox.env)["T"], sandbox.secrets) == ("another-secret", ("T",))
+    assert "another-secret" not in json.dumps(page.heard) and "another-secret" not in repr(sandbox.env)
+    # Another variable that has the name for a moment takes nothing from it.
+    page.call("edit", field="env", number=plain, part="key", text="T")
+    page.call("edit", field="env", number=plain, part="key", text="T2")
+    assert (dict(sandbox.env), sandbox.secrets) == ({"T2": "plain", "T": "another-secret"}, ("T",))
+    assert [row["cell"].get("secret") for row in page.parts["env"]["rows"]] == [None, True]
+
+
+def test_what_would_break_the_sandbox_waits_and_says_so() -> None:
+    sandbox = _sandbox(scratch_paths=["nix/store"])
+    page = Page(sandbox)
+    page.call("edit", field="scratch_paths", number=page.number("scratch_paths"), text="work")
+    output = page.number("outputs")
+    assert page.faults() == [("outputs", output), ("scratch_paths", None)]
+    assert "outputs must be put right first" in page.parts["faults"][1]["message"]
+    assert sandbox.scratch_paths == ("nix/store",) and page.parts["request"]["digest"]
+    page.call("edit", field="outputs", number=output, text="work/o")
+    assert page.faults() == [] and (sandbox.scratch_paths, sandbox.outputs) == (("work",), ("work/o",))
 
 
 def test_what_python_changed_a_moment_before_an_edit_is_not_lost() -> None:
@@ -245,7 +296,7 @@ def test_rows_are_added_and_removed() -> None:
     assert sandbox.request.constraints is None
     page.call("edit", field="min_memory", text="12x")
     page.call("edit", field="constrained", text=True)
-    assert page.faults() == [("min_memory", None)]
+    assert page.faults() == [("min_memory", None), ("constrained", None)] and sandbox.constraints is None
     page.call("revert")
     assert page.faults() == []
 

@@ -106,7 +106,9 @@ def test_an_output_of_a_run(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> 
     (mine,) = [entry for entry in found if entry["run"] == page.sandbox.history()[0].id]
     page.call("add_output", run=mine["run"], index=mine["index"])
     wait(lambda: _last(page, "added o"))
-    assert page.faults() == [("outputs", page.number("outputs"))], "an input and an output of the same path"
+    assert page.faults() == [("outputs", page.number("outputs")), ("inputs", None)], (
+        "an input and an output of the same path"
+    )
     page.call("edit", field="inputs", number=page.number("inputs"), text="before")
     assert page.sandbox.inputs["before"] == page.sandbox.history()[0].outputs["nix/store/o"].node
     assert page.sandbox.origin("before") == f"output nix/store/o of run {mine['run']}"

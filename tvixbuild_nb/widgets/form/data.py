@@ -76,7 +76,7 @@ def _pairs(draft: Draft, name: str, redactor: Redactor) -> dict[str, Any]:
     shown = []
     for row in rows[:MAX_ROWS]:
         key, value = row.value
-        hidden = name == "env" and key in draft.secrets
+        hidden = name == "env" and (row.secret is not None or key in draft.secrets)
         held = secret_cell() if hidden else cell(value, redactor)
         shown.append({"number": row.number, "key": cell(key, redactor), "cell": held})
     return {"rows": shown, "hidden": len(rows) - len(shown)}

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Iterable, Mapping
+from collections.abc import Collection, Iterable, Mapping
 from dataclasses import dataclass
 from itertools import count
 from typing import Any, NamedTuple
@@ -32,6 +32,8 @@ class Row:
 
     number: int
     value: Any
+    # Of a variable: the name by which it is secret in the sandbox; it stays so while its name is edited.
+    secret: str | None = None
 
 
 class Draft:
@@ -45,7 +47,6 @@ class Draft:
         self._numbers = count(1)
         self.rows: dict[str, list[Row]] = {name: [] for name in (*LISTS, *PAIRS, "inputs")}
         self.scalars: dict[str, Any] = {}
-        self.secrets: tuple[str, ...] = ()
         self._seen: dict[str, Any] = {}
         self.take(sandbox)
 
@@ -57,9 +58,13 @@ class Draft:
         self._adopt(changed)
         return changed
 
-    def write(self, sandbox: Sandbox) -> frozenset[str]:
-        """Write the fields that differ into the sandbox; their names. The draft must be valid."""
-        changed = frozenset(name for name in self._seen if self.value(name) != self._seen[name])
+    def write(self, sandbox: Sandbox, but: Collection[str] = ()) -> frozenset[str]:
+        """Write the fields that differ into the sandbox, ``but`` not these; their names. They must be valid."""
+        held = {*but, "secrets"} if "env" in but else set(but)
+        changed = frozenset(name for name in self._seen if name not in held and self.differs(name))
+        if "secrets" in changed:
+            # Under both names, so that a renamed variable is never to be seen in between.
+            sandbox.secrets = tuple(dict.fromkeys((*self._seen["secrets"], *self.secrets)))
         for name in changed:
             match name:
                 case "inputs":
@@ -74,16 +79,34 @@ class Draft:
                     setattr(sandbox, name, dict(self.value(name)))
                 case _:
                     setattr(sandbox, name, self.value(name))
+        if "secrets" in changed:
+            sandbox.secrets = self.secrets
         if "constrained" in changed:
             sandbox.constraints = self.constraints() if self.scalars["constrained"] else None
         # Only these: what Python changed meanwhile in other fields is still to be taken over.
         now = read(sandbox)
         self._seen |= {name: now[name] for name in changed}
+        if "secrets" in changed:
+            self._note_secrets()
         return changed
 
     def revert(self) -> None:
         """Forget what was never written."""
-        self._adopt(frozenset(name for name in self._seen if self.value(name) != self._seen[name]))
+        self._adopt(frozenset(name for name in self._seen if self.differs(name)))
+
+    def differs(self, name: str) -> bool:
+        """Whether a field reads otherwise than in the sandbox."""
+        return bool(self.value(name) != self._seen[name])
+
+    def kept(self, name: str) -> Any:
+        """A field as the sandbox had it at the last look."""
+        return self._seen[name]
+
+    @property
+    def secrets(self) -> tuple[str, ...]:
+        """The names of the secret variables, as they read in the form."""
+        renamed = {row.secret: row.value[0] for row in self.rows["env"]}
+        return tuple(renamed.get(name, name) for name in self._seen["secrets"])
 
     def value(self, name: str) -> Any:
         """A field as the sandbox has it: a tuple, a tuple of pairs, a dict of inputs, or a single value."""
@@ -147,11 +170,19 @@ class Draft:
             elif name in self.rows:
                 self.set_rows(name, value)
             elif name == "secrets":
-                self.secrets = value
+                continue
             elif name == "min_memory" and isinstance(value, int) and not isinstance(value, bool):
                 self.scalars[name] = str(value)
             else:
                 self.scalars[name] = value
+        if names & {"env", "secrets"}:
+            self._note_secrets()
+
+    def _note_secrets(self) -> None:
+        known = self._seen["secrets"]
+        for row in self.rows["env"]:
+            key = row.value[0]
+            row.secret = key if key in known else row.secret if row.secret in known else None
 
     def _renumbered(self, rows: list[Row], values: list[Any], *, named: bool) -> list[Row]:
         if named:

@@ -20,7 +20,7 @@ _LOOK = 15.0
 
 
 class DraftView(LiveView):
-    """What is valid is written into the sandbox at once, what Python changes is shown.
+    """Each field that is valid is written into the sandbox at once, what Python changes is shown.
 
     Nothing of the request is in the widget's state, and so in no saved notebook: a view asks for it when it is drawn.
     """
@@ -122,7 +122,7 @@ class DraftView(LiveView):
     def _settle(self) -> None:
         """After a change here: write what is valid, show what became of it."""
         data = form_data(self._sandbox, self._draft)
-        if not data["faults"] and self._draft.write(self._sandbox):
+        if self._draft.write(self._sandbox, {fault["field"] for fault in data["faults"]}):
             data = form_data(self._sandbox, self._draft)
         self._push(data)
 

@@ -14,6 +14,18 @@ _CALLED = {"command": "command_args", "env": "environment_vars"}
 _HERE = {called: name for name, called in _CALLED.items()}
 _CONSTRAINTS = ("system", "min_memory", "available_ro_paths", "network_access", "provide_bin_sh")
 
+# Fields with rules about each other, and what they are called when others wait for them.
+_TOGETHER = ("outputs", "scratch_paths", "inputs_dir", "inputs")
+_SAID = {
+    "outputs": "outputs",
+    "scratch_paths": "scratch paths",
+    "inputs_dir": "directory of the inputs",
+    "inputs": "inputs",
+    "system": "system",
+    "min_memory": "memory",
+    "available_ro_paths": "read-only paths of the host",
+}
+
 
 @dataclass(frozen=True, slots=True)
 class Fault:
@@ -30,7 +42,9 @@ def faults_of(draft: Draft) -> tuple[Fault, ...]:
     found = [fault for name in (*LISTS, *PAIRS) for fault in _row_faults(draft, name)]
     found += [fault for name in ("working_dir", "inputs_dir", *_CONSTRAINTS) for fault in _single_fault(draft, name)]
     found += _input_faults(draft)
-    return tuple(found) if found else tuple(_whole(draft))
+    if all(fault.field != "env" for fault in found):
+        found += _secret_fault(draft)
+    return (*found, *_held(draft, {fault.field for fault in found})) if found else tuple(_whole(draft))
 
 
 def _row_faults(draft: Draft, name: str) -> Iterator[Fault]:
@@ -67,6 +81,32 @@ def _input_faults(draft: Draft) -> Iterator[Fault]:
             yield Fault("inputs", row.number, "several inputs have this name", "an input is known by its name alone")
 
 
+def _secret_fault(draft: Draft) -> Iterator[Fault]:
+    from tvixbuild_nb.sandbox.secrets import check_secrets
+
+    try:
+        check_secrets(dict(draft.value("env")), draft.secrets)
+    except InvalidRequest as error:
+        yield Fault("env", None, error.message, error.hint)
+
+
+def _held(draft: Draft, wrong: set[str]) -> Iterator[Fault]:
+    """Fields that are right, but would break a valid sandbox, which keeps its own of the ``wrong`` ones."""
+    kept = {name: draft.kept(name) for name in _TOGETHER}
+    changed = [name for name in _TOGETHER if name not in wrong and draft.differs(name)]
+    mixed = kept | {name: draft.value(name) for name in changed}
+    if _refused(**kept) is None and _refused(**mixed) is not None:
+        for name in changed:
+            yield _waiting(name, wrong.intersection(_TOGETHER))
+    if draft.scalars["constrained"] is True and draft.differs("constrained") and wrong.intersection(_CONSTRAINTS):
+        yield _waiting("constrained", wrong.intersection(_CONSTRAINTS))
+
+
+def _waiting(name: str, others: set[str]) -> Fault:
+    called = ", ".join(_SAID[other] for other in sorted(others))
+    return Fault(name, None, f"not in the sandbox yet: {called} must be put right first")
+
+
 def _tried(draft: Draft, name: str, value: Any) -> InvalidRequest | None:
     if name in _CONSTRAINTS:
         try:
@@ -95,16 +135,12 @@ def _refused(**fields: Any) -> InvalidRequest | None:
 
 
 def _whole(draft: Draft) -> Iterator[Fault]:
-    from tvixbuild_nb.sandbox.secrets import check_secrets
-
     names = ("working_dir", "inputs_dir", "inputs", *PAIRS, *(name for name in LISTS if name != "available_ro_paths"))
     try:
         BuildRequest(
             **{_CALLED.get(name, name): draft.value(name) for name in names},
             constraints=draft.constraints() if draft.scalars["constrained"] else None,
         )
-        check_secrets(dict(draft.value("env")), draft.secrets)
     except InvalidRequest as error:
         name = (error.path or "").removeprefix("constraints.")
-        name = {"secrets": "env"}.get(name, _HERE.get(name, name))
-        yield Fault(name, None, error.message, error.hint)
+        yield Fault(_HERE.get(name, name), None, error.message, error.hint)

@@ -52,7 +52,7 @@ const FORM_TITLES = {
   command: "command", env: "environment variables", inputs: "inputs", working_dir: "working directory",
   inputs_dir: "directory of the inputs", scratch_paths: "scratch paths", outputs: "outputs",
   additional_files: "additional files", refscan_needles: "needles", system: "system", min_memory: "memory",
-  available_ro_paths: "read-only paths of the host",
+  available_ro_paths: "read-only paths of the host", constrained: "with constraints",
 };
 
 function build(form) {

@@ -94,9 +94,13 @@ function tellFaults(input, place, faults, note) {
 function checkControl({ label, send }) {
   const id = `tvixbuild-form-${++formIds}`;
   const input = el("input", { id, type: "checkbox", onchange: () => send(input.checked) });
+  const fault = el("div", { class: "tvixbuild-problem form-fault", id: `${id}-fault` });
   return {
-    node: el("div", { class: "form-check" }, input, el("label", { for: id }, label)),
-    set: (cell) => (input.checked = cell.value === true),
+    node: el("div", {}, el("div", { class: "form-check" }, input, el("label", { for: id }, label)), fault),
+    set: (cell, faults) => {
+      input.checked = cell.value === true;
+      tellFaults(input, fault, faults);
+    },
   };
 }
 
