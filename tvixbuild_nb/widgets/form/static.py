@@ -7,14 +7,11 @@ from typing import Any
 from tvixbuild_nb.widgets.form.cells import MAX_HEX, MAX_SHOWN
 from tvixbuild_nb.widgets.form.data import TITLES
 from tvixbuild_nb.widgets.kit import Html, fragment, tag
+from tvixbuild_nb.widgets.kit.tables import WORDS, table
 
-_LEFT = "text-align:left;vertical-align:top"
-_WORDS = f"{_LEFT};white-space:nowrap"
-_LONG = f"{_LEFT};white-space:normal;overflow-wrap:anywhere;min-width:9em"
+_VALUE = f"{WORDS};overflow-wrap:anywhere"
 _CODE = "white-space:pre-wrap;overflow-wrap:anywhere"
 _PRE = f"{_CODE};font-family:monospace"
-# What cannot be made narrower scrolls by itself.
-_BOX = "overflow-x:auto;max-width:100%"
 _FIELDS = (
     "command", "env", "inputs", "working_dir", "inputs_dir", "scratch_paths", "outputs", "additional_files",
     "refscan_needles", "system", "min_memory", "available_ro_paths", "network_access", "provide_bin_sh",
@@ -36,7 +33,7 @@ def form_html(data: dict[str, Any]) -> Html:
         parts.append(
             tag("details", tag("summary", "Python that makes this request"), tag("pre", request["code"], style=_PRE))
         )
-    return tag("div", parts, style=_BOX)
+    return tag("div", parts)
 
 
 def shown_fields(data: dict[str, Any]) -> list[str]:
@@ -53,7 +50,7 @@ def faults_at(data: dict[str, Any], name: str, row: object = None) -> list[str]:
 
 def _row(name: str, data: dict[str, Any]) -> Html:
     wrong = [tag("div", tag("strong", "Not valid: "), text) for text in faults_at(data, name)]
-    return tag("tr", tag("th", TITLES[name], style=_LEFT), tag("td", _value(name, data), wrong, style=_LEFT))
+    return tag("tr", tag("th", TITLES[name], style=WORDS), tag("td", _value(name, data), wrong, style=_VALUE))
 
 
 def _value(name: str, data: dict[str, Any]) -> Html:
@@ -94,19 +91,18 @@ def _cut(cell: dict[str, Any]) -> bool:
 def _inputs(field: dict[str, Any], data: dict[str, Any]) -> Html:
     if not field["rows"]:
         return fragment("none")
-    names = ("name", "kind", "size", "digest", "from")
-    head = tag("tr", [tag("th", title, style=_LEFT) for title in names])
-    body = [
-        tag("tr", [
-            tag("td", _shown(row["key"]), _wrong(data, "inputs", row["number"]), style=_LONG),
-            tag("td", row["kind"], style=_WORDS),
-            tag("td", row["size"], style=_WORDS if row["digest"] else _LONG),
-            tag("td", tag("code", row["digest"] or "", style=_CODE), style=_LONG),
-            tag("td", row["origin"], style=_LONG),
-        ])
+    rows = [
+        (
+            [_shown(row["key"]), *_wrong(data, "inputs", row["number"])],
+            row["kind"],
+            row["size"],
+            tag("code", row["digest"] or "", style=_CODE),
+            row["origin"],
+        )
         for row in field["rows"]
-    ]  # fmt: skip
-    return fragment(tag("table", tag("thead", head), tag("tbody", body)), _hidden(field))
+    ]
+    head = ("name", "kind", "size", "digest", "from")
+    return fragment(table(head, rows, long=("name", "size", "digest", "from")), _hidden(field))
 
 
 def _plain(field: dict[str, Any]) -> Html:

@@ -8,8 +8,10 @@ from typing import Any
 from tvixbuild_nb.build.isolationtext import NO_USER_NAMESPACE, NOBODY
 from tvixbuild_nb.widgets.kit import Html, tag
 from tvixbuild_nb.widgets.kit.html import Child
+from tvixbuild_nb.widgets.kit.tables import table
 
-_CELL = "text-align:left;vertical-align:top;padding:2px 8px;max-width:30em;overflow-wrap:break-word"
+# A limit's numbers and the short words keep together; everything else may be long.
+_WHOLE = frozenset({"", "namespace", "how", "limit", "unit", "seen"})
 
 
 def isolation_html(data: dict[str, Any]) -> Html:
@@ -93,9 +95,7 @@ def _asked(row: dict[str, Any]) -> str:
 
 
 def _table(head: Sequence[str], rows: Sequence[Sequence[Child]]) -> Html:
-    top = tag("tr", [tag("th", name, style=_CELL, scope="col") for name in head])
-    body = [tag("tr", [tag("td", cell, style=_CELL) for cell in row]) for row in rows]
-    return tag("div", tag("table", tag("thead", top), tag("tbody", body)), style="overflow-x:auto;max-width:100%")
+    return table(head, rows, long=frozenset(head) - _WHOLE)
 
 
 def _folded(title: str, content: Html, *, unfolded: bool = False) -> Html:

@@ -2,16 +2,14 @@
 
 from __future__ import annotations
 
-from typing import Any
-
 from tvixbuild_nb.oci import MountTable, RootNode
 from tvixbuild_nb.widgets.kit import Html, fragment, tag, visible
+from tvixbuild_nb.widgets.kit.html import Child
+from tvixbuild_nb.widgets.kit.tables import table as drawn_table
 from tvixbuild_nb.widgets.mounts.data import Row, mounts_data, unplanned_data
 
 MAX_ROWS = 200
-_CELL = "text-align:left;vertical-align:top;padding:2px 8px"
-# Columns keep their words whole and the box scrolls; only what is longer than a column may be is cut.
-_WRAP = f"{_CELL};min-width:3em;max-width:22em;overflow-wrap:break-word"
+_LONG = frozenset({"destination", "source", "options", "asked for by", "input", "seen in the process", "why"})
 
 
 def mounts_html(table: MountTable) -> Html:
@@ -22,7 +20,7 @@ def mounts_html(table: MountTable) -> Html:
         head.append("seen in the process")
     body = [_row(row, table.observed) for row in rows[:MAX_ROWS]]
     title = "mounts, in order" + (", and beside them what the process had" if table.observed else "")
-    parts = [_table(title, head, body), _rest(len(rows))]
+    parts = [drawn_table(head, body, long=_LONG, caption=title), _rest(len(rows))]
     if table.observed:
         parts.append(_folded(f"{len(table.unplanned)} mounts besides", _unplanned(table)))
     if table.root is not None:
@@ -32,13 +30,7 @@ def mounts_html(table: MountTable) -> Html:
     return tag("div", *parts)
 
 
-def _table(title: str, head: list[str], body: list[Html]) -> Html:
-    row = tag("tr", [tag("th", name, style=_CELL, scope="col") for name in head])
-    table = tag("table", tag("caption", title, style="text-align:left"), tag("thead", row), tag("tbody", body))
-    return tag("div", table, style="overflow-x:auto;max-width:100%")
-
-
-def _row(row: Row, observed: bool) -> Html:
+def _row(row: Row, observed: bool) -> list[Child]:
     at = [tag("code", row["destination"])]
     if row["mounted_at"]:
         at.append(tag("div", "really at ", tag("code", row["mounted_at"])))
@@ -49,7 +41,7 @@ def _row(row: Row, observed: bool) -> Html:
     source = [tag("code", row["source"])]
     if row["host"] and row["host"] != row["source"]:
         source.append(tag("div", tag("code", row["host"])))
-    cells: list[Any] = [
+    cells: list[Child] = [
         str(row["order"]),
         at,
         row["type"],
@@ -61,7 +53,7 @@ def _row(row: Row, observed: bool) -> Html:
     ]
     if observed:
         cells.append(_seen(row))
-    return tag("tr", [tag("td", cell, style=_WRAP) for cell in cells])
+    return cells
 
 
 def _options(options: list[dict[str, str | None]]) -> Html | None:
@@ -92,22 +84,17 @@ def _seen(row: Row) -> Html:
 def _unplanned(table: MountTable) -> Html:
     rows = unplanned_data(table)
     body = [
-        tag(
-            "tr",
-            [
-                tag("td", cell, style=_WRAP)
-                for cell in (
-                    tag("code", row["destination"]),
-                    row["type"],
-                    _options(row["options"]),
-                    "writable" if row["writable"] else "read-only",
-                    row["why"],
-                )
-            ],
+        (
+            tag("code", row["destination"]),
+            row["type"],
+            _options(row["options"]),
+            "writable" if row["writable"] else "read-only",
+            row["why"],
         )
         for row in rows[:MAX_ROWS]
     ]
-    return fragment(_table("", ["destination", "type", "options", "writable", "why"], body), _rest(len(rows)))
+    head = ["destination", "type", "options", "writable", "why"]
+    return fragment(drawn_table(head, body, long=_LONG), _rest(len(rows)))
 
 
 def _tree(root: RootNode) -> Html:
