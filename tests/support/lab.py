@@ -52,13 +52,15 @@ _NOISE = ("favicon", "ResizeObserver loop", "Third-party cookie", "was preloaded
 class Application:
     """A Jupyter front end: the module that serves it, where in it a notebook is, and options of its own.
 
-    ``disabled``: front-end extensions that are not loaded, as if they were not installed.
+    ``disabled``: front-end extensions that are not loaded, as if they were not installed; ``says``: what its console
+    says of that.
     """
 
     module: str
     page: str
     options: tuple[str, ...]
     disabled: tuple[str, ...] = ()
+    says: tuple[str, ...] = ()
 
 
 LAB_OPTIONS = ("--LabApp.news_url=", "--LabApp.expose_app_in_browser=True")
@@ -170,9 +172,10 @@ class Lab:
         path.write_text(json.dumps(content))
         page = self.context.new_page()
         told: list[str] = []
+        noises = (*_NOISE, *self.server.application.says)
 
         def hear(message: ConsoleMessage) -> None:
-            if message.type == "error" and not any(noise in message.text for noise in _NOISE):
+            if message.type == "error" and not any(noise in message.text for noise in noises):
                 told.append(message.text)
 
         page.on("console", hear)

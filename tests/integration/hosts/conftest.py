@@ -11,7 +11,13 @@ from playwright.sync_api import Playwright
 from support.lab import JUPYTERLAB, LAB_OPTIONS, NOTEBOOK, Application, Lab, running_lab
 
 ARTEFACTS = Path(__file__).parents[3] / "test-artefacts"
-BARE = Application("jupyterlab", JUPYTERLAB.page, LAB_OPTIONS, disabled=("anywidget",))
+BARE = Application(
+    "jupyterlab",
+    JUPYTERLAB.page,
+    LAB_OPTIONS,
+    disabled=("anywidget",),
+    says=("No version of module anywidget is registered",),
+)
 
 
 def _running(

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import io
+import os
 import shutil
 import sys
 from collections.abc import Callable
@@ -10,6 +11,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from tvixbuild_nb.display import in_kernel
+from tvixbuild_nb.widgets.kit.host import painted
 from tvixbuild_nb.widgets.kit.html import Html
 
 if TYPE_CHECKING:
@@ -41,12 +43,25 @@ class Forms:
     live: Callable[[], LiveView] | None = None
 
     def bundle(self) -> Bundle:
-        """All forms by MIME type; the live one only in a kernel, and when anywidget is installed."""
-        data: Bundle = {"text/plain": plain_text(self.text(), text_width()), "text/html": str(self.html())}
+        """All forms by MIME type; the live one only in a kernel, and when anywidget is installed.
+
+        Where the page may not get the live one to paint (:mod:`tvixbuild_nb.widgets.kit.host`), its widget holds the
+        static form as well.
+        """
+        static = self.html()
+        data: Bundle = {"text/plain": plain_text(self.text(), text_width()), "text/html": str(static)}
         if self.live is not None and in_kernel() and can_live():
-            widget = self.live()
-            data[VIEW_TYPE] = {"version_major": 2, "version_minor": 0, "model_id": widget.model_id}
+            form = painted(os.environ, sys.modules, sys.modules["IPython"].get_ipython().user_ns)
+            if form != "static":
+                model = _both(static, self.live()) if form == "both" else self.live().model_id
+                data[VIEW_TYPE] = {"version_major": 2, "version_minor": 0, "model_id": model}
         return data
+
+
+def _both(static: Html, live: LiveView) -> str:
+    from tvixbuild_nb.widgets.kit.both import both
+
+    return str(both(static, live).model_id)
 
 
 def text_width() -> int:
