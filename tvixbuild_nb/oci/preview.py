@@ -2,17 +2,19 @@
 
 from __future__ import annotations
 
+import io
+import shlex
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field, replace
 from functools import cached_property
 from typing import TYPE_CHECKING, Any, Literal, Protocol, TypeAlias
 
-from tvixbuild_nb.display import mimebundle
+from tvixbuild_nb.display import mimebundle, plain, register
 from tvixbuild_nb.errors import InvalidSpec
 from tvixbuild_nb.oci import facts
 from tvixbuild_nb.oci.compare import Diff, Difference, differences, with_reason
 from tvixbuild_nb.oci.deviations import Deviation, deviations
-from tvixbuild_nb.oci.drawing import draw_config
+from tvixbuild_nb.oci.drawing import draw_config, one_line
 from tvixbuild_nb.oci.explain import explain
 from tvixbuild_nb.oci.explanation import Explanation, parts
 from tvixbuild_nb.oci.hiding import hidden
@@ -30,6 +32,8 @@ if TYPE_CHECKING:
     from rich.tree import Tree
 
 Named = Literal["tvix", "runc", "last run"]
+# Of what is printed: columns, lines, and of a command in a repr the characters.
+_WIDTH, _LINES, _COMMAND = 120, 300, 60
 
 
 class Described(Protocol):
@@ -186,6 +190,21 @@ class Preview:
         """``value`` (JSON data) without the values of secret variables; ``env``: its texts are ``NAME=value``."""
         return hidden(value, self.redactor, env)
 
+    def __str__(self) -> str:
+        """The tree as text, at most 300 lines of it."""
+        from rich.console import Console
+
+        screen = Console(file=io.StringIO(), width=_WIDTH, color_system=None)
+        with screen.capture() as capture:
+            screen.print(self.__rich__())
+        lines = [line.rstrip() for line in capture.get().splitlines()]
+        more = [f"({len(lines) - _LINES:,} more lines not shown)"] if len(lines) > _LINES else []
+        return "\n".join([*lines[:_LINES], *more])
+
+    def __repr__(self) -> str:
+        command = one_line(self.redactor.text(shlex.join(self.request.command_args)))
+        return f"<Preview of {command if len(command) <= _COMMAND else f'{command[: _COMMAND - 1]}…'}>"
+
     def __rich__(self) -> Tree:
         from rich.text import Text
         from rich.tree import Tree
@@ -201,3 +220,6 @@ def _existing(config: Mapping[str, Any] | None) -> Mapping[str, Any]:
     if config is None:
         raise InvalidSpec("there is no configuration to compare with", hint="run the sandbox first")
     return config
+
+
+register(Preview, plain)

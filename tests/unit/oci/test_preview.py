@@ -151,6 +151,8 @@ def test_nothing_secret_is_shown() -> None:
         drawn(preview),
         drawn(preview.diff(other)),
         repr(preview.validity),
+        str(preview),
+        repr(preview),
         json.dumps([each.to_dict() for each in preview.explanations.values()]),
     ]
     for text in shown:
@@ -173,6 +175,19 @@ def test_draws_itself_without_harm() -> None:
     assert "mounts" in text and "not as Tvix: /tmp" in text and "[bold]" in text
     assert "\x1b" not in text and "\u202e" not in text
     assert "\x1b" not in drawn(preview.diff({})) + str(preview.diff({}))
+
+
+def test_printed_it_is_its_tree_and_its_repr_is_short() -> None:
+    preview = Preview(REQUEST, SpecOptions())
+    lines = str(preview).splitlines()
+    assert lines[0].startswith("config.json: valid") and any("not as Tvix: /tmp" in line for line in lines)
+    assert max(map(len, lines)) <= 120 and not any(line.endswith(" ") for line in lines)
+    assert repr(preview) == "<Preview of /bin/sh -c true>"
+    many = REQUEST.replace(command_args=["x\x1b" * 100], inputs={f"i{n}": SymlinkNode(b"x") for n in range(9)})
+    huge = Preview(many.replace(environment_vars={f"A{n}": "x" * 100 for n in range(500)}), SpecOptions())
+    assert len(repr(huge)) < 80 and "\x1b" not in repr(huge) + str(huge)
+    shown = str(huge).splitlines()
+    assert len(shown) == 301 and shown[-1].endswith("more lines not shown)")
 
 
 def test_what_there_is_nothing_to_compare_with() -> None:
