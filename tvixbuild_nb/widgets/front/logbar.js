@@ -27,7 +27,7 @@ function logBar(link, { view, onfollow, onwrap, ontimes, onfoldall, onfound, cop
       const what = chosen.any ? chosen.words : null;
       const text = what ? await logChosenText(link, chosen) : copied();
       await copyText(text);
-      say(`copied ${what ?? `${text.split("\n").length} lines`}`);
+      say(`copied ${what ?? logLines(text.split("\n").length)}`);
     } catch (error) {
       say(error.message);
     }
@@ -51,7 +51,7 @@ function logBar(link, { view, onfollow, onwrap, ontimes, onfoldall, onfound, cop
       const address = URL.createObjectURL(new Blob(parts, { type: "application/octet-stream" }));
       el("a", { href: address, download: "build.log" }).click();
       setTimeout(() => URL.revokeObjectURL(address), 60000);
-      const left = hidden ? `; values of secrets are left out of ${hidden.toLocaleString("en")} lines` : "; no values of secrets were in it";
+      const left = hidden ? `; values of secrets are left out of ${logLines(hidden)}` : "; no values of secrets were in it";
       say(`saved ${humanBytes(size)}${secrets ? left : ""}`);
     } catch (error) {
       say(error.message);
@@ -77,9 +77,9 @@ function logBar(link, { view, onfollow, onwrap, ontimes, onfoldall, onfound, cop
       }, atOnce ? 0 : 1000);
     },
     show(state) {
-      const passed = state.passed ? `; ${state.passed.toLocaleString("en")} lines went by too quickly to be shown, scroll up to them` : "";
+      const passed = state.passed ? `; ${logLines(state.passed)} went by too quickly to be shown, scroll up to them` : "";
       const missed = state.folds_missed ? `; ${state.folds_missed.toLocaleString("en")} more folds not kept` : "";
-      const text = `${state.total.toLocaleString("en")} lines, ${humanBytes(state.size)}${state.running ? ", running" : ""}${passed}${missed}`;
+      const text = `${logLines(state.total)}, ${humanBytes(state.size)}${state.running ? ", running" : ""}${passed}${missed}`;
       if (text !== shown) count.textContent = shown = text;
       follow.setAttribute("aria-pressed", `${state.follow}`);
       const label = chosen.any ? `Copy ${chosen.words}` : "Copy";
@@ -88,7 +88,10 @@ function logBar(link, { view, onfollow, onwrap, ontimes, onfoldall, onfound, cop
       fold.hidden = unfold.hidden = !state.folds;
       times.value = view.times;
     },
-    close: () => clearTimeout(timer),
+    close() {
+      clearTimeout(timer);
+      find.close();
+    },
   };
 }
 

@@ -1,6 +1,10 @@
-/** The search field of a log: onfound({number, ranges}), onsay(text), where() -> line to begin at. */
+const LOG_TYPED = 300; // milliseconds without a key before what was typed is searched for
+
+/**
+ * The search field of a log, which searches as one types; Enter and the arrows go on: onfound({number, ranges}), onsay(text), where() -> line to begin at.
+ */
 function logFind(link, { onfound, onsay, where }) {
-  const field = el("input", { type: "search", class: "log-field mono", placeholder: "search (regular expression)", "aria-label": "search the log, a regular expression" });
+  const field = el("input", { type: "search", class: "log-field mono", placeholder: "search (regexp)", title: "Enter: the next match, with shift the one before", "aria-label": "search the log, a regular expression" });
   const caseless = el("button", { "aria-pressed": "true", title: "ignore upper and lower case", "aria-label": "ignore case" }, "Aa");
   const previous = el("button", { title: "previous (N)", "aria-label": "previous match" }, "↑");
   const next = el("button", { title: "next (n)", "aria-label": "next match" }, "↓");
@@ -8,6 +12,8 @@ function logFind(link, { onfound, onsay, where }) {
   let asked = 0;
   let counted = null; // {pattern, ignore_case, count, next}
   let hit = null;
+  let origin = null; // where one was when the typing began: each letter searches from there
+  let timer = 0;
   const query = () => ({ pattern: field.value, ignore_case: caseless.getAttribute("aria-pressed") === "true" });
   const failed = (error) => {
     label.className = "log-matches bad";
@@ -16,7 +22,9 @@ function logFind(link, { onfound, onsay, where }) {
   };
   const tell = (more) => {
     label.className = "log-matches dim";
-    label.textContent = counted ? `${counted.count.toLocaleString("en")}${more ? "+" : ""} lines match` : "";
+    if (!counted) label.textContent = "";
+    else if (counted.count) label.textContent = more ? `${counted.count.toLocaleString("en")}+ lines match` : `${logLines(counted.count)} ${counted.count === 1 ? "matches" : "match"}`;
+    else label.textContent = more ? "searching" : hit === null ? "no match" : "";
   };
 
   /** Count on, from where the last count ended. */
@@ -42,6 +50,7 @@ function logFind(link, { onfound, onsay, where }) {
   async function find(backwards) {
     const { pattern, ignore_case } = query();
     const mine = ++asked;
+    clearTimeout(timer);
     if (!pattern) return clear();
     if (counted?.pattern !== pattern || counted?.ignore_case !== ignore_case) {
       counted = { pattern, ignore_case, count: 0, next: 1, busy: false };
@@ -49,7 +58,7 @@ function logFind(link, { onfound, onsay, where }) {
       tell(true);
     }
     try {
-      const begin = hit === null ? where() : hit + (backwards ? -1 : 1);
+      const begin = hit === null ? (origin ?? where()) : hit + (backwards ? -1 : 1);
       let found = await walk(begin, backwards, mine);
       let again = "";
       if (found && found.number === null) {
@@ -59,7 +68,7 @@ function logFind(link, { onfound, onsay, where }) {
       if (mine !== asked || !found) return;
       hit = found.number;
       onfound(found.number === null ? null : found);
-      onsay(found.number === null ? "nothing found" : `found in line ${found.number}${again}`);
+      onsay(found.number === null ? "no match" : `found in line ${found.number}${again}`);
       count();
     } catch (error) {
       if (mine === asked) failed(error);
@@ -79,7 +88,8 @@ function logFind(link, { onfound, onsay, where }) {
 
   function clear() {
     asked += 1;
-    counted = hit = null;
+    clearTimeout(timer);
+    counted = hit = origin = null;
     tell(false);
     onfound(null);
   }
@@ -93,8 +103,14 @@ function logFind(link, { onfound, onsay, where }) {
   field.addEventListener("keydown", (event) => {
     if (event.key === "Enter") find(event.shiftKey);
   });
-  field.addEventListener("input", () => {
-    if (!field.value) clear();
+  field.addEventListener("focus", () => {
+    origin = null;
   });
-  return { nodes: [field, caseless, previous, next, label], field, find, count, clear };
+  field.addEventListener("input", () => {
+    clearTimeout(timer);
+    if (!field.value) return clear();
+    origin ??= where();
+    timer = setTimeout(() => find(false), LOG_TYPED);
+  });
+  return { nodes: [field, caseless, previous, next, label], field, find, count, close: () => clearTimeout(timer) };
 }

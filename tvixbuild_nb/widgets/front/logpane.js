@@ -126,7 +126,7 @@ function logPane(host, link, { height = 360, label = "log" } = {}) {
     Object.assign(state, value, { lines: undefined, folds: undefined });
     cache.put(lines, value.settled);
     folds.update(value.total, value.open);
-    if (ended) bar.say(`the log is complete: ${value.total.toLocaleString("en")} lines`);
+    if (ended) bar.say(`the log is complete: ${logLines(value.total)}`);
     place();
     draw();
     bar.grown(ended);

@@ -1,6 +1,11 @@
 const LOG_STREAMS = ["", "err", "tty"];
 const LOG_STREAM_NAMES = ["standard output", "standard error", "terminal"];
 
+/** So many lines, in words. */
+function logLines(count) {
+  return `${count.toLocaleString("en")} ${count === 1 ? "line" : "lines"}`;
+}
+
 /** The lines a pane has at hand; those longest unasked go first. */
 class LogCache {
   constructor(most = 5000) {
