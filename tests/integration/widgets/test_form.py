@@ -92,7 +92,9 @@ def test_two_ways(lab: Lab) -> None:
         assert notebook.ask(f"{made}; print(made['sb'].request == sb.request)") == "True"
 
         view.get_by_role("button", name="Run").click()
-        expect(view.get_by_text("started run")).to_contain_text(notebook.ask("print(sb.last_run.id)"))
+        started = view.get_by_text("started run")
+        expect(started).to_be_visible()
+        expect(started).to_contain_text(notebook.ask("print(sb.last_run.id)"))
         saved = str(notebook.save())
         assert "another-secret" not in saved
         assert saved.count("hunter2-hunter2") == 1, "in the cell that was typed, nowhere else"

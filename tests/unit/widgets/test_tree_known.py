@@ -212,11 +212,11 @@ def test_any_node_alone(store: Castore) -> None:
     lines = "\n".join(map(str, range(100))).encode()
     assert "19\n…" in str(tree_forms(store.tree(store.ingest_bytes(lines), b"long")).html())
     for node in (file, empty):
-        text = node_bundle(node)["text/plain"]
+        text = node_bundle(node, ())["text/plain"]
         code = text.partition("look into it:\n")[2]
         assert str(node.digest) in text
         compile(code, "code", "exec")
-    assert "nowhere" in node_bundle(SymlinkNode(b"nowhere"))["text/plain"]
+    assert "nowhere" in node_bundle(SymlinkNode(b"nowhere"), ())["text/plain"]
 
 
 def test_damage_is_told_and_freezes_nothing(tmp_path: Path) -> None:
