@@ -56,9 +56,9 @@ def _aspects(spec: Spec, inside: Inside | None, host: HostSide | None) -> Iterat
     user = spec.process.user
     status = {} if inside is None else inside.status
     numbers = status.get("NSpid", "").split()
-    number = numbers[0] if numbers else "a number of its own"
-    note = "counted in the keeper's pid namespace; inside nobody else can be seen" if "pid" in own else ""
-    yield Aspect("process number", number, "1" if "pid" in own else number, note)
+    number = f"{numbers[0]}, as the keeper counts" if numbers else "a number of its own"
+    note = "with a pid namespace of its own the keeper counts not as the host; inside, nobody else can be seen"
+    yield Aspect("process number", number, "1" if "pid" in own else number, note if "pid" in own else "")
     for kind, number_inside in (("uid", user.uid), ("gid", user.gid)):
         outside = _outside(spec, inside, kind, number_inside)
         note = "the same user, two numbers: see the id maps"

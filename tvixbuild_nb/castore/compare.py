@@ -11,7 +11,7 @@ from tvixbuild_nb.castore.castore import Castore
 from tvixbuild_nb.castore.nodes import DirectoryNode, Node
 from tvixbuild_nb.castore.tree import Tree
 from tvixbuild_nb.display import mimebundle
-from tvixbuild_nb.errors import NotFound
+from tvixbuild_nb.errors import InvalidValue, NotFound
 
 ChangeKind = Literal["added", "removed", "changed", "inside"]
 MAX_SHOWN = 100
@@ -79,7 +79,18 @@ class TreeDiff:
 
 
 def tree_diff(before: Tree, after: Tree) -> TreeDiff:
-    """What changed from ``before`` to ``after``, which may live in different stores."""
+    """What changed from ``before`` to ``after``, which may live in different stores.
+
+    Raises :class:`~tvixbuild_nb.errors.InvalidValue` for what is no Tree: a node alone does not say where its entries
+    are.
+    """
+    for path, tree in (("before", before), ("after", after)):
+        if not isinstance(tree, Tree):
+            raise InvalidValue(
+                f"a Tree is compared with a Tree, this is a {type(tree).__name__}",
+                path=path,
+                hint="castore.tree(node) makes one of a node; run.outputs[...] and run.inputs[...] are Trees",
+            )
     return TreeDiff(before, after)
 
 

@@ -69,6 +69,11 @@ class RunHistory(Sequence[Run]):
         self.title = title
         self._mixed = mixed
 
+    @property
+    def compared_with(self) -> str:
+        """Which run each one's changes are told against, in words."""
+        return "the one before it with the same outputs" if self._mixed else "the one before it"
+
     @overload
     def __getitem__(self, index: int) -> Run: ...
     @overload

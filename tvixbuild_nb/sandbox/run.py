@@ -160,8 +160,8 @@ class Run:
 
     @property
     def cancelling(self) -> bool:
-        """Whether it was asked to end, here, and has not ended yet."""
-        return self._live is not None and self._live.context.cancel.asked and self.running
+        """Whether it was asked to end, here; it may have ended since."""
+        return self._live is not None and self._live.context.cancel.asked
 
     @property
     def running(self) -> bool:

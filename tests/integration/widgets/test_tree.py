@@ -254,6 +254,7 @@ tree_diff(tree, store.tree(changed, b"out"))
         notebook.picture("compared")
         second.get_by_label("what is the same, too").check()
         second.locator(".space .tr", has_text="many").wait_for()
+        expect(second.get_by_text("what differs: + added, − removed, ~ changed")).to_be_visible()
         # axe takes its time on two views: the second one alone is new here.
         assert notebook.violations("tree") == []
 

@@ -64,7 +64,7 @@ def test_what_the_kernel_said_wins() -> None:
     assert value.namespace("network").shared_with == "host" and value.namespace("pid").inside == "pid:[9]"
     assert value.capability("CAP_KILL").sets == ("bounding",) and value.capability("CAP_KILL").host
     aspects = {row.name: row for row in value.aspects}
-    assert (aspects["process number"].host, aspects["process number"].inside) == ("17", "1")
+    assert (aspects["process number"].host, aspects["process number"].inside) == ("17, as the keeper counts", "1")
     assert (aspects["uid"].host, aspects["uid"].inside) == ("501", "1000")
     assert "config.json asked otherwise" in aspects["new privileges"].inside
     assert aspects["system calls"].inside == "filtered by seccomp (mode 2)"

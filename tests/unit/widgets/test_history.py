@@ -40,6 +40,7 @@ def test_newest_first_with_what_changed(sandbox: Sandbox) -> None:
     assert [row["ended"] for row in data["rows"]] == ["failed at output", "succeeded"]
     assert data["rows"][0]["changed"] == f"environment_vars[FAIL]: + {SHOWN}"
     assert (data["total"], data["older"]) == (2, 0)
+    assert data["heading"].endswith(": 2, the newest first, each compared with the one before it")
 
 
 def test_every_form_says_it_and_none_acts(sandbox: Sandbox) -> None:

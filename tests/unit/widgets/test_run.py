@@ -111,6 +111,16 @@ def test_a_run_whose_process_died_stopped_where_it_was() -> None:
     assert states(data)["run"] == "stopped" and data["status"] == "cancelled"
 
 
+def test_what_somebody_cancelled_is_not_shown_as_failed() -> None:
+    events = [
+        StageEvent(time=100.0, stage="run", state="started"),
+        StageEvent(time=101.0, stage="run", state="failed", detail="Terminated"),
+    ]
+    for status, shown in (("cancelled", "stopped"), ("timed-out", "failed")):
+        ended = result(status=status, timings={}, started=100.0, finished=101.0)
+        assert states(run_data(facts(events=events, result=ended)))["run"] == shown
+
+
 def test_outputs_with_size_and_needles() -> None:
     node = open_castore("memory:").ingest_bytes(b"x" * 1500)
     outputs = (BuildOutput(path="a", node=node, needles=(1,)), BuildOutput(path="l", node=SymlinkNode(b"/\xff")))

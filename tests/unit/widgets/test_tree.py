@@ -26,7 +26,7 @@ from tvixbuild_nb.castore import (
     tree_diff,
 )
 from tvixbuild_nb.castore.below import Totals
-from tvixbuild_nb.errors import InvalidNode, NotFound
+from tvixbuild_nb.errors import InvalidNode, InvalidValue, NotFound
 from tvixbuild_nb.fs import InputAccess
 from tvixbuild_nb.sandbox import Origin, RunTree
 from tvixbuild_nb.widgets.kit.forms import plain_text
@@ -134,7 +134,26 @@ def test_a_comparison_shows_what_changed_or_everything(store: Castore) -> None:
     assert shown["form"] == "diff" and "-two\n+three" in shown["text"]
     live.show(True)
     assert [row["name"] for row in live.page([], 0)["open"]["rows"]] == ["d", "a", "b"]
-    assert "- x" in plain_text(diff_forms(tree_diff(old, new)).text()).replace("−", "-")
+    assert live.comparison == "what differs: + added, − removed, ~ changed"
+    forms = diff_forms(tree_diff(old, new))
+    assert "- x" in plain_text(forms.text()).replace("−", "-")
+    assert live.comparison in plain_text(forms.text()) and live.comparison in str(forms.html())
+
+
+def test_a_comparison_of_equals_says_so(store: Castore) -> None:
+    tree = store.tree(folder(store, {b"a": store.ingest_bytes(b"one")}))
+    forms = diff_forms(tree_diff(tree, tree))
+    assert view(tree, other=tree).comparison == "no difference: both are the same"
+    for shown in (plain_text(forms.text()), str(forms.html())):
+        assert "no difference: both are the same" in shown
+    assert view(tree).comparison == "" and "differ" not in str(tree_forms(tree).html())
+
+
+def test_only_trees_are_compared(store: Castore) -> None:
+    tree = store.tree(store.ingest_bytes(b"one"))
+    with pytest.raises(InvalidValue, match="a Tree is compared with a Tree, this is a FileNode") as raised:
+        tree_diff(tree, tree.node)  # type: ignore[arg-type]
+    assert raised.value.path == "after" and "castore.tree(node)" in str(raised.value.hint)
 
 
 # -- data and static forms ----------------------------------------------------------------------------

@@ -84,7 +84,7 @@ function render({ model, el: host }) {
   top.append(table, note);
 
   function draw(data) {
-    caption.textContent = `${data.title}: ${data.total}, the newest first`;
+    caption.textContent = data.heading;
     note.textContent = data.older ? `${data.older} older runs are not shown here` : "";
     const rows = data.rows.map((row) => ({ ...row, number: row.run }));
     const gone = new Map(known);

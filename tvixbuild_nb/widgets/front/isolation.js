@@ -17,10 +17,11 @@ function sides(data) {
       {},
       el("th", { scope: "row" }, row.name),
       el("td", { class: "host" }, code(row.host)),
-      el("td", { class: "inside" }, code(row.inside), row.note ? el("div", { class: "dim" }, row.note) : ""),
+      el("td", { class: "inside" }, code(row.inside)),
+      el("td", { class: "dim" }, row.note),
     ),
   );
-  const heads = [el("td"), el("th", { scope: "col", class: "host" }, "from the host"), el("th", { scope: "col", class: "inside" }, "from inside")];
+  const heads = [el("td"), el("th", { scope: "col", class: "host" }, "from the host"), el("th", { scope: "col", class: "inside" }, "from inside"), el("td")];
   return el("table", { class: "sides", "aria-label": "One process from both sides" }, el("thead", {}, el("tr", {}, heads)), el("tbody", {}, rows));
 }
 

@@ -122,10 +122,13 @@ function logPane(host, link, { height = 360, label = "log" } = {}) {
     const lines = value.lines ?? [];
     if (follow && lines.length && state.seq >= 0) passed += Math.max(0, lines[0].n - state.total - 1);
     const ended = state.running && !value.running;
+    const fresh = state.seq < 0;
     cache.forgetUnsettled();
     Object.assign(state, value, { lines: undefined, folds: undefined });
     cache.put(lines, value.settled);
     folds.update(value.total, value.open);
+    // What is over and short takes no more room than it needs; a line more for the bar that scrolls sideways.
+    if (fresh && !value.running) scroller.style.height = `${Math.min(height, Math.max(2, value.total + 1) * LOG_ROW)}px`;
     if (ended) bar.say(`the log is complete: ${logLines(value.total)}`);
     place();
     draw();
@@ -166,6 +169,7 @@ function logPane(host, link, { height = 360, label = "log" } = {}) {
   }
   function onwrap(on) {
     wrap = on;
+    if (wrap) scroller.style.height = `${Math.max(tall(), height)}px`;
     element.classList.toggle("log-wrap", on);
     top = Math.min(top, lastTop());
     changed();

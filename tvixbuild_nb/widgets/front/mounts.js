@@ -2,7 +2,7 @@ const MOUNTS_AT_A_TIME = 300;
 const SORTED = { none: "none", up: "ascending", down: "descending" };
 
 function mountPanel(wire, summary, fail) {
-  const columns = MOUNT_COLUMNS.filter(([name]) => summary.observed || name !== "seen");
+  const columns = MOUNT_COLUMNS.filter(([name]) => summary.columns.includes(name));
   const state = { by: "order", descending: false, find: "", kind: "all", count: MOUNTS_AT_A_TIME };
   const body = el("tbody");
   const said = el("span", { class: "dim", role: "status" });

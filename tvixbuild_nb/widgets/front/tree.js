@@ -80,12 +80,12 @@ function render({ model, el: host }) {
   };
   const find = treeFind(state, { call: kernel.call, failed, display, all: () => all, needles: model.get("needles") });
   const bar = el("div", { class: "bar" }, ...find.parts.filter(Boolean));
-  if (model.get("compared")) {
+  if (model.get("comparison")) {
     const box = el("input", { type: "checkbox" });
     box.checked = model.get("everything");
     // The kernel decides first: pages asked for before it knew would be of the other kind.
     box.addEventListener("change", () => kernel.call("show", { everything: box.checked }).catch(failed));
-    bar.append(el("label", {}, box, " what is the same, too"));
+    bar.append(el("label", {}, box, " what is the same, too"), el("span", { class: "dim" }, model.get("comparison")));
   }
   const anew = async () => {
     try {

@@ -15,10 +15,11 @@ _SUMMARY = 200
 
 
 def history_data(history: RunHistory, most: int | None = MOST) -> dict[str, Any]:
-    """Title, how many runs there are, and the ``most`` newest rows (None: all); every text is safe to look at."""
+    """A heading, how many runs there are, and the ``most`` newest rows (None: all); every text is safe to look at."""
     rows = [_row(row) for row in reversed(history.rows(most))]
     total = max(len(history), len(rows))
-    return {"title": visible(history.title), "total": total, "older": total - len(rows), "rows": rows}
+    told = f"{visible(history.title)}: {total}, the newest first, each compared with {history.compared_with}"
+    return {"heading": told, "total": total, "older": total - len(rows), "rows": rows}
 
 
 def _row(row: RunRow) -> dict[str, Any]:

@@ -14,10 +14,9 @@ _LONG = frozenset({"ended", "what changed", "request", "command"})
 
 def history_html(data: dict[str, Any]) -> Html:
     """The newest runs in a table, self-contained."""
-    caption = f"{data['title']}: {data['total']}, the newest first"
     return tag(
         "div",
-        table(_HEAD, [_row(row) for row in data["rows"]], long=_LONG, caption=caption),
+        table(_HEAD, [_row(row) for row in data["rows"]], long=_LONG, caption=data["heading"]),
         tag("p", tag("em", f"{data['older']:,} older runs are not shown here")) if data["older"] else None,
     )
 

@@ -24,7 +24,7 @@ class HistoryText:
     commands: bool = False
 
     def __rich_console__(self, console: Console, options: ConsoleOptions) -> RenderResult:
-        yield Text(f"{self.data['title']}: {self.data['total']}, the newest first")
+        yield Text(self.data["heading"])
         if options.max_width >= (WIDER if self.commands else WIDE):
             yield self._table()
         else:

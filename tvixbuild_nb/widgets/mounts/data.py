@@ -39,6 +39,14 @@ def mounts_data(table: MountTable) -> list[Row]:
     return [_row(order, row) for order, row in enumerate(table, 1)]
 
 
+def columns(rows: Sequence[Row], *, observed: bool) -> list[str]:
+    """The columns in which anything stands, by the names of their orders."""
+    names = ["order", "destination", "type", "source", "options", "asked for by", "writable"]
+    if any(row["digest"] is not None for row in rows):
+        names.append("input")
+    return [*names, "seen"] if observed else names
+
+
 def _row(order: int, row: MountRow) -> Row:
     return {
         "order": order,

@@ -11,6 +11,7 @@ from tvixbuild_nb.widgets.kit import visible
 from tvixbuild_nb.widgets.kit.live import LiveView, callable_from_front, front
 from tvixbuild_nb.widgets.mounts.data import (
     KINDS,
+    columns,
     default_open,
     mounts_data,
     select,
@@ -35,6 +36,7 @@ class MountsView(LiveView):
         super().__init__(
             summary={
                 "mounts": len(self._rows),
+                "columns": columns(self._rows, observed=table.observed),
                 "observed": table.observed,
                 "unplanned": len(self._unplanned),
                 "kinds": [kind for kind in KINDS if table.observed or kind != "not as asked"],

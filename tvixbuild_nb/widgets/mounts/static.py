@@ -2,23 +2,25 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 from tvixbuild_nb.oci import MountTable, RootNode
 from tvixbuild_nb.widgets.kit import Html, fragment, tag, visible
 from tvixbuild_nb.widgets.kit.html import Child
 from tvixbuild_nb.widgets.kit.tables import table as drawn_table
-from tvixbuild_nb.widgets.mounts.data import Row, mounts_data, unplanned_data
+from tvixbuild_nb.widgets.mounts.data import Row, columns, mounts_data, unplanned_data
 
 MAX_ROWS = 200
+_TITLES = {"order": "#", "seen": "seen in the process"}
 _LONG = frozenset({"destination", "source", "options", "asked for by", "input", "seen in the process", "why"})
 
 
 def mounts_html(table: MountTable) -> Html:
     """The table, the tree of ``/`` and what else was seen; self-contained."""
     rows = mounts_data(table)
-    head = ["#", "destination", "type", "source", "options", "asked for by", "writable", "input"]
-    if table.observed:
-        head.append("seen in the process")
-    body = [_row(row, table.observed) for row in rows[:MAX_ROWS]]
+    names = columns(rows, observed=table.observed)
+    head = [_TITLES.get(name, name) for name in names]
+    body = [_row(row, names) for row in rows[:MAX_ROWS]]
     title = "mounts, in order" + (", and beside them what the process had" if table.observed else "")
     parts = [drawn_table(head, body, long=_LONG, caption=title), _rest(len(rows))]
     if table.observed:
@@ -30,7 +32,7 @@ def mounts_html(table: MountTable) -> Html:
     return tag("div", *parts)
 
 
-def _row(row: Row, observed: bool) -> list[Child]:
+def _row(row: Row, names: Sequence[str]) -> list[Child]:
     at = [tag("code", row["destination"])]
     if row["mounted_at"]:
         at.append(tag("div", "really at ", tag("code", row["mounted_at"])))
@@ -41,19 +43,18 @@ def _row(row: Row, observed: bool) -> list[Child]:
     source = [tag("code", row["source"])]
     if row["host"] and row["host"] != row["source"]:
         source.append(tag("div", tag("code", row["host"])))
-    cells: list[Child] = [
-        str(row["order"]),
-        at,
-        row["type"],
-        source,
-        _options(row["options"]),
-        row["asked_for_by"],
-        "writable" if row["writable"] else "read-only",
-        _input(row),
-    ]
-    if observed:
-        cells.append(_seen(row))
-    return cells
+    cells: dict[str, Child] = {
+        "order": str(row["order"]),
+        "destination": at,
+        "type": row["type"],
+        "source": source,
+        "options": _options(row["options"]),
+        "asked for by": row["asked_for_by"],
+        "writable": "writable" if row["writable"] else "read-only",
+        "input": _input(row),
+        "seen": _seen(row) if "seen" in names else None,
+    }
+    return [cells[name] for name in names]
 
 
 def _options(options: list[dict[str, str | None]]) -> Html | None:

@@ -91,9 +91,11 @@ def stages_data(
 ) -> list[dict[str, Any]]:
     """One dict per stage in the order of a build's life: name, state, seconds (None before it began), detail.
 
-    States: waiting, active, done, failed; once the run is over also skipped (never begun) and stopped (never ended).
+    States: waiting, active, done, failed; once the run is over also skipped (never begun) and stopped (never ended, or
+    ended by who cancelled the run).
     """
     over = result is not None
+    failed = "stopped" if result is not None and result.status == "cancelled" else "failed"
     timings = {} if result is None else result.timings
     found = []
     for stage in STAGES:
@@ -104,7 +106,7 @@ def stages_data(
             if event.state == "started":
                 state, began = "stopped" if over else "active", event.time
             else:
-                state, detail = ("done" if event.state == "finished" else "failed"), event.detail
+                state, detail = ("done" if event.state == "finished" else failed), event.detail
                 seconds = None if began is None else event.time - began
         if state == "active" and began is not None:
             seconds = now - began

@@ -39,7 +39,7 @@ class TreeView(LiveView):
     _esm = packed(front("js", *PARTS))
     _css = lean(front("css", "tree"))
     first = traitlets.Dict().tag(sync=True)
-    compared = traitlets.Bool().tag(sync=True)
+    comparison = traitlets.Unicode().tag(sync=True)
     marked = traitlets.Bool().tag(sync=True)
     everything = traitlets.Bool().tag(sync=True)
     needles = traitlets.Bool().tag(sync=True)
@@ -51,7 +51,7 @@ class TreeView(LiveView):
         self._download: tuple[tuple[int, ...], BinaryIO] | None = None
         super().__init__(
             first=first_data(self._places),
-            compared=any(root.compared for root in roots),
+            comparison=self._places.comparison,
             marked=any(root.marked for root in roots),
             needles=any(root.finder is not None for root in roots),
         )

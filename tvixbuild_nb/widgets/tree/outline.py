@@ -35,11 +35,15 @@ class Outline:
 
 @dataclass(slots=True)
 class Excerpt:
-    """The roots, how many entries below them are shown, and how many not: None where only a walk could tell."""
+    """The roots, how many entries below them are shown, and how many not: None where only a walk could tell.
+
+    ``comparison``: see :attr:`Places.comparison`.
+    """
 
     roots: list[Outline]
     shown: int
     hidden: int | None
+    comparison: str = ""
 
 
 def excerpt(places: Places, limit: int) -> Excerpt:
@@ -69,11 +73,10 @@ def excerpt(places: Places, limit: int) -> Excerpt:
         rest -= len(entries)
         todo.extend(zip(entries, outline.below, strict=True))
     shown = limit - rest
-    compared = any(root.compared for root in places.roots)
     below = sum(outline.row.get("entries", 0) for outline in roots)
-    if compared:
-        return Excerpt(roots, shown, 0 if rest > 0 else None)
-    return Excerpt(roots, shown, below - shown)
+    if any(place.change not in (None, "same") for place in top):
+        return Excerpt(roots, shown, 0 if rest > 0 else None, places.comparison)
+    return Excerpt(roots, shown, below - shown, places.comparison)
 
 
 def _outline(place: Place) -> Outline:

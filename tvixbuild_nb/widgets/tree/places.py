@@ -154,6 +154,16 @@ class Places:
         for kept in self._kept.values():
             kept.orders = {}
 
+    @property
+    def comparison(self) -> str:
+        """That nothing differs, or what marks the differences; empty where nothing is compared."""
+        compared = [place for place in self.top() if place.root.compared]
+        if not compared:
+            return ""
+        if all(place.change == "same" for place in compared):
+            return "no difference: both are the same"
+        return "what differs: + added, − removed, ~ changed"
+
     def page(self, place: Place, start: int, stop: int, order: str = STORED) -> list[Place]:
         """The entries of a directory from ``start`` until before ``stop`` in ``order``, as far as there are."""
         if order == STORED:

@@ -21,7 +21,7 @@ MAX_NEEDLES = 20
 
 @dataclass(frozen=True)
 class Root:
-    """One tree of a view. ``before``: what it is compared with; ``compared`` even when there was nothing before.
+    """One tree of a view. ``before``: what it is compared with.
 
     ``needles``: those found in all of it; ``finder``: finds out which entries hold them. ``accesses`` are relative to
     what lies ``above``. ``hides``: values of secrets are in no text of the view.
@@ -30,7 +30,6 @@ class Root:
     name: str
     tree: Tree | None
     before: Tree | None = None
-    compared: bool = False
     needles: tuple[str, ...] = ()
     finder: Needles | None = None
     accesses: InputAccess | None = None
@@ -38,7 +37,7 @@ class Root:
     hides: tuple[Redactor, ...] = ()
 
     @classmethod
-    def of(cls, tree: Tree, before: Tree | None = None, *, name: str | None = None, compared: bool = False) -> Root:
+    def of(cls, tree: Tree, before: Tree | None = None, *, name: str | None = None) -> Root:
         """A tree with what the run knows of it, if it is one of a run's."""
         name = os.fsdecode(tree.name_bytes) or "." if name is None else name
         origin = tree.origin if isinstance(tree, RunTree) else Origin()
@@ -47,7 +46,6 @@ class Root:
             name,
             tree,
             before,
-            compared or before is not None,
             origin.needles,
             origin.finder if origin.needles else None,
             origin.accesses,
@@ -59,6 +57,11 @@ class Root:
     def touched(self) -> Touched | None:
         """What a build did with the entries; None where nobody took it down."""
         return None if self.accesses is None else Touched(self.accesses, self.above, self.shown)
+
+    @property
+    def compared(self) -> bool:
+        """Whether there is another tree to tell the differences from."""
+        return self.before is not None
 
     @property
     def marked(self) -> bool:

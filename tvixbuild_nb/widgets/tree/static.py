@@ -18,6 +18,7 @@ MAX_DEPTH = 40
 def tree_html(seen: Excerpt) -> Html:
     """The excerpt as nested ``<details>``, the roots open, with their digests; says what is not shown."""
     return fragment(
+        tag("p", seen.comparison) if seen.comparison else None,
         tag("div", [_entry(root, 0) for root in seen.roots], style="font-family:monospace;font-size:12px"),
         tag("p", rest(seen)) if rest(seen) else None,
     )

@@ -34,7 +34,7 @@ def tree_text(seen: Excerpt) -> RenderableType:
         if outline.contents is not None:
             branch.add(Text(outline.contents))
 
-    parts: list[RenderableType] = []
+    parts: list[RenderableType] = [Text(seen.comparison)] if seen.comparison else []
     for root in seen.roots:
         branch = Tree(_line(root))
         grow(branch, root, 0)
