@@ -92,7 +92,8 @@ def test_the_log_stays_where_it_is_when_the_run_ends(light_lab: Lab) -> None:
             notebook.page.keyboard.press("ArrowDown")
         first = view.locator(ROWS).first
         expect(first).to_have_text(re.compile(r"line 31$"))
-        view.locator(".run-log input").first.fill("line 99")
+        view.locator(".run-log input").first.fill("line of none")
+        expect(view.locator(".log-matches")).to_have_text("no match")
         view.get_by_role("log").focus()
         notebook.ask("sb.last_run.cancel()")
         expect(status(view)).to_have_text("cancelled")
@@ -100,7 +101,7 @@ def test_the_log_stays_where_it_is_when_the_run_ends(light_lab: Lab) -> None:
         notebook.until(lambda: "was running" not in saved_html(notebook, 2))
         expect(first).to_have_text(re.compile(r"line 31$"))
         expect(view).to_have_count(1)
-        expect(view.locator(".run-log input").first).to_have_value("line 99")
+        expect(view.locator(".run-log input").first).to_have_value("line of none")
         expect(view.get_by_role("log")).to_be_focused()
         notebook.page.keyboard.press("ArrowDown")
         expect(first).to_have_text(re.compile(r"line 32$"))
