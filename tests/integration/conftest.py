@@ -1,11 +1,16 @@
-"""The browser's driver, shared by all tests that look at pages."""
+"""The browser and JupyterLab, shared by all tests that look at pages; screenshots land in ``test-artefacts/``."""
 
 from __future__ import annotations
 
 from collections.abc import Iterator
+from pathlib import Path
 
 import pytest
 from playwright.sync_api import Playwright, expect, sync_playwright
+
+from support.lab import Lab, running_lab
+
+ARTEFACTS = Path(__file__).parents[2] / "test-artefacts"
 
 
 @pytest.fixture(scope="session")
@@ -15,3 +20,11 @@ def playwright() -> Iterator[Playwright]:
     expect.set_options(timeout=30_000)
     with sync_playwright() as playwright:
         yield playwright
+
+
+@pytest.fixture(scope="session")
+def lab(playwright: Playwright, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Lab]:
+    """JupyterLab and Chromium, of which every test opens pages of its own."""
+    ARTEFACTS.mkdir(exist_ok=True)
+    with running_lab(playwright, tmp_path_factory.mktemp("lab"), ARTEFACTS) as lab:
+        yield lab

@@ -44,6 +44,10 @@ async ([code, seconds]) => {
   return { status: reply.content.status, text };
 }
 """
+_TURN = "theme => window.jupyterapp.commands.execute('apputils:change-theme', { theme })"
+# A theme's style sheet comes some time after its name.
+_TURNED = "layout => getComputedStyle(document.documentElement).getPropertyValue('--jp-layout-color0') === layout"
+_LAYOUTS = {"light": "white", "dark": "#111"}
 # What browsers and JupyterLab say about themselves, whatever is shown.
 _NOISE = ("favicon", "ResizeObserver loop", "Third-party cookie", "was preloaded using link preload")
 
@@ -71,18 +75,15 @@ NOTEBOOK = Application("notebook", "notebooks/{}", ("--expose-app-in-browser",))
 class Server:
     """A Jupyter server with settings, kernels and caches of its own, dead with the process that started it."""
 
-    def __init__(self, place: Path, theme: str, application: Application = JUPYTERLAB) -> None:
+    def __init__(self, place: Path, application: Application = JUPYTERLAB) -> None:
         self.application = application
         self._kernels = place / "data" / "kernels"
         self.notebooks = place / "notebooks"
         self.notebooks.mkdir(parents=True)
         settings = place / "settings"
-        themes = settings / "@jupyterlab" / "apputils-extension" / "themes.jupyterlab-settings"
-        themes.parent.mkdir(parents=True)
-        themes.write_text(json.dumps({"theme": f"JupyterLab {theme.title()}"}))
-        (themes.parent / "notification.jupyterlab-settings").write_text(
-            json.dumps({"fetchNews": "false", "checkForUpdates": False})
-        )
+        news = settings / "@jupyterlab" / "apputils-extension" / "notification.jupyterlab-settings"
+        news.parent.mkdir(parents=True)
+        news.write_text(json.dumps({"fetchNews": "false", "checkForUpdates": False}))
         with socket.socket() as probe:
             probe.bind(("127.0.0.1", 0))
             self.port = probe.getsockname()[1]
@@ -151,11 +152,10 @@ class Server:
 
 @dataclass
 class Lab:
-    """One theme's server and browser."""
+    """A server and a browser."""
 
     server: Server
     context: BrowserContext
-    theme: str
     pictures: Path
     strangers: list[str] = field(default_factory=list)
 
@@ -248,15 +248,30 @@ class Notebook:
         self.page.reload()
         self.await_kernel()
 
-    def picture(self, name: str) -> Path:
-        """Take a screenshot, kept as a test artefact."""
-        path = self.lab.pictures / f"{self.path.stem}-{name}-{self.lab.theme}.png"
-        self.page.screenshot(path=path)
-        return path
+    def themes(self) -> Iterator[str]:
+        """Put the page into the light theme, the dark one, and at the end into the light one again."""
+        yield "light"
+        focused = self.page.evaluate_handle("document.activeElement")
+        try:
+            self._turn("dark")
+            yield "dark"
+        finally:
+            self._turn("light")
+            # JupyterLab has it taken away now and then when the theme changes.
+            focused.evaluate("node => document.activeElement === node || node.focus({ preventScroll: true })")
+
+    def _turn(self, theme: str) -> None:
+        self.page.evaluate(_TURN, f"JupyterLab {theme.title()}")
+        self.page.wait_for_function(_TURNED, arg=_LAYOUTS[theme])
+
+    def picture(self, name: str) -> None:
+        """Take a screenshot in each theme, kept as test artefacts."""
+        for theme in self.themes():
+            self.page.screenshot(path=self.lab.pictures / f"{self.path.stem}-{name}-{theme}.png")
 
     def violations(self, name: str) -> list[str]:
-        """What axe-core finds serious or critical within the view ``name``, one text each."""
-        return axe(self.page, f".tvixbuild-{name}")
+        """What axe-core finds serious or critical within the view ``name`` in either theme, one text each."""
+        return [f"{theme}: {text}" for theme in self.themes() for text in axe(self.page, f".tvixbuild-{name}")]
 
 
 def axe(page: Page, selector: str) -> list[str]:
@@ -291,10 +306,10 @@ def axe(page: Page, selector: str) -> list[str]:
 
 @contextlib.contextmanager
 def running_lab(
-    playwright: Playwright, place: Path, theme: str, pictures: Path, application: Application = JUPYTERLAB
+    playwright: Playwright, place: Path, pictures: Path, application: Application = JUPYTERLAB
 ) -> Iterator[Lab]:
-    """A server and a browser in one theme (light, dark); both are gone afterwards."""
-    server = Server(place, theme, application)
+    """A server and a browser; both are gone afterwards."""
+    server = Server(place, application)
     try:
         context = playwright.chromium.launch_persistent_context(
             place / "browser",
@@ -314,7 +329,7 @@ def running_lab(
             ],  # fmt: skip
         )
         context.set_default_timeout(30_000)
-        lab = Lab(server, context, theme, pictures)
+        lab = Lab(server, context, pictures)
 
         def guard(request: Request) -> None:
             if not request.url.startswith((server.address, "data:", "blob:", "about:")):

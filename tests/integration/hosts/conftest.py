@@ -20,18 +20,10 @@ BARE = Application(
 )
 
 
-def _running(
-    playwright: Playwright, places: pytest.TempPathFactory, application: Application, theme: str = "light"
-) -> Iterator[Lab]:
+def _running(playwright: Playwright, places: pytest.TempPathFactory, application: Application) -> Iterator[Lab]:
     ARTEFACTS.mkdir(exist_ok=True)
-    with running_lab(playwright, places.mktemp("host"), theme, ARTEFACTS, application) as lab:
+    with running_lab(playwright, places.mktemp("host"), ARTEFACTS, application) as lab:
         yield lab
-
-
-@pytest.fixture(scope="module")
-def light_lab(playwright: Playwright, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Lab]:
-    """JupyterLab as the tests of single views have it."""
-    yield from _running(playwright, tmp_path_factory, JUPYTERLAB)
 
 
 @pytest.fixture(scope="module")

@@ -48,9 +48,9 @@ def test_without_it_such_a_page_shows_an_error(bare_lab: Lab) -> None:
         expect(notebook.page.get_by_text(VIEWS[0].words)).to_have_count(0)
 
 
-def test_the_live_form_takes_the_place_of_the_static_one(light_lab: Lab) -> None:
-    light_lab.server.add_kernel(KERNEL, VSCODE_PID="1")
-    with light_lab.notebook("fetched", *CELLS, kernel=KERNEL) as notebook:
+def test_the_live_form_takes_the_place_of_the_static_one(lab: Lab) -> None:
+    lab.server.add_kernel(KERNEL, VSCODE_PID="1")
+    with lab.notebook("fetched", *CELLS, kernel=KERNEL) as notebook:
         found = boxes(notebook)
         for place, view in enumerate(VIEWS):
             box = found.nth(place)

@@ -93,11 +93,11 @@ def test_in_voila(notebook7: Lab) -> None:
 
 
 @pytest.fixture(scope="module")
-def older(light_lab: Lab) -> Lab:
+def older(lab: Lab) -> Lab:
     """JupyterLab with a kernel ``older`` to choose: ipykernel 6.31."""
     assert OLDER.is_dir(), "the older kernel is missing: run .ci/setup test"
-    light_lab.server.add_kernel("older", PYTHONPATH=str(OLDER))
-    return light_lab
+    lab.server.add_kernel("older", PYTHONPATH=str(OLDER))
+    return lab
 
 
 def test_views_on_the_last_ipykernel_6(older: Lab) -> None:

@@ -74,9 +74,9 @@ def test_converted_without_scripts(notebook: nbformat.NotebookNode, tmp_path: Pa
     assert static_violations(playwright, path, ".jp-RenderedHTML") == []
 
 
-def test_untrusted_in_jupyterlab(notebook: nbformat.NotebookNode, light_lab: Lab) -> None:
+def test_untrusted_in_jupyterlab(notebook: nbformat.NotebookNode, lab: Lab) -> None:
     # As a file from elsewhere is: with the view's address, whose widget no kernel knows, and unsigned.
-    with light_lab.opened("untrusted", notebook) as opened:
+    with lab.opened("untrusted", notebook) as opened:
         outputs = opened.page.locator(".jp-OutputArea-output")
         expect_static_forms(outputs)
         assert axe(opened.page, ".jp-RenderedHTML") == []

@@ -230,8 +230,8 @@ def to(notebook: Notebook, label: str, *, key: str = "Tab", most: int = 90) -> l
     return passed
 
 
-def test_by_keyboard_alone(light_lab: Lab) -> None:
-    with light_lab.notebook("form-keys", SETUP) as notebook:
+def test_by_keyboard_alone(lab: Lab) -> None:
+    with lab.notebook("form-keys", SETUP) as notebook:
         view, keys = opened(notebook), notebook.page.keyboard
         view.get_by_role("button", name="Run").focus()
         seen = to(notebook, "Copy")

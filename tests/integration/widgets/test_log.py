@@ -190,9 +190,9 @@ view = LogView(LogSource(record, redactor=Redactor({"TOKEN": "hunter2-correct-ho
 """
 
 
-def test_lines_are_chosen_copied_and_saved_without_secrets(light_lab: Lab) -> None:
-    light_lab.context.grant_permissions(["clipboard-read", "clipboard-write"])
-    with light_lab.notebook("chosen", SETUP, SECRETS) as notebook:
+def test_lines_are_chosen_copied_and_saved_without_secrets(lab: Lab) -> None:
+    lab.context.grant_permissions(["clipboard-read", "clipboard-write"])
+    with lab.notebook("chosen", SETUP, SECRETS) as notebook:
         notebook.page.set_viewport_size({"width": 900, "height": 700})
         notebook.run_all()
         view, page = notebook.view("log"), notebook.page
@@ -303,8 +303,8 @@ def ordered(notebook: Notebook, holds: Callable[[list[int]], object]) -> list[in
     return numbers
 
 
-def test_a_burst_of_a_hundred_thousand_lines_a_second(light_lab: Lab) -> None:
-    with light_lab.notebook("burst", SETUP, BURST) as notebook:
+def test_a_burst_of_a_hundred_thousand_lines_a_second(lab: Lab) -> None:
+    with lab.notebook("burst", SETUP, BURST) as notebook:
         notebook.run_all()
         view, page = notebook.view("log"), notebook.page
         view.wait_for()

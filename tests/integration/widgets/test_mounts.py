@@ -104,8 +104,8 @@ def _walk_the_tree(notebook: Notebook) -> None:
 
 
 @pytest.mark.usefixtures("root")
-def test_planned_and_seen_side_by_side(light_lab: Lab) -> None:
-    with light_lab.notebook("mounts-observed", PLANNED.replace("sb.mount_table()", ""), OBSERVED) as notebook:
+def test_planned_and_seen_side_by_side(lab: Lab) -> None:
+    with lab.notebook("mounts-observed", PLANNED.replace("sb.mount_table()", ""), OBSERVED) as notebook:
         notebook.page.set_viewport_size({"width": 900, "height": 900})
         notebook.run_all()
         view = notebook.view("mounts")

@@ -182,9 +182,9 @@ def test_compare_and_change(lab: Lab) -> None:
         assert notebook.ask(FAULTS) == "[]"
 
 
-def test_a_page_that_is_left_is_forgotten_and_long_lists_have_pages(light_lab: Lab) -> None:
+def test_a_page_that_is_left_is_forgotten_and_long_lists_have_pages(lab: Lab) -> None:
     many = "sb.scratch_paths = [*sb.scratch_paths, *(f's{n}' for n in range(1000))]\npreview = sb.preview()\npreview"
-    with light_lab.notebook("previewmany", SETUP, many) as notebook:
+    with lab.notebook("previewmany", SETUP, many) as notebook:
         notebook.run_all()
         first, view = notebook.view("preview").first, notebook.view("preview").nth(1)
         rows = view.get_by_role("treeitem")

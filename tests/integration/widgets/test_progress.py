@@ -125,8 +125,8 @@ def test_seen_while_a_cell_works_and_one_line_in_the_end(lab: Lab) -> None:
         assert len(saved) == 1 and set(saved[0]["data"]) == {"text/plain", "text/html"}
 
 
-def test_a_cell_that_is_interrupted_says_so_in_its_line(light_lab: Lab) -> None:
-    with light_lab.notebook("progress-stopped", WORK + "work(600)") as notebook:
+def test_a_cell_that_is_interrupted_says_so_in_its_line(lab: Lab) -> None:
+    with lab.notebook("progress-stopped", WORK + "work(600)") as notebook:
         notebook.run_all(wait=False)
         expect(notebook.view("progress")).to_contain_text("ingest: ")
         notebook.page.evaluate("void window.jupyterapp.commands.execute('notebook:interrupt-kernel')")

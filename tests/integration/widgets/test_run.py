@@ -116,8 +116,8 @@ def test_a_cell_that_waits_and_its_view_do_not_freeze_each_other(lab: Lab) -> No
         assert notebook.ask(FAULTS) == "[]"
 
 
-def test_every_end_is_explained(light_lab: Lab) -> None:
-    with light_lab.notebook("ends", SETUP, *ENDS) as notebook:
+def test_every_end_is_explained(lab: Lab) -> None:
+    with lab.notebook("ends", SETUP, *ENDS) as notebook:
         notebook.page.set_viewport_size({"width": 900, "height": 900})
         notebook.run_all(wait=False)
         views = notebook.view("run")
@@ -130,8 +130,8 @@ def test_every_end_is_explained(light_lab: Lab) -> None:
         assert notebook.ask(FAULTS) == "[]"
 
 
-def test_the_stop_button_ends_the_run_that_a_cell_waits_for(light_lab: Lab) -> None:
-    with light_lab.notebook("stopped", SETUP, SLOW, "run = sb.run()", "print('went on after', run.status)") as notebook:
+def test_the_stop_button_ends_the_run_that_a_cell_waits_for(lab: Lab) -> None:
+    with lab.notebook("stopped", SETUP, SLOW, "run = sb.run()", "print('went on after', run.status)") as notebook:
         notebook.run_all(wait=False)
         view = notebook.view("run")
         expect(view.locator(".run-log")).to_contain_text("line ")

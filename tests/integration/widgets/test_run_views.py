@@ -54,8 +54,8 @@ def status(view: Locator) -> Locator:
     return view.locator(".run-status")
 
 
-def test_a_page_loaded_in_mid_run_loses_nothing_and_saves_the_end(light_lab: Lab) -> None:
-    with light_lab.notebook("watched", SETUP, SLOW, "sb.start()") as notebook:
+def test_a_page_loaded_in_mid_run_loses_nothing_and_saves_the_end(lab: Lab) -> None:
+    with lab.notebook("watched", SETUP, SLOW, "sb.start()") as notebook:
         notebook.run_all()
         view = notebook.view("run")
         expect(view.locator(".run-log")).to_contain_text("line 200")
@@ -64,7 +64,7 @@ def test_a_page_loaded_in_mid_run_loses_nothing_and_saves_the_end(light_lab: Lab
         expect(status(view)).to_have_text("running")
         expect_whole_log(notebook, view)
         run = notebook.ask("print(sb.last_run.id)")
-        with light_lab.notebook("elsewhere", SETUP, f"Run.open({run!r})") as other:
+        with lab.notebook("elsewhere", SETUP, f"Run.open({run!r})") as other:
             other.run_all()
             there = other.view("run")
             expect(there.locator(".run-why")).to_contain_text("another process")
@@ -83,8 +83,8 @@ def test_a_page_loaded_in_mid_run_loses_nothing_and_saves_the_end(light_lab: Lab
         notebook.until(lambda: "cancelled" in saved_html(notebook, 2) and "was running" not in saved_html(notebook, 2))
 
 
-def test_the_log_stays_where_it_is_when_the_run_ends(light_lab: Lab) -> None:
-    with light_lab.notebook("steady", SETUP, SLOW, "sb.start()") as notebook:
+def test_the_log_stays_where_it_is_when_the_run_ends(lab: Lab) -> None:
+    with lab.notebook("steady", SETUP, SLOW, "sb.start()") as notebook:
         notebook.run_all()
         view = notebook.view("run")
         expect_whole_log(notebook, view)
@@ -108,8 +108,8 @@ def test_the_log_stays_where_it_is_when_the_run_ends(light_lab: Lab) -> None:
         assert notebook.ask(FAULTS) == "[]"
 
 
-def test_views_are_closed_and_doubled_and_the_run_goes_on(light_lab: Lab) -> None:
-    with light_lab.notebook("doubled", SETUP, SLOW, "run = sb.start()\nrun", "run") as notebook:
+def test_views_are_closed_and_doubled_and_the_run_goes_on(lab: Lab) -> None:
+    with lab.notebook("doubled", SETUP, SLOW, "run = sb.start()\nrun", "run") as notebook:
         notebook.run_all()
         views = notebook.view("run")
         expect(views).to_have_count(2)
@@ -127,8 +127,8 @@ def test_views_are_closed_and_doubled_and_the_run_goes_on(light_lab: Lab) -> Non
         assert notebook.ask("print(run.status)") == "cancelled" and notebook.ask(FAULTS) == "[]"
 
 
-def test_cancel_while_outputs_are_stored(light_lab: Lab) -> None:
-    with light_lab.notebook("storing", SETUP, GATED, "sb.start()") as notebook:
+def test_cancel_while_outputs_are_stored(lab: Lab) -> None:
+    with lab.notebook("storing", SETUP, GATED, "sb.start()") as notebook:
         notebook.run_all()
         view = notebook.view("run")
         expect(view.locator("[aria-current=step]")).to_have_text(re.compile("ingest"))
@@ -140,8 +140,8 @@ def test_cancel_while_outputs_are_stored(light_lab: Lab) -> None:
         assert notebook.ask("print(dict(sb.last_run.outputs))") == "{}" and notebook.ask(FAULTS) == "[]"
 
 
-def test_a_kernel_that_does_not_hear(light_lab: Lab) -> None:
-    with light_lab.notebook("deaf", SETUP, SLOW, "sb.start()") as notebook:
+def test_a_kernel_that_does_not_hear(lab: Lab) -> None:
+    with lab.notebook("deaf", SETUP, SLOW, "sb.start()") as notebook:
         notebook.run_all()
         view = notebook.view("run")
         expect(view.locator(".run-log")).to_contain_text("line 200")

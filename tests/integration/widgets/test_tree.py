@@ -175,7 +175,7 @@ store.tree(folder_of([(b"bin", folder(hello=script, note=text)), (b"empty", fold
         assert notebook.violations("tree") == []
 
 
-def test_a_run_shows_where_needles_are_and_what_was_touched(light_lab: Lab) -> None:
+def test_a_run_shows_where_needles_are_and_what_was_touched(lab: Lab) -> None:
     """Outputs marked entry by entry, inputs with the build's accesses, secrets nowhere; a file on its own is shown."""
     build = """
 import tempfile
@@ -192,7 +192,7 @@ sb = Sandbox(
 run = sb.run(show=False)
 """
     cells = (build, 'run.outputs["nix/store/out"]', "run.inputs", 'run.outputs["nix/store/out"] / "deep" / "holds"')
-    with light_lab.notebook("tree-run", *cells) as notebook:
+    with lab.notebook("tree-run", *cells) as notebook:
         notebook.run_all()
         outputs, inputs, alone = (notebook.view("tree").nth(index) for index in range(3))
         rows = outputs.locator(".space .tr")
@@ -219,12 +219,12 @@ run = sb.run(show=False)
         assert notebook.violations("tree") == []
 
 
-def test_finds_exports_and_compares(light_lab: Lab) -> None:
+def test_finds_exports_and_compares(lab: Lab) -> None:
     compared = """
 changed = folder_of([(b"bin", folder(hello=text, new=script)), (b"hostile", hostile), (b"many", many)])
 tree_diff(tree, store.tree(changed, b"out"))
 """
-    with light_lab.notebook("tree-more", SETUP, VIEW, compared) as notebook:
+    with lab.notebook("tree-more", SETUP, VIEW, compared) as notebook:
         notebook.run_all()
         view = notebook.view("tree").first
         page = notebook.page
@@ -259,10 +259,10 @@ tree_diff(tree, store.tree(changed, b"out"))
         assert notebook.violations("tree") == []
 
 
-def test_more_lines_than_browsers_have_pixels(light_lab: Lab) -> None:
+def test_more_lines_than_browsers_have_pixels(lab: Lab) -> None:
     """800,000 lines are 17.6 million pixels: scrolling is scaled, every line can still be reached."""
     huge = "store.tree(folder_of([(b'entry-%06d' % n, script) for n in range(800_000)]), b'huge')"
-    with light_lab.notebook("tree-huge", SETUP, huge) as notebook:
+    with lab.notebook("tree-huge", SETUP, huge) as notebook:
         notebook.run_all()
         view = notebook.view("tree")
         grid = view.get_by_role("treegrid", name="Entries")
