@@ -44,6 +44,8 @@ async ([code, seconds]) => {
   return { status: reply.content.status, text };
 }
 """
+# It covers the page, and takes the focus, whenever the theme changes.
+_SPLASH = "@jupyterlab/apputils-extension:splash"
 _TURN = "theme => window.jupyterapp.commands.execute('apputils:change-theme', { theme })"
 # A theme's style sheet comes some time after its name.
 _TURNED = "layout => getComputedStyle(document.documentElement).getPropertyValue('--jp-layout-color0') === layout"
@@ -98,10 +100,9 @@ class Server:
         }
         for name in own.values():
             (place / name).mkdir(exist_ok=True)
-        if application.disabled:
-            pages = place / "config" / "labconfig" / "page_config.json"
-            pages.parent.mkdir()
-            pages.write_text(json.dumps({"disabledExtensions": dict.fromkeys(application.disabled, True)}))
+        pages = place / "config" / "labconfig" / "page_config.json"
+        pages.parent.mkdir()
+        pages.write_text(json.dumps({"disabledExtensions": dict.fromkeys((_SPLASH, *application.disabled), True)}))
         self.log = (place / "server.log").open("wb")
         options = [
             "--allow-root", "--no-browser", "--ip=127.0.0.1", f"--port={self.port}", "--ServerApp.port_retries=0",
@@ -251,14 +252,11 @@ class Notebook:
     def themes(self) -> Iterator[str]:
         """Put the page into the light theme, the dark one, and at the end into the light one again."""
         yield "light"
-        focused = self.page.evaluate_handle("document.activeElement")
         try:
             self._turn("dark")
             yield "dark"
         finally:
             self._turn("light")
-            # JupyterLab has it taken away now and then when the theme changes.
-            focused.evaluate("node => document.activeElement === node || node.focus({ preventScroll: true })")
 
     def _turn(self, theme: str) -> None:
         self.page.evaluate(_TURN, f"JupyterLab {theme.title()}")

@@ -12,7 +12,7 @@ from tvixbuild_nb.widgets.kit.html import Child, Html, tag
 
 # Cells whose words stay whole, and cells that may break anywhere, a digest or a path in the middle.
 WORDS = "text-align:left;vertical-align:top;padding:2px 6px;white-space:normal"
-LONG = f"{WORDS};overflow-wrap:anywhere;min-width:4em;max-width:30em"
+LONG = f"{WORDS};overflow-wrap:anywhere;min-width:6em;max-width:30em"
 
 
 def table(head: Sequence[str], rows: Sequence[Sequence[Child]], *, long: Collection[str], caption: str = "") -> Html:
