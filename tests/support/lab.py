@@ -49,6 +49,12 @@ _SPLASH = "@jupyterlab/apputils-extension:splash"
 _TURN = "theme => window.jupyterapp.commands.execute('apputils:change-theme', { theme })"
 # A theme's style sheet comes some time after its name.
 _TURNED = "layout => getComputedStyle(document.documentElement).getPropertyValue('--jp-layout-color0') === layout"
+_FOCUSED = """
+(node) => {
+  if (document.activeElement !== node) node.focus({ preventScroll: true });
+  return document.activeElement === node;
+}
+"""
 _LAYOUTS = {"light": "white", "dark": "#111"}
 # What browsers and JupyterLab say about themselves, whatever is shown.
 _NOISE = ("favicon", "ResizeObserver loop", "Third-party cookie", "was preloaded using link preload")
@@ -252,11 +258,14 @@ class Notebook:
     def themes(self) -> Iterator[str]:
         """Put the page into the light theme, the dark one, and at the end into the light one again."""
         yield "light"
+        focused = self.page.evaluate_handle("document.activeElement")
         try:
             self._turn("dark")
             yield "dark"
         finally:
             self._turn("light")
+            # Between two style sheets heights are others, and JupyterLab takes cells out of sight off the page.
+            self.page.wait_for_function(_FOCUSED, arg=focused)
 
     def _turn(self, theme: str) -> None:
         self.page.evaluate(_TURN, f"JupyterLab {theme.title()}")
