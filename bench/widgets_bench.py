@@ -75,7 +75,7 @@ def rows(rounds: int = ROUNDS) -> list[dict[str, Any]]:
     with (
         tempfile.TemporaryDirectory(prefix="widgets-bench-") as place,
         sync_playwright() as playwright,
-        running_lab(playwright, Path(place, "lab"), "light", Path(place)) as lab,
+        running_lab(playwright, Path(place, "lab"), Path(place)) as lab,
     ):
         return tree_rows(lab, rounds)
 
