@@ -10,6 +10,7 @@ from pathlib import Path
 import pytest
 
 import tvixbuild_nb
+from tvixbuild_nb.nix import DIFFERENCES
 
 REPO = Path(__file__).parents[2]
 README = (REPO / "README.md").read_text()
@@ -30,3 +31,8 @@ def test_every_room_is_named() -> None:
     rooms = {path.name for path in Path(tvixbuild_nb.__file__).parent.iterdir() if (path / "__init__.py").exists()}
     for room in rooms - {"proto"}:
         assert f"| `{room}` |" in README
+
+
+def test_every_difference_from_nix_is_told() -> None:
+    for each in DIFFERENCES:
+        assert f"| {each.name} | {each.nix} | {each.ours} | {each.reason} |" in README
