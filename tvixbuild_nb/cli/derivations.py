@@ -5,7 +5,6 @@ from __future__ import annotations
 import os
 from argparse import Namespace
 from contextlib import suppress
-from pathlib import Path
 
 from tvixbuild_nb.castore import open_castore
 from tvixbuild_nb.cli.screen import warn, write_bytes
@@ -13,17 +12,13 @@ from tvixbuild_nb.errors import InvalidStorePath
 from tvixbuild_nb.nix import (
     NIX_STORE,
     BuilderOptions,
-    Derivation,
     StoreDir,
     StorePath,
     derivation_path,
-    derivations_in,
     read_derivation,
-    request_for,
     show_derivations,
 )
-from tvixbuild_nb.nix.building import derivations_from
-from tvixbuild_nb.nix.sources import KnownPaths, Remembering, open_path_source
+from tvixbuild_nb.nix.opening import open_request
 
 
 def show(args: Namespace) -> int:
@@ -43,22 +38,11 @@ def show(args: Namespace) -> int:
 
 def request(args: Namespace) -> int:
     """Print the protobuf-JSON of the request that builds one derivation; its inputs are in the store then."""
-    store_dir = _store_dir()
-    derivation = read_derivation(args.derivation, store_dir=store_dir)
     options = BuilderOptions(cores=args.cores, impure=dict(args.impure))
-    beside = Path(args.derivation).parent
-    with (
-        open_castore(args.store) as castore,
-        open_path_source(args.source, keys=args.keys, store=store_dir) as place,
-        KnownPaths.beside(castore) as known,
-    ):
-        source = Remembering(place, known)
-        from_source, from_here = derivations_from(source, castore), derivations_in(beside, store_dir)
-
-        def read(path: StorePath) -> Derivation:
-            return from_here(path) if (beside / path.basename).exists() else from_source(path)
-
-        made = request_for(derivation, source, castore, options, read=read)
+    with open_castore(args.store) as castore:
+        made = open_request(
+            args.derivation, castore, args.source, keys=args.keys, options=options, store_dir=_store_dir()
+        )
     write_bytes(f"{made.to_json()}\n".encode())
     return 0
 

@@ -4,10 +4,10 @@
 written as an ``aterm``, from files by ``reading``; ``modulo`` computes where it and its outputs lie, ``placeholder``
 what stands for paths not known yet; ``show`` is its JSON. ``nar`` is the room's own room for archives.
 
-``building`` makes a BuildRequest of a derivation: ``environment`` is what its builder finds, with the ``attributes``
-that it heeds, ``structured`` ones and the ``graphs`` of references among them; ``refusals`` says what is not built
-here, ``differences`` what is not as in Nix. ``sources`` are where inputs come from; ``publishing`` writes binary caches
-and exports that Nix takes.
+``building`` makes a BuildRequest of a derivation, ``opening`` of one in a file: ``environment`` is what its builder
+finds, with the ``attributes`` that it heeds, ``structured`` ones and the ``graphs`` of references among them;
+``refusals`` says what is not built here, ``differences`` what is not as in Nix. ``sources`` are where inputs come from;
+``publishing`` writes binary caches and exports that Nix takes.
 """
 
 from tvixbuild_nb.nix.aterm import parse_aterm, write_aterm

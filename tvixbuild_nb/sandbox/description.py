@@ -6,7 +6,7 @@ import inspect
 import os
 from collections.abc import Callable, Iterable, Mapping
 from pathlib import Path
-from typing import Any, Self
+from typing import TYPE_CHECKING, Any, Self
 
 from tvixbuild_nb.build import BuildService, host_system
 from tvixbuild_nb.castore import Castore, Node
@@ -22,6 +22,9 @@ from tvixbuild_nb.sandbox.run import Run
 from tvixbuild_nb.sandbox.secrets import Environment
 from tvixbuild_nb.sandbox.services import shared_store
 from tvixbuild_nb.sandbox.watching import Watchers
+
+if TYPE_CHECKING:
+    from tvixbuild_nb.nix.sources import PathSource
 
 _BIN = os.path.realpath("/bin")
 _ELSEWHERE = {"command_args": "command", "environment_vars": "env", "files": "additional_files"}
@@ -194,6 +197,28 @@ class Description:
         )
         sandbox.constraints = constraints
         return sandbox
+
+    @classmethod
+    def from_derivation(
+        cls,
+        derivation: str | os.PathLike[str] | bytes,
+        inputs: str | PathSource = "local",
+        *,
+        keys: Iterable[str] = (),
+        store: Castore | str | None = None,
+        **surroundings: Any,
+    ) -> Self:
+        """A sandbox that runs the builder of a Nix derivation as Nix would; its inputs are in the store then.
+
+        Parameters: ``derivation``, the path of a .drv file or what is in one; ``inputs``, where the closure of its
+        inputs comes from: ``local`` (this host's Nix store), ``local?root=DIR``, ``file:///CACHE``, ``http://...``;
+        ``keys`` (``name:base64``), whose signatures a binary cache's paths need; ``surroundings`` as in
+        :meth:`from_request`. What is not done here is refused by name; what Nix checks of outputs afterwards is not.
+        """
+        from tvixbuild_nb.nix.opening import open_request
+
+        castore = store if isinstance(store, Castore) else shared_store(store)
+        return cls.from_request(open_request(derivation, castore, inputs, keys=keys), store=castore, **surroundings)
 
     def save(self, path: str | os.PathLike[str]) -> None:
         """Write the request as protobuf-JSON; contents of inputs stay in the store."""

@@ -1,0 +1,95 @@
+"""Derivations built by Nix and by a Sandbox: the outputs are the same, to the byte of their NARs."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from support.nix import Nix
+from tvixbuild_nb import Sandbox
+from tvixbuild_nb.castore import Castore, open_castore
+from tvixbuild_nb.errors import InvalidDerivation, NotFound, UnsupportedDerivation
+from tvixbuild_nb.nix import StoreDir, StorePath, read_derivation
+from tvixbuild_nb.nix.nar import sum_of_node
+
+pytestmark = [pytest.mark.integration, pytest.mark.usefixtures("root")]
+
+# The builder is the sandbox's own shell, here as there.
+_EXPRESSIONS = r"""
+let
+  make = name: script: more: derivation ({
+    inherit name; system = builtins.currentSystem; builder = "/bin/sh"; args = [ "-euc" script ]; PATH = "/bin";
+  } // more);
+  leaf = make "leaf" "mkdir $out; echo leaf > $out/text; ln -s text $out/link" { };
+in {
+  chain = make "chain" "mkdir -p $out/bin $out/empty; echo \"#!${leaf}/x\" > $out/bin/run; chmod 755 $out/bin/run" { };
+  several = make "several" "echo only > $out; mkdir $lib; echo $out $lib > $lib/ü; ln -s $out $lib/l" {
+    outputs = [ "out" "lib" ];
+  };
+  link = make "link" "ln -s ${leaf}/text $out" { };
+  passed = make "passed" "cat $textPath > $out" { passAsFile = [ "text" ]; text = "by\nfile"; };
+  structured = make "structured" ''
+    out=$(sed -n "s/^declare -A outputs=.*'out'\]*='\([^']*\)'.*/\1/p" /build/.attrs.sh)
+    cat /build/.attrs.json > $out
+  '' { __structuredAttrs = true; nested = { list = [ 1 "two" ]; inherit leaf; }; };
+  fixed = make "fixed" "printf hello > $out" {
+    outputHashMode = "flat"; outputHashAlgo = "sha256";
+    outputHash = "2cf24dba5fb0a30e26e83b2ac5b9e29e1b161e5c1fa7425e73043362938b9824";
+  };
+  recursive = derivation {
+    name = "recursive"; system = builtins.currentSystem; builder = "/bin/sh";
+    requiredSystemFeatures = [ "recursive-nix" ];
+  };
+}
+"""
+_NAMES = ("chain", "several", "link", "passed", "structured", "fixed")
+
+
+@pytest.fixture(scope="module")
+def expressions(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    file = tmp_path_factory.mktemp("expressions") / "sandbox.nix"
+    file.write_text(_EXPRESSIONS)
+    return file
+
+
+@pytest.fixture
+def castore(tmp_path: Path) -> Iterator[Castore]:
+    with open_castore(tmp_path / "castore") as castore:
+        yield castore
+
+
+@pytest.mark.parametrize("name", _NAMES)
+def test_both_build_the_same(nix: Nix, expressions: Path, castore: Castore, name: str) -> None:
+    [basename] = nix.instantiate(expressions, "-A", name)
+    nix("nix-store", "-r", f"/nix/store/{basename}", "--option", "sandbox-paths", "/bin/sh=/bin/busybox")
+    place = f"local?root={nix.root / 'root'}"
+    sandbox = Sandbox.from_derivation(nix.store / basename, place, store=castore)
+    run = sandbox.run(check=True, show=False)
+    store = StoreDir()
+    outputs = [output.path for output in read_derivation(nix.store / basename).outputs.values()]
+    assert sorted(run.outputs) == sorted(f"nix/store/{path}" for path in outputs)
+    # The closure as the needles tell it: the outputs first, then the inputs, in the order of the request.
+    paths = [store.parse(f"/{path}") for path in sandbox.request.outputs]
+    paths += [StorePath.parse(name) for name in sandbox.request.inputs]
+    for output in run.result.outputs if run.result else ():
+        path = f"/{output.path}"
+        total = sum_of_node(castore, output.node)
+        assert str(total.hash) == nix("nix-store", "--query", "--hash", path).decode().strip()
+        assert total.size == int(nix("nix-store", "--query", "--size", path))
+        references = nix("nix-store", "--query", "--references", path).decode().split()
+        assert sorted(store.join(paths[index]) for index in output.needles) == sorted(references)
+    again = Sandbox.from_derivation((nix.store / basename).read_bytes(), place, store=castore)
+    assert again.request == sandbox.request
+
+
+def test_what_cannot_be_built_is_refused(nix: Nix, expressions: Path, castore: Castore, tmp_path: Path) -> None:
+    [basename] = nix.instantiate(expressions, "-A", "recursive")
+    with pytest.raises(UnsupportedDerivation, match="recursive-nix"):
+        Sandbox.from_derivation(nix.store / basename, f"local?root={nix.root / 'root'}", store=castore)
+    [basename] = nix.instantiate(expressions, "-A", "chain")
+    with pytest.raises(NotFound, match="to be built first|does not have it"):
+        Sandbox.from_derivation(nix.store / basename, f"local?root={tmp_path}", store=castore)
+    with pytest.raises(InvalidDerivation):
+        Sandbox.from_derivation(b"Derive([", store=castore)
