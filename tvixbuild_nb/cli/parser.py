@@ -135,6 +135,12 @@ def _add_runs(commands: _Commands) -> None:
     log.add_argument("run", metavar="RUN", help="id of a run, or its beginning")
     log.add_argument("--follow", "-f", action="store_true", help="go on until the run is over")
     log.add_argument("--stream", choices=("stdout", "stderr", "terminal"), help="only this one")
+    why = commands.add(
+        "why", "questions:why", "tell where in a run's outputs a reference stands", "json",
+        more="File, byte offset and what is around it; targets of symlinks and names too. Secrets are left out.",
+    )  # fmt: skip
+    why.add_argument("run", metavar="RUN", help="id of a run, or its beginning")
+    why.add_argument("needle", metavar="NEEDLE", help="a text, or an input's name or path: its needle is looked for")
 
 
 def _add_trees(commands: _Commands) -> None:

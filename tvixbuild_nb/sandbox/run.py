@@ -35,13 +35,14 @@ from tvixbuild_nb.request import BuildRequest, Redactor
 from tvixbuild_nb.sandbox.livebuild import LiveBuild, interrupt_cancels
 from tvixbuild_nb.sandbox.log import RunLog
 from tvixbuild_nb.sandbox.printer import LogPrinter
+from tvixbuild_nb.sandbox.questions import Questions
 from tvixbuild_nb.sandbox.services import shared_store
 from tvixbuild_nb.sandbox.trees import Inputs, Origin, Outputs, RunTree
 
 POLL = 0.03
 
 
-class Run:
+class Run(Questions):
     """One build: made by :meth:`Sandbox.run` and :meth:`Sandbox.start`, or opened by id from its record.
 
     Everything is read from the record, so that a run looks the same from every process. ``status`` is

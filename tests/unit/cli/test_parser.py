@@ -25,6 +25,7 @@ LINES = {
     "runs": ["--json"],
     "rm": ["1", "2", "--json"],
     "log": ["1", "--follow", "--stream", "stderr"],
+    "why": ["1", "needle", "--json"],
     "ingest": ["a", "b", "--json", "--store", "s"],
     "ls": ["00/x", "--json"],
     "tree": ["00"],
