@@ -9,7 +9,7 @@ from contextlib import suppress
 from importlib import import_module
 from io import TextIOWrapper
 
-from tvixbuild_nb.cli.parser import make_parser
+from tvixbuild_nb.cli.parsers import make_parser
 from tvixbuild_nb.errors import InvalidAddress, InvalidValue, TvixBuildError
 
 FAILED = 1

@@ -11,7 +11,7 @@ import pytest
 
 from support.cli import Command
 from tvixbuild_nb import __version__
-from tvixbuild_nb.cli.parser import make_parser
+from tvixbuild_nb.cli.parsers import make_parser
 
 LINES = {
     "doctor": ["--json"],

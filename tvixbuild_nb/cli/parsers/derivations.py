@@ -1,0 +1,35 @@
+"""The commands about Nix derivations."""
+
+from __future__ import annotations
+
+from tvixbuild_nb.cli.parsers.commands import Commands, cores, variable
+
+
+def add_derivations(commands: Commands) -> None:
+    drv = commands.group("drv", "look into Nix derivations")
+    show = drv.add(
+        "show", "derivations:show", "print a derivation as JSON, as nix derivation show of Nix 2.8 does",
+        more="What is not UTF-8 stands there with replacement characters; standard error tells where. "
+        "NIX_STORE_DIR is the store that its paths lie in, /nix/store unless set.",
+    )  # fmt: skip
+    show.add_argument("derivation", metavar="PATH.drv")
+    request = drv.add(
+        "request", "derivations:request", "print the request that builds a derivation, its inputs put into the store",
+        "store",
+        more="The derivations of its inputs are read from beside PATH.drv, or where the inputs come from. "
+        "NIX_STORE_DIR is the store that its paths lie in, /nix/store unless set.",
+    )  # fmt: skip
+    request.add_argument("derivation", metavar="PATH.drv")
+    request.add_argument(
+        "--from", dest="source", metavar="ADDR", default="local",
+        help="where the inputs come from: local (the default), local?root=/DIR, file:///CACHE, http://...",
+    )  # fmt: skip
+    request.add_argument(
+        "--key", dest="keys", metavar="NAME:KEY", action="append", default=[],
+        help="a public key that a binary cache may sign with; without one of them its paths are refused",
+    )  # fmt: skip
+    request.add_argument("--cores", metavar="N", type=cores, default=0, help="what NIX_BUILD_CORES says; 0, all")
+    request.add_argument(
+        "--impure", metavar="NAME=VALUE", action="append", type=variable, default=[],
+        help="the value of one of the impureEnvVars of a fixed output; the request shows it",
+    )  # fmt: skip

@@ -1,0 +1,41 @@
+"""The commands that take a request: what it becomes, and the build itself."""
+
+from __future__ import annotations
+
+from tvixbuild_nb.cli.parsers.commands import Commands, seconds
+
+
+def add_requests(commands: Commands) -> None:
+    config = commands.add(
+        "config", "requests:config", "print the config.json that a request becomes", "request", "json"
+    )
+    config.add_argument(
+        "--explain",
+        action="store_true",
+        help="say of every part what it does, who asked for it, where it is specified, what would be without it",
+    )
+    config.add_argument("--tvix", action="store_true", help="exactly as Tvix renders it, nothing of this host in it")
+    form = config.add_mutually_exclusive_group()
+    form.add_argument("--rootless", dest="rootless", action="store_true", default=True, help="the default")
+    form.add_argument(
+        "--root", dest="rootless", action="store_false", help="without user namespace: to compare, never run"
+    )
+    config.add_argument("--sandbox-shell", metavar="PATH", help="static shell of the host to stand at /bin/sh")
+    commands.add("mounts", "requests:mounts", "print what gets mounted in a request's sandbox", "request", "json")
+    run = commands.add(
+        "run", "runs:run", "build a request; the live log goes to standard error",
+        "request", "json", "store", "builder",
+        more="Exit status 0 when the build succeeded, 1 when it did not, 2 when it was refused and nothing started.",
+    )  # fmt: skip
+    run.add_argument("--timeout", type=seconds, metavar="SECONDS", help="end the command after that time")
+    run.add_argument(
+        "--keep",
+        choices=("failure", "always", "never"),
+        default="failure",
+        help="which bundles stay, failure unless given",
+    )
+    run.add_argument("--inputs", choices=("auto", "fuse", "checkout"), default="auto", help="how inputs get inside")
+    run.add_argument("--strict", action="store_true", help="refuse rather than do without something")
+    run.add_argument("--observe", action="store_true", help="record what the container looks like before it starts")
+    run.add_argument("--no-trace", dest="trace", action="store_false", help="do not record what is read of the inputs")
+    run.add_argument("--runtime", metavar="NAME", help="runc (default), crun, or a path")

@@ -1,0 +1,27 @@
+"""The commands about what the store holds."""
+
+from __future__ import annotations
+
+from tvixbuild_nb.cli.parsers.commands import DIGEST, Commands
+
+
+def add_trees(commands: Commands) -> None:
+    ingest = commands.add(
+        "ingest", "trees:ingest", "store files, directories and symlinks", "json", "store",
+        more="With --json one PATH gives one object, several give a list. Symlinks are stored, not followed.",
+    )  # fmt: skip
+    ingest.add_argument("paths", metavar="PATH", nargs="+")
+    where = (
+        ("ls", "trees:ls", "list a directory of the store", True),
+        ("tree", "trees:tree", "draw a directory of the store with all below it", True),
+        ("cat", "trees:cat", "print a file of the store", False),
+        ("export", "trees:export", "write a directory or file of the store to DEST, which must not exist", False),
+        ("mount", "mounts:mount", "show a directory of the store at DIR until it is unmounted or Ctrl-C", False),
+    )
+    for name, command, text, json in where:
+        parser = commands.add(name, command, text, "store", *(["json"] if json else []))
+        parser.add_argument("digest", metavar="DIGEST[/path]", help=DIGEST)
+        if name == "export":
+            parser.add_argument("dest", metavar="DEST")
+        elif name == "mount":
+            parser.add_argument("directory", metavar="DIR", help="an empty directory")
