@@ -34,6 +34,9 @@ class NarInfo:
     file_size: int | None = None
     system: str | None = None
 
+    def __str__(self) -> str:
+        return self.to_text()
+
     def to_text(self, store: StoreDir | None = None) -> str:
         """The file, as Nix writes it."""
         store, info = store or StoreDir(), self.info

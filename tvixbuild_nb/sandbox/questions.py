@@ -1,15 +1,21 @@
-"""Questions: what can be asked about a run beyond what its record says; the answers are made in debug/."""
+"""Questions: what can be asked about a run beyond what its record says; the answers are made in debug/ and nix/."""
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+from functools import cached_property
 from typing import TYPE_CHECKING
 
 from tvixbuild_nb.castore import Castore, Node
+from tvixbuild_nb.errors import InvalidValue
 from tvixbuild_nb.request import BuildRequest, Redactor
 
 if TYPE_CHECKING:
-    from tvixbuild_nb.build import BuildResult
+    from tvixbuild_nb.build import BuildOutput, BuildResult
     from tvixbuild_nb.debug import Why
+    from tvixbuild_nb.nix import NixHash, StorePath
+    from tvixbuild_nb.nix.nar import NarSum
+    from tvixbuild_nb.nix.narinfo import NarInfo
 
 
 class Questions:
@@ -38,5 +44,55 @@ class Questions:
         """
         from tvixbuild_nb.debug import needle_of, why  # loaded when first asked
 
-        outputs = {} if self.result is None else {output.path: output.node for output in self.result.outputs}
+        outputs = {path: output.node for path, output in self._produced().items()}
         return why(self.castore, outputs, needle_of(self.request, needle_or_input), self.redactor)
+
+    @property
+    def references(self) -> Mapping[str, tuple[StorePath, ...]]:
+        """Output path -> the store paths among outputs and inputs whose hash part was found in it, sorted."""
+        from tvixbuild_nb.nix.produced import references_of
+
+        return {path: references_of(self.request, output) for path, output in self._produced().items()}
+
+    @property
+    def nar_hash(self) -> Mapping[str, NixHash]:
+        """Output path -> the SHA-256 of its NAR, by which Nix knows it; computed once, which reads all of it."""
+        return {path: self._nar_sum(output).hash for path, output in self._produced().items()}
+
+    @property
+    def nar_size(self) -> Mapping[str, int]:
+        """Output path -> the bytes of its NAR; as :attr:`nar_hash`."""
+        return {path: self._nar_sum(output).size for path, output in self._produced().items()}
+
+    def narinfo(self, output: str | None = None) -> NarInfo:
+        """What a binary cache would say of an output: store path, NAR hash and size, references; ``str()`` is the file.
+
+        ``output`` is its path as in the request; None will do where there is only one. :class:`InvalidValue` for
+        another, and while there is none; :class:`InvalidStorePath` where it is not called as a store path is.
+        """
+        from tvixbuild_nb.nix.produced import narinfo_of
+
+        found = self._produced()
+        if output is None and len(found) == 1:
+            [output] = found
+        if output not in found:
+            known = f"outputs: {', '.join(found)}" if found else "only a run that succeeded has outputs"
+            raise InvalidValue(
+                "which output is not said" if output is None else f"no output {output!r}", path="output", hint=known
+            )
+        return narinfo_of(self.request, found[output], self._nar_sum(found[output]))
+
+    def _produced(self) -> dict[str, BuildOutput]:
+        return {} if self.result is None else {output.path: output for output in self.result.outputs}
+
+    @cached_property
+    def _sums(self) -> dict[str, NarSum]:
+        return {}
+
+    def _nar_sum(self, output: BuildOutput) -> NarSum:
+        from tvixbuild_nb.nix.nar import sum_of_node
+
+        known = self._sums.get(output.path)
+        if known is None:
+            known = self._sums[output.path] = sum_of_node(self.castore, output.node)
+        return known

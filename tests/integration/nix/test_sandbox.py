@@ -11,8 +11,8 @@ from support.nix import Nix
 from tvixbuild_nb import Sandbox
 from tvixbuild_nb.castore import Castore, open_castore
 from tvixbuild_nb.errors import InvalidDerivation, NotFound, UnsupportedDerivation
-from tvixbuild_nb.nix import StoreDir, StorePath, read_derivation
-from tvixbuild_nb.nix.nar import sum_of_node
+from tvixbuild_nb.nix import StoreDir, read_derivation
+from tvixbuild_nb.nix.narinfo import parse_narinfo
 
 pytestmark = [pytest.mark.integration, pytest.mark.usefixtures("root")]
 
@@ -68,18 +68,16 @@ def test_both_build_the_same(nix: Nix, expressions: Path, castore: Castore, name
     sandbox = Sandbox.from_derivation(nix.store / basename, place, store=castore)
     run = sandbox.run(check=True, show=False)
     store = StoreDir()
-    outputs = [output.path for output in read_derivation(nix.store / basename).outputs.values()]
+    outputs = [path for output in read_derivation(nix.store / basename).outputs.values() if (path := output.path)]
     assert sorted(run.outputs) == sorted(f"nix/store/{path}" for path in outputs)
-    # The closure as the needles tell it: the outputs first, then the inputs, in the order of the request.
-    paths = [store.parse(f"/{path}") for path in sandbox.request.outputs]
-    paths += [StorePath.parse(name) for name in sandbox.request.inputs]
-    for output in run.result.outputs if run.result else ():
-        path = f"/{output.path}"
-        total = sum_of_node(castore, output.node)
-        assert str(total.hash) == nix("nix-store", "--query", "--hash", path).decode().strip()
-        assert total.size == int(nix("nix-store", "--query", "--size", path))
+    for output in outputs:
+        path, key = store.join(output), f"nix/store/{output}"
+        assert str(run.nar_hash[key]) == nix("nix-store", "--query", "--hash", path).decode().strip()
+        assert run.nar_size[key] == int(nix("nix-store", "--query", "--size", path))
         references = nix("nix-store", "--query", "--references", path).decode().split()
-        assert sorted(store.join(paths[index]) for index in output.needles) == sorted(references)
+        assert [store.join(each) for each in run.references[key]] == sorted(references)
+        info = parse_narinfo(str(run.narinfo(key))).info
+        assert (info.path, info.nar_hash, info.references) == (output, run.nar_hash[key], run.references[key])
     again = Sandbox.from_derivation((nix.store / basename).read_bytes(), place, store=castore)
     assert again.request == sandbox.request
 
