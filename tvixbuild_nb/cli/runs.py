@@ -3,29 +3,23 @@
 from __future__ import annotations
 
 import codecs
-import os
 import sys
 import time
 from argparse import Namespace
 from collections.abc import Callable
-from contextlib import closing
 from typing import Any
 
 from rich.text import Text
 
 from tvixbuild_nb.build import RunRecord
-from tvixbuild_nb.castore import open_castore
-from tvixbuild_nb.cli.entry import FAILED, INTERRUPTED, REFUSED
+from tvixbuild_nb.cli.building import build
 from tvixbuild_nb.cli.places import read_request
-from tvixbuild_nb.cli.screen import complain, console, write_bytes, write_json, write_lines
-from tvixbuild_nb.cli.summary import result_summary, show_result
-from tvixbuild_nb.errors import InvalidValue, TvixBuildError
+from tvixbuild_nb.cli.screen import console, write_bytes, write_json, write_lines
 from tvixbuild_nb.keeper import STREAMS
 from tvixbuild_nb.request.redactor import RedactingStream
-from tvixbuild_nb.sandbox import Run, RunRow, Sandbox
+from tvixbuild_nb.sandbox import Run, RunRow
 from tvixbuild_nb.sandbox import runs as recorded_runs
 from tvixbuild_nb.sandbox.printer import harmless
-from tvixbuild_nb.sandbox.services import BUILDER_VARIABLE
 from tvixbuild_nb.widgets.history.data import history_data
 from tvixbuild_nb.widgets.history.text import history_text
 
@@ -34,45 +28,7 @@ _POLL = 0.1
 
 def run(args: Namespace) -> int:
     """Build a request, with the live log on standard error; Ctrl-C cancels it."""
-    try:
-        request = read_request(args.request)
-        _check_runtime(args)
-        with open_castore(args.store) as castore:
-            sandbox = Sandbox.from_request(request, store=castore, builder=args.builder, runtime=args.runtime)
-            with closing(sandbox.builder):
-                build = sandbox.start(
-                    timeout=args.timeout, keep=args.keep, inputs=args.inputs, strict=args.strict,
-                    observe=args.observe, trace=args.trace,
-                )  # fmt: skip
-                return _watch(build, args)
-    except TvixBuildError as error:
-        # What a started build meets is its result: whatever is raised refused it.
-        complain(error)
-        return REFUSED
-
-
-def _check_runtime(args: Namespace) -> None:
-    address = args.builder or os.environ.get(BUILDER_VARIABLE) or "oci:"
-    if args.runtime is not None and not address.startswith("oci:"):
-        message = f"the build service {address} has no choice of runtimes"
-        raise InvalidValue(message, path="--runtime", hint="--builder oci: has")
-
-
-def _watch(build: Run, args: Namespace) -> int:
-    status = None
-    try:
-        build.follow(sys.stderr)
-    except KeyboardInterrupt:
-        status = INTERRUPTED
-        build.cancel()
-        build.follow(None)
-    result = build.result
-    assert result is not None
-    if args.json:
-        write_json(result_summary(result, build.record))
-    else:
-        show_result(console(), result, build.record.log_path)
-    return status or (0 if result.ok else FAILED)
+    return build(args, lambda castore: read_request(args.request))
 
 
 def runs(args: Namespace) -> int:

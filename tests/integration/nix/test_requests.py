@@ -41,6 +41,13 @@ in {
   passed = make "passed" { passAsFile = [ "text" "self" ]; text = "one\ntwo"; self = placeholder "out"; };
   placeholders = make "placeholders" { prefix = "--prefix=${placeholder "out"} ${placeholder "nosuch"}"; };
   graph = make "graph" { exportReferencesGraph = [ "graph" user "of-a-derivation" user.drvPath ]; };
+  reports = derivation {
+    name = "reports"; system = builtins.currentSystem; builder = "/bin/sh";
+    args = [ "-c" "echo reporting; echo ${leaf} > $out" ];
+  };
+  fails = derivation {
+    name = "fails"; system = builtins.currentSystem; builder = "/bin/sh"; args = [ "-c" "exit 3" ];
+  };
   structured = make "structured" {
     __structuredAttrs = true;
     nested = { list = [ 1 2.5 true null "ü" ]; path = "${leaf}"; };
@@ -108,3 +115,26 @@ def test_the_command_prints_the_request(
     request = BuildRequest.from_json(command("drv", "request", nix.store / basename, *place))
     assert request.environment_vars["NIX_BUILD_CORES"] == b"2"
     command("drv", "request", nix.store / basename, "--impure", "wrong", status=2)
+
+
+@pytest.mark.usefixtures("root")
+def test_the_command_runs_the_builder(
+    nix: Nix, expressions: Path, tmp_path: Path, capfdbinary: pytest.CaptureFixture[bytes]
+) -> None:
+    command = Command(capfdbinary)
+    [basename] = nix.instantiate(expressions, "-A", "reports")
+    place = ("--from", f"local?root={nix.root / 'root'}", "--store", tmp_path / "castore")
+    nix("nix-store", "-r", f"/nix/store/{basename}", "--option", "sandbox-paths", "/bin/sh=/bin/busybox")
+    told = command.json("drv", "run", nix.store / basename, *place)
+    assert told["status"] == "succeeded" and "reporting" in command.err
+    [output] = told["outputs"]
+    path = f"/{output['path']}"
+    assert output["nar_hash"] == nix("nix-store", "--query", "--hash", path).decode().strip()
+    assert output["nar_size"] == int(nix("nix-store", "--query", "--size", path))
+    assert output["references"] == nix("nix-store", "--query", "--references", path).decode().split()
+    # A person sees the verdict; what failed is told by the status.
+    assert "succeeded" in command("drv", "run", nix.store / basename, *place, "--no-trace")
+    [basename] = nix.instantiate(expressions, "-A", "fails")
+    assert command.json("drv", "run", nix.store / basename, *place, "--keep", "never", status=1)["exit_code"] == 3
+    (tmp_path / "broken.drv").write_bytes(b"Derive([")
+    command("drv", "run", tmp_path / "broken.drv", *place, status=2)

@@ -69,6 +69,7 @@ def test_there_is_no_other_command() -> None:
         ["drv", "show"],
         ["drv", "request"],
         ["drv", "request", "x.drv", "--cores", "-1"],
+        ["drv", "run", "x.drv", "--keep", "sometimes"],
     ],
     ids=" ".join,
 )

@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+import argparse
+
 from tvixbuild_nb.cli.parsers.commands import Commands, cores, variable
+from tvixbuild_nb.cli.parsers.requests import add_policy
 
 
 def add_derivations(commands: Commands) -> None:
-    drv = commands.group("drv", "look into Nix derivations")
+    drv = commands.group("drv", "look into Nix derivations, and run them")
     show = drv.add(
         "show", "derivations:show", "print a derivation as JSON, as nix derivation show of Nix 2.8 does",
         more="What is not UTF-8 stands there with replacement characters; standard error tells where. "
@@ -19,17 +22,30 @@ def add_derivations(commands: Commands) -> None:
         more="The derivations of its inputs are read from beside PATH.drv, or where the inputs come from. "
         "NIX_STORE_DIR is the store that its paths lie in, /nix/store unless set.",
     )  # fmt: skip
-    request.add_argument("derivation", metavar="PATH.drv")
-    request.add_argument(
+    _add_making(request)
+    run = drv.add(
+        "run", "derivations:run", "run the builder of a derivation whose inputs are there, as Nix would",
+        "json", "store", "builder",
+        more="With --json as run --json, each output also with nar_hash, nar_size and references. Inputs are not built "
+        "first, and what Nix checks of outputs afterwards (hashes of fixed ones, allowed references) is not checked.",
+    )  # fmt: skip
+    _add_making(run)
+    add_policy(run)
+
+
+def _add_making(parser: argparse.ArgumentParser) -> None:
+    """Which derivation, and how a request is made of it."""
+    parser.add_argument("derivation", metavar="PATH.drv")
+    parser.add_argument(
         "--from", dest="source", metavar="ADDR", default="local",
         help="where the inputs come from: local (the default), local?root=/DIR, file:///CACHE, http://...",
     )  # fmt: skip
-    request.add_argument(
+    parser.add_argument(
         "--key", dest="keys", metavar="NAME:KEY", action="append", default=[],
         help="a public key that a binary cache may sign with; without one of them its paths are refused",
     )  # fmt: skip
-    request.add_argument("--cores", metavar="N", type=cores, default=0, help="what NIX_BUILD_CORES says; 0, all")
-    request.add_argument(
+    parser.add_argument("--cores", metavar="N", type=cores, default=0, help="what NIX_BUILD_CORES says; 0, all")
+    parser.add_argument(
         "--impure", metavar="NAME=VALUE", action="append", type=variable, default=[],
         help="the value of one of the impureEnvVars of a fixed output; the request shows it",
     )  # fmt: skip

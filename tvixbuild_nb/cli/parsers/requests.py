@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import argparse
+
 from tvixbuild_nb.cli.parsers.commands import Commands, seconds
 
 
@@ -27,6 +29,11 @@ def add_requests(commands: Commands) -> None:
         "request", "json", "store", "builder",
         more="Exit status 0 when the build succeeded, 1 when it did not, 2 when it was refused and nothing started.",
     )  # fmt: skip
+    add_policy(run)
+
+
+def add_policy(run: argparse.ArgumentParser) -> None:
+    """How to build, as opposed to what."""
     run.add_argument("--timeout", type=seconds, metavar="SECONDS", help="end the command after that time")
     run.add_argument(
         "--keep",
