@@ -5,6 +5,8 @@ from __future__ import annotations
 import threading
 from typing import TYPE_CHECKING
 
+from tvixbuild_nb.escaping import visible
+
 if TYPE_CHECKING:
     from rich.progress import Progress as RichProgress
     from rich.progress import TaskID
@@ -28,7 +30,7 @@ class Bars:
         """What the line says now; whatever cannot be printed stands escaped in it."""
         with self._lock:
             if self._display is not None:
-                self._display.update(line, description=_printable(text))
+                self._display.update(line, description=visible(text))
 
     def end(self, line: TaskID) -> None:
         """Take the line away."""
@@ -54,7 +56,3 @@ def _started() -> RichProgress:
     display = RichProgress(SpinnerColumn(), TimeElapsedColumn(), text, console=Console(stderr=True), transient=True)
     display.start()
     return display
-
-
-def _printable(text: str) -> str:
-    return "".join(c if c.isprintable() else c.encode("unicode_escape", "surrogatepass").decode() for c in text)

@@ -2,19 +2,26 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+import os
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
+from heapq import nsmallest
 from itertools import islice
 from typing import Any, Literal
 
 from tvixbuild_nb.castore.castore import Castore
-from tvixbuild_nb.castore.nodes import DirectoryNode, Node
+from tvixbuild_nb.castore.contents import ContentsDiff, contents_diff
+from tvixbuild_nb.castore.nodes import DirectoryNode, FileNode, Node, SymlinkNode, change_size
 from tvixbuild_nb.castore.tree import Tree
 from tvixbuild_nb.display import mimebundle
 from tvixbuild_nb.errors import InvalidValue, NotFound
+from tvixbuild_nb.escaping import visible
 
 ChangeKind = Literal["added", "removed", "changed", "inside"]
 MAX_SHOWN = 100
+MAX_CONTENTS = 10
+# Changes among which the smallest are looked for: a whole tree that is another one has a million.
+MAX_RANKED = 10_000
 _SIGNS = {"added": "+", "removed": "-", "changed": "~", "inside": " "}
 
 
@@ -34,9 +41,23 @@ class Change:
         """``inside``: a directory before and after, of other contents."""
         return change_kind(self.before, self.after)
 
+    @property
+    def size(self) -> tuple[int, int]:
+        """(entries, bytes) that it concerns: a directory's with all below it, of a file the larger of its two sizes."""
+        return change_size(self.before, self.after)
+
+    def to_dict(self) -> dict[str, Any]:
+        """As JSON data; a path's bytes that are no UTF-8 as os.fsdecode has them."""
+        return {
+            "path": os.fsdecode(b"/".join(self.path)),
+            "kind": self.kind,
+            "before": None if self.before is None else _words(self.before),
+            "after": None if self.after is None else _words(self.after),
+        }
+
     def __str__(self) -> str:
-        path = b"/".join(self.path).decode("utf-8", "backslashreplace") or "."
-        return f"{_SIGNS[self.kind]} {path if path.isprintable() else ascii(path)[1:-1]}"
+        path = b"/".join(self.path) or b"."
+        return f"{_SIGNS[self.kind]} {visible(path)}"
 
 
 def change_kind(before: Node | None, after: Node | None) -> ChangeKind:
@@ -63,6 +84,44 @@ class TreeDiff:
         """Every change, a directory that changed inside before what changed in it."""
         yield from _walk(self.before.castore, self.after.castore, (), self.before.node, self.after.node)
 
+    def smallest(self, most: int = MAX_SHOWN) -> list[Change]:
+        """The ``most`` smallest of the (first 10 000) changes: by entries, then bytes, then path."""
+        return nsmallest(most, islice(self, MAX_RANKED), key=lambda change: (change.size, change.path))
+
+    def contents(self, change: Change) -> ContentsDiff | None:
+        """How a file's bytes changed; None for what is not a file before and after, or has the same bytes.
+
+        :class:`~tvixbuild_nb.errors.NotFound` for contents that a store does not hold.
+        """
+        before, after = change.before, change.after
+        if not (isinstance(before, FileNode) and isinstance(after, FileNode)):
+            return None
+        return contents_diff(self.before.castore, self.after.castore, before, after)
+
+    def report(self, hide: Callable[[str], str] = str, contents: int = MAX_CONTENTS) -> Iterator[str]:
+        """The smallest changes as lines fit to be shown, of the first ``contents`` files what is in them too.
+
+        ``hide`` takes secrets out of a text.
+        """
+        found = self.smallest(MAX_SHOWN + 1)
+        for change in found[:MAX_SHOWN]:
+            yield hide(f"{change}{_became(change)}")
+            if contents > 0 and change.kind == "changed":
+                contents -= 1
+                yield from (visible(hide(line), keep="\t") for line in self._inside(change))
+        if len(found) > MAX_SHOWN:
+            yield f"and more, not shown: these are {MAX_SHOWN} of the smallest"
+
+    def _inside(self, change: Change) -> Iterator[str]:
+        try:
+            found = self.contents(change)
+        except NotFound as error:
+            yield f"    {error.message}"
+            return
+        if found is not None:
+            yield f"    from byte {found.offset:,} on{':' if found.complete else ', the beginning:'}"
+            yield from (f"    {line}" for line in found.lines)
+
     @property
     def same(self) -> bool:
         """Whether nothing differs; answered by two digests."""
@@ -76,6 +135,35 @@ class TreeDiff:
 
     def _repr_mimebundle_(self, include: object = None, exclude: object = None) -> dict[str, Any]:
         return mimebundle(self)
+
+
+def _words(node: Node) -> str:
+    match node:
+        case DirectoryNode():
+            return f"directory {node.digest}"
+        case FileNode():
+            return f"{'executable' if node.executable else 'file'} {node.digest}"
+        case SymlinkNode():
+            return f"symlink to {os.fsdecode(node.target)}"
+
+
+def _became(change: Change) -> str:
+    """What a change of one entry is beyond its bytes, in words."""
+    match change.before, change.after:
+        case FileNode() as before, FileNode() as after:
+            if before.executable == after.executable:
+                return ""
+            return " (executable now)" if after.executable else " (executable no more)"
+        case SymlinkNode() as before, SymlinkNode() as after:
+            return f" (symlink: {visible(before.target)} -> {visible(after.target)})"
+        case (DirectoryNode() | FileNode() | SymlinkNode()) as before, (
+            DirectoryNode() | FileNode() | SymlinkNode()
+        ) as after:
+            return f" ({_KINDS[type(before)]} -> {_KINDS[type(after)]})"
+    return ""
+
+
+_KINDS = {DirectoryNode: "directory", FileNode: "file", SymlinkNode: "symlink"}
 
 
 def tree_diff(before: Tree, after: Tree) -> TreeDiff:

@@ -153,3 +153,22 @@ def _size_of(entries: Mapping[bytes, Node]) -> int:
     # Not what the .proto's comment says (one each): this is what the running Tvix and Snix
     # compute and check, and it is part of every digest.
     return 2 * len(entries) + sum([node.size for node in entries.values() if isinstance(node, DirectoryNode)])
+
+
+def change_size(before: Node | None, after: Node | None) -> tuple[int, int]:
+    """(entries, bytes) that a change concerns, by which changes are ordered; not both nodes are None.
+
+    A directory counts with all below it; of a file and of a symlink's target the longer one's bytes.
+    """
+    sizes = [_size(node) for node in (before, after) if node is not None]
+    return max(entries for entries, _ in sizes), max(data for _, data in sizes)
+
+
+def _size(node: Node) -> tuple[int, int]:
+    match node:
+        case DirectoryNode():
+            return 1 + node.entry_count, 0
+        case FileNode():
+            return 1, node.size
+        case SymlinkNode():
+            return 1, len(node.target)

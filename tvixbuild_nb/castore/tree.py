@@ -15,6 +15,7 @@ from tvixbuild_nb.errors import CastoreError, NotFound
 
 if TYPE_CHECKING:
     from tvixbuild_nb.castore.castore import Castore
+    from tvixbuild_nb.castore.compare import TreeDiff
 
 _MAX_LINKS = 40
 
@@ -232,6 +233,12 @@ class Tree:
     def read_text(self, encoding: str = "utf-8", errors: str = "strict") -> str:
         """A file's contents as text."""
         return self.read_bytes().decode(encoding, errors)
+
+    def diff(self, after: Tree) -> TreeDiff:
+        """What changed from here to ``after``, which may live in another store; equal subtrees are not looked into."""
+        from tvixbuild_nb.castore.compare import tree_diff  # which stands on this module
+
+        return tree_diff(self, after)
 
     def export(self, dest: str | bytes | os.PathLike[str] | os.PathLike[bytes]) -> None:
         """Write what is here to ``dest``, which must not exist."""

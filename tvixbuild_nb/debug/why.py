@@ -10,6 +10,7 @@ from typing import Any, BinaryIO, Literal
 from tvixbuild_nb.castore import Castore, Digest, DirectoryNode, FileNode, Node, SymlinkNode
 from tvixbuild_nb.display import mimebundle, plain, register
 from tvixbuild_nb.errors import InvalidValue, NotFound
+from tvixbuild_nb.escaping import visible
 from tvixbuild_nb.request import BuildRequest, Redactor
 from tvixbuild_nb.request.redactor import label
 
@@ -203,13 +204,6 @@ class _Search:
             start = len(text[:first].encode("utf-8", "surrogateescape"))
             stop = len(text[:last].encode("utf-8", "surrogateescape"))
             if stop > at and start < end:
-                parts += [_escaped(data[at : max(start, at)]), label(name)]
+                parts += [visible(data[at : max(start, at)]), label(name)]
                 at = stop
-        return "".join([*parts, _escaped(data[at:end])])
-
-
-def _escaped(data: bytes) -> str:
-    text = data.decode("utf-8", "backslashreplace")
-    return "".join(
-        character if character.isprintable() else character.encode("unicode_escape").decode() for character in text
-    )
+        return "".join([*parts, visible(data[at:end])])

@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Any, ClassVar, Literal
+from typing import TYPE_CHECKING, Any, ClassVar, Literal
 
 from tvixbuild_nb.errors import InvalidDerivation, InvalidStorePath
 from tvixbuild_nb.nix.hashes import HashAlgorithm, NixHash, algorithm_named
@@ -19,6 +19,10 @@ from tvixbuild_nb.nix.storepath import (
     output_name,
 )
 from tvixbuild_nb.request import FrozenMap
+
+if TYPE_CHECKING:
+    from tvixbuild_nb.nix.compare import DerivationDiff
+    from tvixbuild_nb.nix.modulo import ReadDerivation
 
 DERIVATION_SUFFIX = ".drv"
 # A derivation with structured attributes keeps them in this variable, as JSON.
@@ -151,6 +155,17 @@ class Derivation:
     def references(self) -> tuple[StorePath, ...]:
         """What the derivation's file in the store refers to: all inputs, sorted."""
         return tuple(sorted({*self.input_sources, *self.input_derivations}))
+
+    def diff(
+        self, other: Derivation, read: ReadDerivation | None = None, read_other: ReadDerivation | None = None
+    ) -> DerivationDiff:
+        """What changed from this derivation to ``other``; with functions that read inputs, in these too.
+
+        See :func:`~tvixbuild_nb.nix.compare.derivation_diff`; ``read_other`` None: ``read`` reads those of both.
+        """
+        from tvixbuild_nb.nix.compare import derivation_diff  # which stands on this module
+
+        return derivation_diff(self, other, read, read_other or read)
 
     def output_name(self, output: str) -> str:
         """The name in the store of one of its outputs."""

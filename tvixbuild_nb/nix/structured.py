@@ -108,9 +108,7 @@ def _float(value: float) -> str:
     if value == 0:
         return "-0.0" if math.copysign(1, value) < 0 else "0.0"
     sign = "-" if value < 0 else ""
-    mantissa, _, exponent = f"{_shortest(abs(value))}".partition("e")
-    digits = mantissa.replace(".", "")
-    point = int(exponent) + 1
+    digits, point = _shortest(abs(value))
     if len(digits) <= point <= _LARGEST_EXPONENT:
         return f"{sign}{digits}{'0' * (point - len(digits))}.0"
     if 0 < point <= _LARGEST_EXPONENT:
@@ -121,9 +119,13 @@ def _float(value: float) -> str:
     return f"{sign}{digits[0]}{fraction}e{'-' if point < 1 else '+'}{abs(point - 1):02}"
 
 
-def _shortest(value: float) -> str:
-    digits = len(repr(value).partition("e")[0].replace(".", "").strip("0"))
-    return f"{value:.{max(digits - 1, 0)}e}"
+def _shortest(value: float) -> tuple[str, int]:
+    """The digits without zeros around them, and how many of them stand before the point (below 0: zeros after it)."""
+    mantissa, _, exponent = repr(value).partition("e")
+    whole, _, fraction = mantissa.partition(".")
+    digits = f"{whole}{fraction}".lstrip("0")
+    leading = len(whole) + len(fraction) - len(digits)
+    return digits.rstrip("0"), len(whole) - leading + int(exponent or 0)
 
 
 def _encoded(text: str) -> bytes:

@@ -4,14 +4,16 @@ from __future__ import annotations
 
 import json
 from collections import Counter
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any, Final, Literal, overload
 
 from tvixbuild_nb.display import mimebundle, plain, register
 from tvixbuild_nb.oci.drawing import one_line
 from tvixbuild_nb.oci.explanation import pointer
+from tvixbuild_nb.oci.hiding import hidden
 from tvixbuild_nb.oci.records import Records
+from tvixbuild_nb.request.redactor import NOTHING_SECRET, Redactor
 
 Kind = Literal["changed", "ours only", "theirs only", "order"]
 Where = tuple[str, ...]
@@ -85,6 +87,30 @@ def shown(row: Difference, side: Literal["ours", "theirs"]) -> str:
         return "–"
     value = getattr(row, side)
     return value if isinstance(value, str) else json.dumps(value, ensure_ascii=False)
+
+
+def between(
+    ours: Mapping[str, Any], theirs: Mapping[str, Any], other: str, hide: Iterable[Redactor] = (NOTHING_SECRET,)
+) -> Diff:
+    """Every difference between two configurations (JSON data), the smallest first, without what ``hide`` keeps secret.
+
+    Small is what takes few characters as JSON.
+    """
+    rows = [_hidden(row, hide) for row in sorted(differences(ours, theirs), key=_size)]
+    return Diff(other, tuple(rows))
+
+
+def _size(row: Difference) -> int:
+    return len(json.dumps([row.ours, row.theirs]))
+
+
+def _hidden(row: Difference, hide: Iterable[Redactor]) -> Difference:
+    ours, theirs, where = row.ours, row.theirs, row.where
+    env = where.startswith("process.env[")
+    for redactor in hide:
+        ours, theirs = hidden(ours, redactor, env), hidden(theirs, redactor, env)
+        where = redactor.text(where)
+    return replace(row, ours=ours, theirs=theirs, where=where)
 
 
 def differences(ours: Mapping[str, Any], theirs: Mapping[str, Any]) -> list[Difference]:

@@ -9,7 +9,7 @@ from __future__ import annotations
 import json
 from collections.abc import Mapping
 from functools import cached_property
-from typing import Any, ClassVar, Self
+from typing import TYPE_CHECKING, Any, ClassVar, Self
 
 from pydantic import ConfigDict
 from pydantic.alias_generators import to_camel
@@ -19,6 +19,9 @@ from tvixbuild_nb.display import mimebundle
 from tvixbuild_nb.errors import InvalidSpec
 from tvixbuild_nb.request import Redactor, Value
 from tvixbuild_nb.request.redactor import NOTHING_SECRET
+
+if TYPE_CHECKING:
+    from tvixbuild_nb.oci.compare import Diff
 
 OCI_VERSION = "1.0.2-dev"
 
@@ -185,6 +188,13 @@ class Spec(Part):
         copy = self.model_copy()
         copy.__dict__["redactor"] = redactor
         return copy
+
+    def diff(self, other: Spec) -> Diff:
+        """The differences from ``other``, the smallest first; what is secret in either is not in them."""
+        from tvixbuild_nb.oci.compare import between  # loaded when first asked
+
+        hide = self.redactor, other.redactor
+        return between(self.to_dict(), other.to_dict(), "the other configuration", hide)
 
     def __repr__(self) -> str:
         return self.redactor.text(super().__repr__())

@@ -6,7 +6,7 @@ the wire forms (``from_bytes``, ``from_json``) are strict.
 """
 
 from tvixbuild_nb.request.buildrequest import BuildConstraints, BuildRequest
-from tvixbuild_nb.request.compare import Change, compare_requests
+from tvixbuild_nb.request.compare import Change, Changes, compare_requests
 from tvixbuild_nb.request.model import Value
 from tvixbuild_nb.request.redactor import Redactor
 from tvixbuild_nb.request.sortedmap import FrozenMap, SortedMap
@@ -15,6 +15,7 @@ __all__ = [
     "BuildConstraints",
     "BuildRequest",
     "Change",
+    "Changes",
     "FrozenMap",
     "Redactor",
     "SortedMap",

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
 from os import PathLike
-from typing import Any, ClassVar, Self
+from typing import TYPE_CHECKING, Any, ClassVar, Self
 
 from tvixbuild_nb.castore.digest import Digest
 from tvixbuild_nb.castore.nodes import Node
@@ -13,6 +13,9 @@ from tvixbuild_nb.errors import InvalidRequest
 from tvixbuild_nb.request import rules
 from tvixbuild_nb.request.model import Value, unknown_field
 from tvixbuild_nb.request.sortedmap import SortedMap, by_bytes
+
+if TYPE_CHECKING:
+    from tvixbuild_nb.request.compare import Changes
 
 Text = str | PathLike[str]
 
@@ -151,6 +154,12 @@ class BuildRequest(Value):
         from tvixbuild_nb.request import wire
 
         return cls(**wire.from_bytes(data))
+
+    def diff(self, other: BuildRequest) -> Changes:
+        """What changed from this request to ``other``, the smallest change first; an input is told by its digest."""
+        from tvixbuild_nb.request.compare import Changes, compare_requests  # which stands on this module
+
+        return Changes.of(compare_requests(self, other))
 
     def to_json(self, indent: int | None = 2) -> str:
         """The message as protobuf-JSON, as grpcurl prints and reads it (camelCase, base64 bytes)."""

@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import shlex
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from typing import TypeVar
+from dataclasses import field as dataclass_field
+from typing import Any, TypeVar, overload
 
-from tvixbuild_nb.castore.nodes import DirectoryNode, Node, SymlinkNode
+from tvixbuild_nb.castore.nodes import DirectoryNode, Node, SymlinkNode, change_size
+from tvixbuild_nb.display import mimebundle, plain, register
 from tvixbuild_nb.request.buildrequest import BuildRequest
 from tvixbuild_nb.request.redactor import NOTHING_SECRET, Redactor
 
@@ -16,18 +18,21 @@ WIDTH = 48
 _BEFORE = 12
 
 Entry = TypeVar("Entry")
+Text = TypeVar("Text", str, bytes)
 
 
 @dataclass(frozen=True, slots=True)
 class Change:
     """One difference: ``field`` such as ``environment_vars[PATH]``; ``old``, ``new`` short texts that are safe to show.
 
-    None as ``old``: it is new; None as ``new``: it is gone.
+    None as ``old``: it is new; None as ``new``: it is gone. ``size`` orders changes, from small to large: the entries
+    of trees that it concerns, then the bytes or characters.
     """
 
     field: str
     old: str | None
     new: str | None
+    size: tuple[int, int] = dataclass_field(default=(0, 0), compare=False)
 
     def __str__(self) -> str:
         if self.old is None:
@@ -35,6 +40,41 @@ class Change:
         if self.new is None:
             return f"{self.field}: - {self.old}"
         return f"{self.field}: {self.old} -> {self.new}"
+
+
+@dataclass(frozen=True, slots=True)
+class Changes(Sequence[Change]):
+    """The differences of two values, the smallest first; empty when there are none."""
+
+    rows: tuple[Change, ...]
+
+    @classmethod
+    def of(cls, changes: Iterable[Change]) -> Changes:
+        """In the order of their sizes; of the same size as they come."""
+        return cls(tuple(sorted(changes, key=lambda change: change.size)))
+
+    @overload
+    def __getitem__(self, index: int) -> Change: ...
+    @overload
+    def __getitem__(self, index: slice) -> tuple[Change, ...]: ...
+    def __getitem__(self, index: int | slice) -> Change | tuple[Change, ...]:
+        return self.rows[index]
+
+    def __len__(self) -> int:
+        return len(self.rows)
+
+    def to_dicts(self) -> list[dict[str, str | None]]:
+        """The rows as JSON data."""
+        return [{"field": row.field, "old": row.old, "new": row.new} for row in self.rows]
+
+    def __str__(self) -> str:
+        return "\n".join(map(str, self.rows)) or "no difference"
+
+    def _repr_mimebundle_(self, include: object = None, exclude: object = None) -> dict[str, Any]:
+        return mimebundle(self)
+
+
+register(Changes, plain)
 
 
 def compare_requests(
@@ -56,9 +96,11 @@ class _Comparison:
     def changes(self) -> Iterator[Change]:
         old, new = self._old, self._new
         yield from self._value("command_args", shlex.join(old.command_args), shlex.join(new.command_args))
-        yield from self._mapping("inputs", old.inputs, new.inputs, lambda _, node: _node(node))
-        yield from self._mapping("environment_vars", old.environment_vars, new.environment_vars, self._variable)
-        yield from self._mapping("additional_files", old.additional_files, new.additional_files, _contents)
+        yield from self._mapping("inputs", old.inputs, new.inputs, lambda _, node: _node(node), change_size)
+        variables = old.environment_vars, new.environment_vars
+        yield from self._mapping("environment_vars", *variables, self._variable, text_size)
+        files = old.additional_files, new.additional_files
+        yield from self._mapping("additional_files", *files, _contents, text_size)
         for name in ("working_dir", "inputs_dir"):
             yield from self._value(name, f"/{getattr(old, name)}", f"/{getattr(new, name)}")
         for name in ("scratch_paths", "outputs", "refscan_needles"):
@@ -78,15 +120,15 @@ class _Comparison:
 
     def _value(self, field: str, old: str, new: str) -> Iterator[Change]:
         if old != new:
-            yield Change(field, *shortened(self._hidden(old), self._hidden(new)))
+            yield text_change(field, self._hidden(old), self._hidden(new))
 
     def _list(self, field: str, old: Sequence[str], new: Sequence[str]) -> Iterator[Change]:
         for text in old:
             if text not in new:
-                yield Change(field, shortened(self._hidden(text))[0], None)
+                yield text_change(field, self._hidden(text), None)
         for text in new:
             if text not in old:
-                yield Change(field, None, shortened(self._hidden(text))[0])
+                yield text_change(field, None, self._hidden(text))
         if old != new and sorted(old) == sorted(new):
             yield Change(field, "one order", "another")
 
@@ -96,16 +138,15 @@ class _Comparison:
         old: Mapping[str, Entry],
         new: Mapping[str, Entry],
         words: Callable[[str, Entry], str],
+        size: Callable[[Entry | None, Entry | None], tuple[int, int]],
     ) -> Iterator[Change]:
         for name in sorted(old.keys() | new.keys()):
             before, after = old.get(name), new.get(name)
             if before == after:
                 continue
-            shown = [None if entry is None else self._hidden(words(name, entry)) for entry in (before, after)]
-            known = [text for text in shown if text is not None]
-            short = iter(shortened(*known))
-            texts = [None if text is None else next(short) for text in shown]
-            yield Change(f"{field}[{shortened(self._hidden(name))[0]}]", texts[0], texts[1])
+            texts = [None if entry is None else self._hidden(words(name, entry)) for entry in (before, after)]
+            where = f"{field}[{shortened(self._hidden(name))[0]}]"
+            yield text_change(where, texts[0], texts[1], size=size(before, after))
 
     def _variable(self, name: str, value: bytes) -> str:
         for redactor in self._hide:
@@ -125,6 +166,37 @@ def _node(node: Node) -> str:
     if isinstance(node, DirectoryNode):
         return f"directory {str(node.digest)[:12]}"
     return f"{'executable' if node.executable else 'file'} {str(node.digest)[:12]} ({node.size} bytes)"
+
+
+def text_change(field: str, old: str | None, new: str | None, size: tuple[int, int] | None = None) -> Change:
+    """The change of a text (None: it is not there), cut down to what is around where both part.
+
+    ``size`` None: the characters between their common beginning and their common end.
+    """
+    shown = iter(shortened(*(text for text in (old, new) if text is not None)))
+    before, after = (None if text is None else next(shown) for text in (old, new))
+    return Change(field, before, after, text_size(old, new) if size is None else size)
+
+
+def text_size(old: Text | None, new: Text | None) -> tuple[int, int]:
+    """The size of a change of text: what is between the common beginning and the common end of both."""
+    if not old or not new:
+        return 0, len(old or new or "")
+    start = _common(old, new)
+    end = _common(old[start:][::-1], new[start:][::-1])
+    return 0, max(len(old), len(new)) - start - end
+
+
+def _common(old: Text, new: Text) -> int:
+    """How much of the beginning of both is the same, found by halving: comparing slices is quicker than a loop."""
+    low, high = 0, min(len(old), len(new))
+    while low < high:
+        middle = (low + high + 1) // 2
+        if old[low:middle] == new[low:middle]:
+            low = middle
+        else:
+            high = middle - 1
+    return low
 
 
 def _contents(_: str, data: bytes) -> str:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from functools import cached_property
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, cast
 
 from tvixbuild_nb.castore import Castore, Node
 from tvixbuild_nb.errors import InvalidValue
@@ -16,6 +16,8 @@ if TYPE_CHECKING:
     from tvixbuild_nb.nix import NixHash, StorePath
     from tvixbuild_nb.nix.nar import NarSum
     from tvixbuild_nb.nix.narinfo import NarInfo
+    from tvixbuild_nb.sandbox.run import Run
+    from tvixbuild_nb.sandbox.rundiff import RunDiff
 
 
 class Questions:
@@ -46,6 +48,15 @@ class Questions:
 
         outputs = {path: output.node for path, output in self._produced().items()}
         return why(self.castore, outputs, needle_of(self.request, needle_or_input), self.redactor)
+
+    def diff(self, other: Run) -> RunDiff:
+        """What changed from this run to ``other``: verdict, request, config.json, log, outputs; smallest changes first.
+
+        :class:`InvalidValue` while one of them goes on.
+        """
+        from tvixbuild_nb.sandbox.rundiff import run_diff  # loaded when first asked
+
+        return run_diff(cast("Run", self), other)
 
     @property
     def references(self) -> Mapping[str, tuple[StorePath, ...]]:

@@ -26,6 +26,7 @@ LINES = {
     "rm": ["1", "2", "--json"],
     "log": ["1", "--follow", "--stream", "stderr"],
     "why": ["1", "needle", "--json"],
+    "diff": ["1", "2", "--json", "--store", "s"],
     "ingest": ["a", "b", "--json", "--store", "s"],
     "ls": ["00/x", "--json"],
     "tree": ["00"],

@@ -7,6 +7,7 @@ from tvixbuild_nb.cli.parsers.commands import RUN, Commands
 
 def add_questions(commands: Commands) -> None:
     _add_why(commands)
+    _add_diff(commands)
 
 
 def _add_why(commands: Commands) -> None:
@@ -16,3 +17,13 @@ def _add_why(commands: Commands) -> None:
     )  # fmt: skip
     why.add_argument("run", metavar="RUN", help=RUN)
     why.add_argument("needle", metavar="NEEDLE", help="a text, or an input's name or path: its needle is looked for")
+
+
+def _add_diff(commands: Commands) -> None:
+    diff = commands.add(
+        "diff", "differences:diff", "tell what changed from OLD to NEW", "json", "store",
+        more="Each is the id of a run, the file of a request or of a derivation (.drv), or DIGEST[/path]; both of one "
+        "kind. The smallest changes come first. Exit status: 0 they are the same, 1 they differ.",
+    )  # fmt: skip
+    diff.add_argument("old", metavar="OLD", help=f"{RUN}, or a file, or a tree of the store")
+    diff.add_argument("new", metavar="NEW", help="another of the same kind")

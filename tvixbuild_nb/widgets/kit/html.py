@@ -5,7 +5,7 @@ from __future__ import annotations
 import html
 from collections.abc import Iterable
 
-from tvixbuild_nb.widgets.kit.safe import visible
+from tvixbuild_nb.escaping import visible
 
 # The elements static forms are made of: JupyterLab keeps these, and inline styles, in notebooks it does not trust.
 ELEMENTS = frozenset({

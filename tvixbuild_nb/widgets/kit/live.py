@@ -16,7 +16,7 @@ from typing import Any, TypeVar
 import anywidget
 
 from tvixbuild_nb.errors import TvixBuildError
-from tvixbuild_nb.widgets.kit.safe import visible
+from tvixbuild_nb.escaping import visible
 
 Method = TypeVar("Method", bound=Callable[..., Any])
 _MARK = "_callable_from_front"
