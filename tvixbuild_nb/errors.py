@@ -30,6 +30,7 @@
         ├── Cancelled               cancelled before a result existed
         ├── RunNotFound (LookupError)
         └── BuildFailed             raised by check=True and raise_for_status(); holds the run
+            └── DependencyFailed    a derivation that has to be built first was not; holds the way to it
 
 Every error carries, where they are known: ``path`` (the file or field), ``index`` (position in a
 list), ``stage`` (a word of the life of a build) and ``hint`` (what to do about it).  ``str()`` is
@@ -226,3 +227,11 @@ class BuildFailed(BuildError):
     def __init__(self, message: str, *, run: object = None, **details: Any) -> None:
         super().__init__(message, **details)
         self.run = run
+
+
+class DependencyFailed(BuildFailed):
+    """A derivation of a closure could not be built; ``way`` leads to it from the one that was wanted, both included."""
+
+    def __init__(self, message: str, *, way: tuple[str, ...] = (), **details: Any) -> None:
+        super().__init__(message, **details)
+        self.way = way

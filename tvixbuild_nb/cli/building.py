@@ -9,11 +9,12 @@ from collections.abc import Callable
 from contextlib import closing
 from typing import Any
 
+from tvixbuild_nb.build import BuildPolicy
 from tvixbuild_nb.castore import Castore, open_castore
 from tvixbuild_nb.cli.entry import FAILED, INTERRUPTED, REFUSED
 from tvixbuild_nb.cli.screen import complain, console, write_json
 from tvixbuild_nb.cli.summary import result_summary, show_result
-from tvixbuild_nb.errors import InvalidValue, TvixBuildError
+from tvixbuild_nb.errors import BuildFailed, InvalidValue, TvixBuildError
 from tvixbuild_nb.request import BuildRequest
 from tvixbuild_nb.sandbox import Run, Sandbox
 from tvixbuild_nb.sandbox.services import BUILDER_VARIABLE
@@ -43,10 +44,26 @@ def build(
                     observe=args.observe, trace=args.trace,
                 )  # fmt: skip
                 return _watch(run, args, summary)
+    except BuildFailed as error:
+        # Something that has to be built first.
+        complain(error)
+        return FAILED
     except TvixBuildError as error:
         # What a started build meets is its result: whatever is raised refused it.
         complain(error)
         return REFUSED
+
+
+def policy_of(args: Namespace) -> BuildPolicy:
+    """How to build, as the options of ``tvixbuild-nb run`` say."""
+    return BuildPolicy(
+        timeout=args.timeout,
+        keep=args.keep,
+        inputs=args.inputs,
+        strict=args.strict,
+        observe=args.observe,
+        trace=args.trace,
+    )
 
 
 def _check_runtime(args: Namespace) -> None:

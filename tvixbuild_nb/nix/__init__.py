@@ -7,7 +7,9 @@ what stands for paths not known yet; ``show`` is its JSON. ``nar`` is the room's
 ``building`` makes a BuildRequest of a derivation, ``opening`` of one in a file: ``environment`` is what its builder
 finds, with the ``attributes`` that it heeds, ``structured`` ones and the ``graphs`` of references among them;
 ``refusals`` says what is not built here, ``differences`` what is not as in Nix. ``sources`` are where inputs come from;
-``publishing`` writes binary caches and exports that Nix takes; ``produced`` is what it would know of a run's outputs.
+``closure`` plans which of them have to be built first, ``closurebuild`` builds them, each by ``realise``, and
+``closurelines`` shows it. ``publishing`` writes binary caches and exports that Nix takes; ``produced`` is what it would
+know of a run's outputs.
 """
 
 from tvixbuild_nb.nix.aterm import parse_aterm, write_aterm

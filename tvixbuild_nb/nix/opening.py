@@ -1,25 +1,67 @@
-"""The request of a derivation that somebody points at: a file or its bytes, its inputs in a place with an address."""
+"""A derivation that somebody points at, a file or its bytes, its inputs in a place with an address: what it takes."""
 
 from __future__ import annotations
 
 import os
-from collections.abc import Iterable
-from contextlib import ExitStack
+from collections.abc import Iterable, Iterator
+from contextlib import ExitStack, contextmanager
+from dataclasses import dataclass
 from pathlib import Path
 
+from tvixbuild_nb.build import BuildPolicy, BuildService
 from tvixbuild_nb.castore import Castore
 from tvixbuild_nb.nix.aterm import parse_aterm
 from tvixbuild_nb.nix.building import BuilderOptions, derivations_from, request_for
+from tvixbuild_nb.nix.closure import ClosurePlan, plan_closure
+from tvixbuild_nb.nix.closurebuild import ClosureBuild
 from tvixbuild_nb.nix.derivation import Derivation
-from tvixbuild_nb.nix.modulo import ReadDerivation
+from tvixbuild_nb.nix.modulo import ReadDerivation, derivation_path
 from tvixbuild_nb.nix.reading import derivations_in, read_derivation
+from tvixbuild_nb.nix.realise import Realiser
 from tvixbuild_nb.nix.signing import PublicKey
-from tvixbuild_nb.nix.sources import KnownPaths, PathSource, Remembering, open_path_source
+from tvixbuild_nb.nix.sources import BuiltPaths, FirstOf, KnownPaths, PathSource, Remembering, open_path_source
 from tvixbuild_nb.nix.storepath import NIX_STORE, StoreDir, StorePath
 from tvixbuild_nb.request import BuildRequest
 
 
-def open_request(
+@dataclass(frozen=True, slots=True)
+class Opened:
+    """A derivation that can be built: where it lies in a store, its inputs' place, what was built here before."""
+
+    derivation: Derivation
+    castore: Castore
+    source: PathSource
+    built: BuiltPaths
+    read: ReadDerivation
+    options: BuilderOptions
+
+    def request(self) -> BuildRequest:
+        """The request that builds it; raises what :func:`request_for` raises."""
+        return request_for(self.derivation, self.source, self.castore, self.options, read=self.read)
+
+    def plan(self, *, itself: bool = False) -> ClosurePlan:
+        """What is missing of its inputs and must be built first; see :func:`plan_closure`."""
+        return plan_closure(
+            derivation_path(self.derivation),
+            self.derivation,
+            self.read,
+            lambda path: self.source.info(path) is not None,
+            itself=itself,
+            features=self.options.features,
+        )
+
+    def closure_build(
+        self, plan: ClosurePlan, service: BuildService, *, jobs: int | None = None, policy: BuildPolicy | None = None
+    ) -> ClosureBuild:
+        """The build of ``plan``, to be run: at most ``jobs`` at once (None: as many as there are CPUs)."""
+        steps = Realiser(
+            service, self.castore, self.source, self.built, read=self.read, options=self.options, policy=policy
+        )
+        return ClosureBuild(plan, steps.build, os.cpu_count() or 1 if jobs is None else jobs)
+
+
+@contextmanager
+def opened_derivation(
     derivation: str | os.PathLike[str] | bytes,
     castore: Castore,
     inputs: str | PathSource = "local",
@@ -27,13 +69,13 @@ def open_request(
     keys: Iterable[PublicKey | str] = (),
     options: BuilderOptions | None = None,
     store_dir: StoreDir = NIX_STORE,
-) -> BuildRequest:
-    """The request that builds a derivation; the whole closure of its inputs is in ``castore`` then.
+) -> Iterator[Opened]:
+    """A derivation and what it is built from, open during the block.
 
     Parameters: ``derivation``, the path of a .drv file or what is in one; ``inputs``, where they come from, as
     :func:`open_path_source` names places, with ``keys`` that a binary cache may sign with. The derivations of its
-    inputs are read from beside the file, or from there too. What came before is remembered beside ``castore``.
-    Raises what reading it, opening the place and :func:`request_for` raise.
+    inputs are read from beside the file, or from there too. What came or was built before is remembered beside
+    ``castore``. Raises what reading it and opening the place raise.
     """
     if isinstance(derivation, bytes):
         read, beside = parse_aterm(derivation, store_dir=store_dir), None
@@ -42,8 +84,11 @@ def open_request(
     with ExitStack() as stack:
         if isinstance(inputs, str):
             inputs = stack.enter_context(open_path_source(inputs, keys=keys, store=store_dir))
-        source = Remembering(inputs, stack.enter_context(KnownPaths.beside(castore)))
-        return request_for(read, source, castore, options, read=_reads(source, castore, beside))
+        known = stack.enter_context(KnownPaths.beside(castore))
+        built = BuiltPaths(castore, known, store_dir)
+        source = FirstOf([Remembering(inputs, known), built])
+        reads = _reads(source, castore, beside)
+        yield Opened(read, castore, source, built, reads, options or BuilderOptions())
 
 
 def _reads(source: PathSource, castore: Castore, beside: Path | None) -> ReadDerivation:

@@ -20,7 +20,7 @@ from tvixbuild_nb.sandbox.hostprogram import add_to_inputs, program_files
 from tvixbuild_nb.sandbox.inputs import InputValue, Origins, origin_of, stored
 from tvixbuild_nb.sandbox.run import Run
 from tvixbuild_nb.sandbox.secrets import Environment
-from tvixbuild_nb.sandbox.services import shared_store
+from tvixbuild_nb.sandbox.services import shared_builder, shared_store
 from tvixbuild_nb.sandbox.watching import Watchers
 
 if TYPE_CHECKING:
@@ -206,19 +206,30 @@ class Description:
         *,
         keys: Iterable[str] = (),
         store: Castore | str | None = None,
+        jobs: int | None = None,
         **surroundings: Any,
     ) -> Self:
         """A sandbox that runs the builder of a Nix derivation as Nix would; its inputs are in the store then.
 
+        What is missing of them is built first, each a run of its own: :class:`DependencyFailed` when that fails.
+
         Parameters: ``derivation``, the path of a .drv file or what is in one; ``inputs``, where the closure of its
         inputs comes from: ``local`` (this host's Nix store), ``local?root=DIR``, ``file:///CACHE``, ``http://...``;
-        ``keys`` (``name:base64``), whose signatures a binary cache's paths need; ``surroundings`` as in
-        :meth:`from_request`. What is not done here is refused by name; what Nix checks of outputs afterwards is not.
+        ``keys`` (``name:base64``), whose signatures a binary cache's paths need; ``jobs``, how many of them to build at
+        once (None: as many as there are CPUs); ``surroundings`` as in :meth:`from_request`. What is not done here is
+        refused by name; what Nix checks of outputs afterwards is not.
         """
-        from tvixbuild_nb.nix.opening import open_request
+        from tvixbuild_nb.nix.opening import opened_derivation
 
         castore = store if isinstance(store, Castore) else shared_store(store)
-        return cls.from_request(open_request(derivation, castore, inputs, keys=keys), store=castore, **surroundings)
+        with opened_derivation(derivation, castore, inputs, keys=keys) as opened:
+            plan = opened.plan()
+            if plan.steps:
+                builder, runtime = surroundings.get("builder"), surroundings.get("runtime")
+                service = builder if isinstance(builder, BuildService) else shared_builder(builder, castore, runtime)
+                opened.closure_build(plan, service, jobs=jobs).run()
+            request = opened.request()
+        return cls.from_request(request, store=castore, **surroundings)
 
     def save(self, path: str | os.PathLike[str]) -> None:
         """Write the request as protobuf-JSON; contents of inputs stay in the store."""

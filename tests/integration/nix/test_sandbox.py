@@ -88,6 +88,6 @@ def test_what_cannot_be_built_is_refused(nix: Nix, expressions: Path, castore: C
         Sandbox.from_derivation(nix.store / basename, f"local?root={nix.root / 'root'}", store=castore)
     [basename] = nix.instantiate(expressions, "-A", "chain")
     with pytest.raises(NotFound, match="to be built first|does not have it"):
-        Sandbox.from_derivation(nix.store / basename, f"local?root={tmp_path}", store=castore)
+        Sandbox.from_derivation((nix.store / basename).read_bytes(), f"local?root={tmp_path}", store=castore)
     with pytest.raises(InvalidDerivation):
         Sandbox.from_derivation(b"Derive([", store=castore)

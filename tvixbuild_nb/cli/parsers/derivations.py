@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import argparse
 
-from tvixbuild_nb.cli.parsers.commands import Commands, cores, variable
+from tvixbuild_nb.cli.parsers.commands import Commands, cores, count, variable
 from tvixbuild_nb.cli.parsers.requests import add_policy
 
 
@@ -24,13 +24,29 @@ def add_derivations(commands: Commands) -> None:
     )  # fmt: skip
     _add_making(request)
     run = drv.add(
-        "run", "derivations:run", "run the builder of a derivation whose inputs are there, as Nix would",
+        "run", "derivations:run", "run the builder of a derivation as Nix would",
         "json", "store", "builder",
-        more="With --json as run --json, each output also with nar_hash, nar_size and references. Inputs are not built "
-        "first, and what Nix checks of outputs afterwards (hashes of fixed ones, allowed references) is not checked.",
+        more="With --json as run --json, each output also with nar_hash, nar_size and references. Missing inputs are "
+        "built first, each a run of its own. What Nix checks of outputs afterwards (hashes of fixed ones, allowed "
+        "references) is not checked.",
     )  # fmt: skip
     _add_making(run)
+    _add_jobs(run)
     add_policy(run)
+    closure = drv.add(
+        "closure", "derivations:closure", "build a derivation and first what inputs are missing, and print the graph",
+        "json", "store", "builder",
+        more="Each derivation is a run of its own; what was built is remembered beside the store, drv run finds it. "
+        "Exit status 1 when one failed: what needs it is skipped, and the message says the way to it.",
+    )  # fmt: skip
+    _add_making(closure)
+    _add_jobs(closure)
+    closure.add_argument("--dry-run", action="store_true", help="say what would be built, and build nothing")
+    add_policy(closure)
+
+
+def _add_jobs(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument("--jobs", metavar="N", type=count, help="build so many inputs at once; as many as CPUs")
 
 
 def _add_making(parser: argparse.ArgumentParser) -> None:
