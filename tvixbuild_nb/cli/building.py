@@ -9,7 +9,7 @@ from collections.abc import Callable
 from contextlib import closing
 from typing import Any
 
-from tvixbuild_nb.build import BuildPolicy
+from tvixbuild_nb.build import BuildPolicy, BuildService
 from tvixbuild_nb.castore import Castore, open_castore
 from tvixbuild_nb.cli.entry import FAILED, INTERRUPTED, REFUSED
 from tvixbuild_nb.cli.screen import complain, console, write_json
@@ -27,17 +27,22 @@ def run_summary(run: Run) -> dict[str, Any]:
 
 
 def build(
-    args: Namespace, request_in: Callable[[Castore], BuildRequest], summary: Callable[[Run], Any] = run_summary
+    args: Namespace,
+    request_in: Callable[[Castore], BuildRequest],
+    summary: Callable[[Run], Any] = run_summary,
+    service_in: Callable[[Castore], BuildService | None] = lambda castore: None,
 ) -> int:
     """Build the request that ``request_in`` makes in the opened store; the exit status.
 
-    ``args`` has the options of ``tvixbuild-nb run``; ``summary`` is what ``--json`` prints.
+    ``args`` has the options of ``tvixbuild-nb run``; ``summary`` is what ``--json`` prints; ``service_in`` makes
+    the build service where no other will do.
     """
     try:
         _check_runtime(args)
         with open_castore(args.store) as castore:
             request = request_in(castore)
-            sandbox = Sandbox.from_request(request, store=castore, builder=args.builder, runtime=args.runtime)
+            builder = service_in(castore) or args.builder
+            sandbox = Sandbox.from_request(request, store=castore, builder=builder, runtime=args.runtime)
             with closing(sandbox.builder):
                 run = sandbox.start(
                     timeout=args.timeout, keep=args.keep, inputs=args.inputs, strict=args.strict,

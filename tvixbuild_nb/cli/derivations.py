@@ -10,6 +10,7 @@ from typing import Any
 
 from rich.text import Text
 
+from tvixbuild_nb.build import BuildService
 from tvixbuild_nb.castore import Castore, open_castore
 from tvixbuild_nb.cli.building import build, policy_of, run_summary
 from tvixbuild_nb.cli.screen import safe, warn, write_bytes, write_json, write_lines
@@ -25,6 +26,7 @@ from tvixbuild_nb.nix import (
 )
 from tvixbuild_nb.nix.closure import ClosurePlan
 from tvixbuild_nb.nix.closurebuild import ClosureBuild
+from tvixbuild_nb.nix.fetchurl import service_for
 from tvixbuild_nb.nix.opening import Opened, opened_derivation
 from tvixbuild_nb.nix.pathinfo import PathInfo
 from tvixbuild_nb.request import BuildRequest
@@ -57,7 +59,7 @@ def request(args: Namespace) -> int:
 
 def run(args: Namespace) -> int:
     """Build what inputs of one derivation are missing, then run its builder as ``tvixbuild-nb run`` runs a request."""
-    return build(args, partial(_request, args), _summary)
+    return build(args, partial(_request, args), _summary, partial(_service, args))
 
 
 def closure(args: Namespace) -> int:
@@ -89,6 +91,10 @@ def _request(args: Namespace, castore: Castore) -> BuildRequest:
             with closing(shared_builder(args.builder, castore, args.runtime)) as service:
                 opened.closure_build(plan, service, jobs=args.jobs, policy=policy_of(args)).run()
         return opened.request()
+
+
+def _service(args: Namespace, castore: Castore) -> BuildService | None:
+    return service_for(read_derivation(args.derivation, store_dir=_store_dir()), castore)
 
 
 def _opened(args: Namespace, castore: Castore) -> AbstractContextManager[Opened]:

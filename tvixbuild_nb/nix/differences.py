@@ -53,7 +53,7 @@ DIFFERENCES: tuple[Difference, ...] = (
     Difference(
         "builtins",
         "builtin:fetchurl, builtin:buildenv and builtin:unpack-channel are done by Nix itself",
-        "refused",
+        "builtin:fetchurl is done, without mirrors and netrc, and from this host's files, too; the others are refused",
         "they are no programs that a sandbox can run",
     ),
 )

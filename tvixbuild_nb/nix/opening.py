@@ -15,6 +15,7 @@ from tvixbuild_nb.nix.building import BuilderOptions, derivations_from, request_
 from tvixbuild_nb.nix.closure import ClosurePlan, plan_closure
 from tvixbuild_nb.nix.closurebuild import ClosureBuild
 from tvixbuild_nb.nix.derivation import Derivation
+from tvixbuild_nb.nix.fetchurl import service_for
 from tvixbuild_nb.nix.modulo import ReadDerivation, derivation_path
 from tvixbuild_nb.nix.reading import derivations_in, read_derivation
 from tvixbuild_nb.nix.realise import Realiser
@@ -38,6 +39,10 @@ class Opened:
     def request(self) -> BuildRequest:
         """The request that builds it; raises what :func:`request_for` raises."""
         return request_for(self.derivation, self.source, self.castore, self.options, read=self.read)
+
+    def service(self) -> BuildService | None:
+        """What builds it, where no sandbox can; None: any service."""
+        return service_for(self.derivation, self.castore)
 
     def plan(self, *, itself: bool = False) -> ClosurePlan:
         """What is missing of its inputs and must be built first; see :func:`plan_closure`."""

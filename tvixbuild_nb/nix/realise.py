@@ -8,6 +8,7 @@ from tvixbuild_nb.build import BuildContext, BuildPolicy, BuildResult, BuildServ
 from tvixbuild_nb.castore import Castore
 from tvixbuild_nb.nix.building import BuilderOptions, request_for
 from tvixbuild_nb.nix.closure import ClosureStep
+from tvixbuild_nb.nix.fetchurl import service_for
 from tvixbuild_nb.nix.modulo import ReadDerivation
 from tvixbuild_nb.nix.nar import sum_of_node
 from tvixbuild_nb.nix.pathinfo import PathInfo
@@ -45,11 +46,12 @@ class Realiser:
     def build(self, step: ClosureStep, cancel: CancelToken) -> BuildResult:
         """Build it and wait for the end; raises what :func:`request_for` and the service refuse it with."""
         request = request_for(step.derivation, self._source, self._castore, self._options, read=self._read)
+        service = service_for(step.derivation, self._castore) or self._service
         record = RunRecord.create()
         context = BuildContext(record, self._policy, cancel)
         try:
             with record.held():
-                result = self._service.do_build(request, context)
+                result = service.do_build(request, context)
         except BaseException:
             if not context.accepted.is_set():
                 record.delete()

@@ -11,6 +11,8 @@ from tvixbuild_nb.nix.derivation import Derivation, Fixed
 # Said of a builder by Nix's own defaults; none of them changes what a sandbox looks like.
 FEATURES = frozenset({"benchmark", "big-parallel", "nixos-test"})
 _BUILTIN = b"builtin:"
+# The one that is done, outside of any sandbox, where its output's hash is known.
+_FETCHURL = b"builtin:fetchurl"
 _FEATURE_HINTS = {
     "kvm": "the sandbox has no /dev/kvm; build it with Nix",
     "recursive-nix": "a build cannot ask a Nix daemon here; build it with Nix",
@@ -30,7 +32,8 @@ def check_supported(derivation: Derivation, features: Collection[str] = FEATURES
     Parameters: ``features``, the system features that this builder has.
     """
     _check_kind(derivation)
-    if derivation.builder.startswith(_BUILTIN):
+    fetches = derivation.builder == _FETCHURL and derivation.kind == "fixed"
+    if derivation.builder.startswith(_BUILTIN) and not fetches:
         builder = derivation.builder.decode("utf-8", "replace")
         raise UnsupportedDerivation(
             f"{builder} is a part of Nix, not a program, and is not done here",

@@ -229,6 +229,8 @@ class Description:
                 service = builder if isinstance(builder, BuildService) else shared_builder(builder, castore, runtime)
                 opened.closure_build(plan, service, jobs=jobs).run()
             request = opened.request()
+            if (own := opened.service()) is not None:
+                surroundings["builder"] = own
         return cls.from_request(request, store=castore, **surroundings)
 
     def save(self, path: str | os.PathLike[str]) -> None:

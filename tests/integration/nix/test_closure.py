@@ -2,6 +2,11 @@
 
 from __future__ import annotations
 
+import subprocess
+import threading
+from collections.abc import Iterator
+from functools import partial
+from http.server import SimpleHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 
 import pytest
@@ -12,11 +17,17 @@ from support.nix import Nix
 from tvixbuild_nb import Sandbox, runs
 from tvixbuild_nb.castore import open_castore
 from tvixbuild_nb.errors import DependencyFailed
+from tvixbuild_nb.nix.nar import sum_of_path
 
 pytestmark = [pytest.mark.integration, pytest.mark.usefixtures("root")]
 
 _EXPRESSIONS = r"""
+{ url, fetchedHash }:
 let
+  fetch = name: outputHash: derivation {
+    inherit name url outputHash; system = "builtin"; builder = "builtin:fetchurl";
+    outputHashMode = "recursive"; executable = true;
+  };
   make = name: script: derivation {
     inherit name; system = builtins.currentSystem; builder = "/bin/sh"; args = [ "-euc" script ]; PATH = "/bin";
   };
@@ -28,28 +39,58 @@ let
   over = make "closure-over" "cat ${broken} > $out";
 in {
   top = make "closure-top" "mkdir $out; cat ${left} ${right} > $out/both; ln -s ${right} $out/link";
+  fetching = make "closure-fetching" "cat ${fetch "closure-fetched" fetchedHash} > $out";
+  mistaken = fetch "closure-mistaken" "sha256-AAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAA=";
   wrong = make "closure-wrong" "cat ${over} > $out";
 }
 """
 _NAMES = ("closure-base", "closure-left", "closure-right", "closure-top")
 
 
-@pytest.fixture(scope="module")
-def expressions(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    file = tmp_path_factory.mktemp("expressions") / "closure.nix"
-    file.write_text(_EXPRESSIONS)
-    return file
+class Expressions:
+    """The derivations above, by their attributes; what they fetch is served at ``port``."""
+
+    def __init__(self, nix: Nix, directory: Path, port: int) -> None:
+        self._nix = nix
+        self._file = directory / "closure.nix"
+        self._file.write_text(_EXPRESSIONS)
+        fetched = directory / "fetched"
+        fetched.write_text("from elsewhere\n")
+        fetched.chmod(0o755)
+        url, wanted = f"http://127.0.0.1:{port}/fetched", sum_of_path(fetched).hash.sri
+        self._arguments = ("--argstr", "url", url, "--argstr", "fetchedHash", wanted)
+
+    def __call__(self, name: str) -> str:
+        """The base name of a derivation in the store."""
+        [basename] = self._nix.instantiate(self._file, "-A", name, *self._arguments)
+        return basename
+
+
+class Silent(SimpleHTTPRequestHandler):
+    """A web server's half of a conversation."""
+
+    def log_message(self, format: str, *args: object) -> None:
+        """Says nothing."""
+
+
+@pytest.fixture
+def derivation(nix: Nix, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Expressions]:
+    directory = tmp_path_factory.mktemp("expressions")
+    with ThreadingHTTPServer(("127.0.0.1", 0), partial(Silent, directory=str(directory))) as server:
+        threading.Thread(target=server.serve_forever, daemon=True).start()
+        yield Expressions(nix, directory, server.server_port)
+        server.shutdown()
 
 
 def test_what_is_missing_is_built_first_and_is_what_nix_builds(
     nix: Nix,
-    expressions: Path,
+    derivation: Expressions,
     tmp_path: Path,
     capfdbinary: pytest.CaptureFixture[bytes],
     no_leftovers: Leftovers,
 ) -> None:
     command = Command(capfdbinary)
-    [basename] = nix.instantiate(expressions, "-A", "top")
+    basename = derivation("top")
     place = ("--from", f"local?root={nix.root / 'root'}", "--store", tmp_path / "castore")
     planned = command.json("drv", "closure", nix.store / basename, *place, "--dry-run")
     order = [step["derivation"].partition("-")[2].removesuffix(".drv") for step in planned["steps"]]
@@ -74,12 +115,12 @@ def test_what_is_missing_is_built_first_and_is_what_nix_builds(
 
 def test_a_dependency_that_fails_names_the_way_to_it(
     nix: Nix,
-    expressions: Path,
+    derivation: Expressions,
     tmp_path: Path,
     capfdbinary: pytest.CaptureFixture[bytes],
     no_leftovers: Leftovers,
 ) -> None:
-    [basename] = nix.instantiate(expressions, "-A", "wrong")
+    basename = derivation("wrong")
     address = f"local?root={nix.root / 'root'}"
     with open_castore(tmp_path / "castore") as castore, pytest.raises(DependencyFailed) as failed:
         Sandbox.from_derivation(nix.store / basename, address, store=castore)
@@ -99,3 +140,28 @@ def test_a_dependency_that_fails_names_the_way_to_it(
     assert "closure-over.drv, which needs" in command.err
     command("drv", "run", nix.store / basename, *place, status=1)
     assert "closure-over.drv, which needs" in command.err
+
+
+def test_what_nix_would_fetch_is_fetched(
+    nix: Nix, derivation: Expressions, tmp_path: Path, capfdbinary: pytest.CaptureFixture[bytes]
+) -> None:
+    command = Command(capfdbinary)
+    place = ("--from", f"local?root={nix.root / 'root'}", "--store", tmp_path / "castore")
+    basename = derivation("fetching")
+    fetched, fetching = command.json("drv", "closure", nix.store / basename, *place)["steps"]
+    nix("nix-store", "-r", f"/nix/store/{basename}", "--option", "sandbox-paths", "/bin/sh=/bin/busybox")
+    for [output] in (fetched["outputs"], fetching["outputs"]):
+        assert output["nar_hash"] == nix("nix-store", "--query", "--hash", output["path"]).decode().strip()
+
+    basename = derivation("mistaken")
+    told = command.json("drv", "run", nix.store / basename, *place, status=1)
+    done = subprocess.run(
+        ["nix-store", "-r", f"/nix/store/{basename}"], env=nix.environment, capture_output=True, text=True, timeout=60
+    )
+    mine = told["message"].splitlines()
+    assert done.returncode and len(mine) == 3 and told["failed_at"] == "output"
+    words = " ".join(done.stderr.split())
+    assert all(" ".join(line.split()) in words for line in mine), done.stderr
+    with open_castore(tmp_path / "castore") as castore:
+        run = Sandbox.from_derivation(nix.store / basename, place[1], store=castore).run(show=False)
+    assert run.message == told["message"]

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import AbstractContextManager, contextmanager
 from pathlib import Path
 from typing import Protocol
@@ -90,10 +90,19 @@ class FileTransport:
 class HttpTransport:
     """A web server, asked again when it is busy; proxies as the environment names them.
 
-    ``timeout`` is how long nothing may come, in seconds; ``retries`` how often a request is repeated.
+    ``timeout`` is how long nothing may come, in seconds; ``retries`` how often a request is repeated; ``headers``
+    what is sent besides.
     """
 
-    def __init__(self, url: str, *, timeout: float = 30.0, retries: int = 4, parallel: int = 8) -> None:
+    def __init__(
+        self,
+        url: str,
+        *,
+        timeout: float = 30.0,
+        retries: int = 4,
+        parallel: int = 8,
+        headers: Mapping[str, str] | None = None,
+    ) -> None:
         self.address = url.rstrip("/")
         self.parallel = parallel
         settings = {
@@ -102,7 +111,7 @@ class HttpTransport:
             "retries": urllib3.Retry(
                 retries, backoff_factor=0.2, status_forcelist=_TRY_AGAIN, raise_on_status=False, redirect=10
             ),
-            "headers": {"Accept-Encoding": "identity", "User-Agent": "tvixbuild-nb"},
+            "headers": {"Accept-Encoding": "identity", "User-Agent": "tvixbuild-nb", **(headers or {})},
         }
         parts = urlsplit(self.address)
         proxy = None if proxy_bypass(parts.hostname or "") else getproxies().get(parts.scheme)
