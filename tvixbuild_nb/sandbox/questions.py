@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from functools import cached_property
+from pathlib import Path
 from typing import TYPE_CHECKING, cast
 
 from tvixbuild_nb.castore import Castore, Node
@@ -12,10 +13,12 @@ from tvixbuild_nb.request import BuildRequest, Redactor
 
 if TYPE_CHECKING:
     from tvixbuild_nb.build import BuildOutput, BuildResult
-    from tvixbuild_nb.debug import Why
+    from tvixbuild_nb.debug import Explanation, Why
     from tvixbuild_nb.nix import NixHash, StorePath
     from tvixbuild_nb.nix.nar import NarSum
     from tvixbuild_nb.nix.narinfo import NarInfo
+    from tvixbuild_nb.oci import Spec
+    from tvixbuild_nb.sandbox.log import RunLog
     from tvixbuild_nb.sandbox.run import Run
     from tvixbuild_nb.sandbox.rundiff import RunDiff
 
@@ -36,6 +39,33 @@ class Questions:
 
         @property
         def redactor(self) -> Redactor: ...
+
+        @property
+        def log(self) -> RunLog: ...
+
+        @property
+        def spec(self) -> Spec | None: ...
+
+        @property
+        def bundle(self) -> Path | None: ...
+
+    def explain(self) -> Explanation:
+        """Why it failed: causes with evidence, a cure and how sure that is; empty when nothing is wrong.
+
+        Looks into the sandbox as it was mounted (inputs, host paths, kept scratch directories), at the verdict and the
+        end of the log. ``str()`` is the full text, and says so where the cause is not known.
+        """
+        from tvixbuild_nb.debug.explaining import MAX_CHARACTERS, MAX_LINES, explain_run
+
+        result = self.result
+        if result is None or result.ok:
+            log, spec = [], None
+        else:
+            log = [(line.number, line.text[:MAX_CHARACTERS]) for line in self.log.tail(MAX_LINES)]
+            spec = self.spec
+        return explain_run(
+            result, self.request, self.castore, spec=spec, bundle=self.bundle, log=log, redactor=self.redactor
+        )
 
     def why(self, needle_or_input: str | bytes | Node) -> Why:
         """Where in the outputs a reference stands: file, offset and context, targets of symlinks and names too.

@@ -1,0 +1,125 @@
+"""run.explain(): sandboxes that are broken in exactly one way, and what is found; healthy ones have no finding."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+
+import pytest
+
+from tvixbuild_nb import Sandbox
+from tvixbuild_nb.castore import open_castore
+from tvixbuild_nb.debug import Explanation
+
+pytestmark = pytest.mark.integration
+OUT = "nix/store/out"
+
+
+def _explained(*args: object, timeout: float | None = None, **fields: object) -> Explanation:
+    sandbox = Sandbox(*args, store=open_castore("memory:"), **fields)
+    run = sandbox.run(show=False, check=False, timeout=timeout)
+    try:
+        return run.explain()
+    finally:
+        run.delete()
+
+
+def _program(tmp_path: Path, contents: bytes, mode: int = 0o755) -> Path:
+    place = tmp_path / "tool"
+    place.mkdir()
+    (place / "hello").write_bytes(contents)
+    (place / "hello").chmod(mode)
+    return place
+
+
+def _elf(machine: int = 0, interpreter: bytes = b"/lib/ld-none.so.1\0") -> bytes:
+    host = {"x86_64": 62, "aarch64": 183}.get(os.uname().machine, 62)
+    header = b"\x7fELF\x02\x01\x01" + bytes(9) + (2).to_bytes(2, "little") + (machine or host).to_bytes(2, "little")
+    header += (1).to_bytes(4, "little") + bytes(8) + (64).to_bytes(8, "little") + bytes(8) + bytes(4)
+    header += b"".join(number.to_bytes(2, "little") for number in (64, 56, 1, 0, 0, 0))
+    table = (3).to_bytes(4, "little") + (4).to_bytes(4, "little") + (120).to_bytes(8, "little") + bytes(16)
+    table += len(interpreter).to_bytes(8, "little") * 2 + (1).to_bytes(8, "little")
+    return header + table + interpreter
+
+
+@pytest.mark.parametrize(
+    ("contents", "mode", "cause", "cure"),
+    [
+        (_elf(), 0o755, "its ELF interpreter /lib/ld-none.so.1 is not inside", "add_host_program"),
+        (_elf(machine=8), 0o755, "is for MIPS", "for"),
+        (b"#!/bin/sh\r\necho\r\n", 0o755, "ends in CR LF", r"s/\r$//"),
+        (b"#!/usr/bin/env python3\n", 0o755, "/usr/bin/env is not inside", "#!"),
+        (b"echo\n", 0o755, "neither an ELF file nor a script", "#!/bin/sh"),
+        (b"#!/bin/sh\n", 0o644, "is not executable", "chmod +x"),
+    ],
+    ids=["loader", "architecture", "crlf", "env", "no-shebang", "no-x"],
+)
+def test_a_command_that_is_there_and_does_not_start(
+    tmp_path: Path, contents: bytes, mode: int, cause: str, cure: str
+) -> None:
+    found = _explained(["/nix/store/tool/hello"], inputs={"tool": _program(tmp_path, contents, mode)})
+    first = found.findings[0]
+    assert cause in first.cause and cure in first.cure and first.confidence == "certain", str(found)
+    assert any(evidence.kind == "file" and "/nix/store/tool/hello" in evidence.text for evidence in first.evidence)
+    assert len(found) == 1, str(found)
+
+
+def test_a_command_that_is_not_there(tmp_path: Path) -> None:
+    tool = _program(tmp_path, b"#!/bin/sh\n")
+    other = _explained(["/nix/store/hello"], inputs={"tool": tool})
+    assert "but there is /nix/store/tool/hello" in other.findings[0].cause and len(other) == 1, str(other)
+    directory = _explained(["/nix/store/tool"], inputs={"tool": tool})
+    assert "is a directory" in directory.findings[0].cause, str(directory)
+    shell = _explained(["/bin/sh", "-c", "true"], provide_bin_sh=False)
+    assert shell.findings[0].cure == "sb.provide_bin_sh = True" and len(shell) == 1, str(shell)
+    path = _explained(["hello"], inputs={"tool": tool}, env={"PATH": "/nix/store/none"})
+    assert path.findings[0].cure == 'sb.env["PATH"] = "/nix/store/tool:/nix/store/none"', str(path)
+
+
+def test_a_program_the_log_calls_not_found(tmp_path: Path) -> None:
+    found = _explained("echo hi; /nix/store/tool/hello", inputs={"tool": _program(tmp_path, _elf())})
+    first = found.findings[0]
+    assert "is there, but its ELF interpreter" in first.cause and first.lines == {2}, str(found)
+    missing = _explained("nonesuch-tool")
+    assert "nonesuch-tool is neither in PATH nor in an input" in missing.findings[0].cause, str(missing)
+
+
+@pytest.mark.parametrize(
+    ("command", "cause", "cure", "told"),
+    [
+        ("echo x > /etc/x", "the rest is read-only", "/build", "writable are"),
+        ("echo mkdir: cannot create /homeless-shelter >&2; false", "no home directory", 'sb.env["HOME"]', "homeless"),
+        ("echo 'curl: (6) Could not resolve host: x'; false", "no network", "sb.network_access = True", "resolve"),
+        ("echo > f; chown 4444 f", "id maps do not have", "no-same-owner", "user ids inside"),
+        ("dd if=/dev/zero of=/dev/shm/x bs=1M count=80", "no space is left on", "TMPDIR", "/dev/shm"),
+        ("echo 'open: Too many open files'; false", "1024 files open", "rlimits=", "RLIMIT_NOFILE is 1024"),
+        ("sh -c 'kill -15 $$'; exit $?", "SIGTERM ended", "run.log", "143"),
+    ],
+    ids=["erofs", "home", "network", "chown", "space", "files", "signal"],
+)
+def test_what_the_sandbox_is_on_purpose(command: str, cause: str, cure: str, told: str) -> None:
+    found = _explained(command)
+    first = next((one for one in found if cause in one.cause), None)
+    assert first is not None and cure in first.cure, str(found)
+    assert any(told in evidence.text for evidence in first.evidence), str(found)
+
+
+def test_ends_are_told_apart() -> None:
+    late = _explained("sleep 20", timeout=0.5)
+    assert "time limit" in late.findings[0].cause and len(late) == 1, str(late)
+    output = _explained("echo > /nix/store/uot", outputs=[OUT])
+    assert "did not write /nix/store/out" in output.findings[0].cause and "nix/store/uot" in output.findings[0].cure
+    unknown = _explained("echo strange; exit 3")
+    assert not unknown and unknown.wrong and "is not known" in str(unknown) and "strange" in str(unknown)
+
+
+def test_a_healthy_run_has_no_finding_whatever_it_says() -> None:
+    found = _explained("echo 'sh: foo: not found'; echo 'No space left on device' >&2; echo Killed")
+    assert not found and not found.wrong and str(found) == "nothing is wrong"
+
+
+def test_secrets_and_escapes_do_not_come_through() -> None:
+    found = _explained(
+        "printf '%s \\033[2J: Read-only file system\\n' $TOKEN; false", env={"TOKEN": "hunter2"}, secrets=["TOKEN"]
+    )
+    assert found and "hunter2" not in str(found) and "\x1b" not in str(found) and "[secret TOKEN]" in str(found)

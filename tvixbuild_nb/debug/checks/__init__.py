@@ -1,0 +1,18 @@
+"""The checkers: each a pure function from the facts of a failed run to what it finds in them."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable
+
+from tvixbuild_nb.debug.checks.ends import ends
+from tvixbuild_nb.debug.checks.programs import programs
+from tvixbuild_nb.debug.checks.surroundings import surroundings
+from tvixbuild_nb.debug.checks.texts import texts
+from tvixbuild_nb.debug.explanation import Finding
+from tvixbuild_nb.debug.facts import Facts
+
+Check = Callable[[Facts], Iterable[Finding]]
+# What looked into the sandbox stands before what only read texts.
+CHECKS: tuple[Check, ...] = (programs, surroundings, ends, texts)
+
+__all__ = ["CHECKS", "Check"]

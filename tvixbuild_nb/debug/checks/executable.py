@@ -1,0 +1,159 @@
+"""Why one program inside cannot be executed: x bit, #! line, architecture, ELF interpreter, shared libraries."""
+
+from __future__ import annotations
+
+import difflib
+import os
+import posixpath
+
+from tvixbuild_nb.castore import DirectoryNode
+from tvixbuild_nb.debug.elf import MAGIC, Elf, read_elf
+from tvixbuild_nb.debug.explanation import Evidence, Finding
+from tvixbuild_nb.debug.inside import Entry, MountView
+
+_DEPTH = 4
+_MOST_PLACES = 3
+# e_machine of what a processor runs, see elf(5); 32 bits beside 64.
+_MACHINES = {"x86_64": (62, 3), "aarch64": (183, 40), "riscv64": (243,), "ppc64le": (21,), "s390x": (22,), "i686": (3,)}
+_NAMES = {3: "i386", 8: "MIPS", 21: "PowerPC 64", 22: "S/390", 40: "ARM", 62: "x86-64", 183: "AArch64", 243: "RISC-V"}
+_DEFAULT = ("/lib", "/usr/lib", "/lib64", "/usr/lib64")
+
+
+def elsewhere(view: MountView, name: str) -> tuple[str, ...]:
+    """Where the inputs have an entry of this name, at most three; those in a bin directory first."""
+    found = [path for path, _ in view.files() if posixpath.basename(path) == name]
+    return tuple(sorted(found, key=lambda path: posixpath.basename(posixpath.dirname(path)) != "bin")[:_MOST_PLACES])
+
+
+def examine(view: MountView, path: str, evidence: Evidence, *, strict: bool, depth: int = 0) -> Finding | None:
+    """What keeps the program at ``path`` from being executed, None when nothing is found.
+
+    ``strict``: it is known to be meant as a program, so a missing x bit or #! line counts; else only what stands in it.
+    """
+    entry = view.resolve(path)
+    via = tuple(Evidence("file", link) for link in entry.via)
+    if entry.kind == "missing":
+        return _absent(view, path, entry, (evidence, *via))
+    found = Evidence("file", f"{entry.path}: {entry.kind}, {entry.origin}")
+    known = (evidence, *via, found)
+    if entry.kind == "directory":
+        if not strict:
+            return None
+        inside = [f"{entry.path}/{name}" for name in view.names(entry.path)]
+        cure = f'sb.command = ("{inside[0] if inside else "/bin/sh"}", ...)  # a program, not its directory'
+        return Finding(f"{path} is a directory, no program", known, cure, "certain")
+    if entry.kind != "file":
+        return None
+    if strict and entry.executable is False:
+        return Finding(f"{path} is not executable", known, _executable_cure(view, entry), "certain")
+    file = view.open(entry)
+    if file is None:
+        return None
+    with file:
+        start = file.read(512)
+        file.seek(0)
+        elf = read_elf(file) if start.startswith(MAGIC) else None
+    if start.startswith(b"#!"):
+        return _script(view, path, start, known, depth)
+    if elf is not None:
+        return _binary(view, path, elf, known, depth)
+    if strict and depth == 0:
+        cure = f'put "#!/bin/sh" into its first line, or sb.command = ("/bin/sh", "{path}")'
+        return Finding(f"{path} is neither an ELF file nor a script with a #! line", known, cure, "certain")
+    return None
+
+
+def _absent(view: MountView, path: str, entry: Entry, known: tuple[Evidence, ...]) -> Finding:
+    constraints = view.request.constraints
+    if path == "/bin/sh" and (constraints is None or not constraints.provide_bin_sh):
+        cure = "sb.provide_bin_sh = True"
+        return Finding("/bin/sh is not inside: no shell was asked for", known, cure, "certain")
+    gone = Evidence("file", f"{entry.path} is not there ({entry.origin})")
+    places = elsewhere(view, posixpath.basename(path))
+    if places:
+        there = (Evidence("file", f"{place} is there") for place in places)
+        cure = f'sb.command = ("{places[0]}", *sb.command[1:])  # or wherever {path} is named'
+        return Finding(f"{path} is not inside, but there is {places[0]}", (*known, gone, *there), cure, "certain")
+    parent = posixpath.dirname(entry.path)
+    near = difflib.get_close_matches(posixpath.basename(entry.path), view.names(parent), n=3, cutoff=0.6)
+    there = (Evidence("file", f"{parent.rstrip('/')}/{name} is there") for name in near)
+    cure = f'sb.add_host_program("{path}")  # needs inputs_dir=""; or sb.add_input(...) with what has it'
+    return Finding(f"{path} is not inside", (*known, gone, *there), cure, "certain")
+
+
+def _executable_cure(view: MountView, entry: Entry) -> str:
+    if isinstance(entry.source, bytes) or entry.path.lstrip("/") in view.request.additional_files:
+        return f'sb.command = ("/bin/sh", "{entry.path}")  # additional files have no x bit'
+    inputs = [name for name in view.request.inputs if f"{entry.path}/".startswith(f"/{view.request.input_path(name)}/")]
+    name = inputs[0] if inputs else "NAME"
+    whole = bool(inputs) and not isinstance(view.request.inputs[name], DirectoryNode)
+    place = "PATH" if whole else f"PATH/{posixpath.basename(entry.path)}"
+    return f'# chmod +x {place}, then\nsb.add_input("{name}", "PATH")'
+
+
+def _script(view: MountView, path: str, start: bytes, known: tuple[Evidence, ...], depth: int) -> Finding | None:
+    line = start.split(b"\n", 1)[0]
+    words = os.fsdecode(line[2:]).split()
+    said = Evidence("file", f"its first line is {os.fsdecode(line)!r}")
+    if line.endswith(b"\r"):
+        cure = f"# in the file: sed -i 's/\\r$//' {posixpath.basename(path)}, then add it again"
+        return Finding(f"the #! line of {path} ends in CR LF, so its interpreter's name ends in CR", (*known, said),
+                       cure, "certain")  # fmt: skip
+    if not words:
+        return Finding(f"the #! line of {path} names no interpreter", (*known, said), "#!/bin/sh", "certain")
+    if depth == _DEPTH:
+        return None
+    finding = examine(view, words[0], said, strict=True, depth=depth + 1)
+    if finding is None:
+        return None
+    cause = f"{path} is there, but its interpreter cannot be executed: {finding.cause}"
+    cure = finding.cure
+    if "is not inside" in finding.cause and words[0] != "/bin/sh":
+        other = elsewhere(view, posixpath.basename((words[1:] or words)[0] if words[0].endswith("/env") else words[0]))
+        shell = "/bin/sh" if not other else other[0]
+        cure = f'# in the script: #!{shell}\n# or, with inputs_dir="":\nsb.add_host_program("{words[0]}")'
+    return Finding(cause, (*known, *finding.evidence), cure, finding.confidence)
+
+
+def _binary(view: MountView, path: str, elf: Elf, known: tuple[Evidence, ...], depth: int) -> Finding | None:
+    here = os.uname().machine
+    runs = _MACHINES.get(here)
+    if runs is not None and elf.machine not in runs:
+        name = _NAMES.get(elf.machine, f"machine {elf.machine}")
+        cure = f"build or take {posixpath.basename(path)} for {here}, or run it on a builder of its own system"
+        said = Evidence("file", f"its ELF header says {name}")
+        return Finding(f"{path} is for {name}, this host is {here}", (*known, said), cure, "certain")
+    cure = f'sb.add_host_program("{path}")  # brings loader and libraries, needs inputs_dir=""'
+    if elf.interpreter is not None:
+        loader = view.resolve(elf.interpreter)
+        if loader.kind == "missing":
+            said = Evidence("file", f"its ELF interpreter {elf.interpreter} is not there")
+            return Finding(f"{path} is there, but its ELF interpreter {elf.interpreter} is not inside", (*known, said),
+                           cure, "certain")  # fmt: skip
+    missing = _missing_libraries(view, path, elf)
+    if missing and depth < _DEPTH:
+        searched = Evidence("file", f"libraries are looked for in {', '.join(_searched(view, path, elf))}")
+        names = ", ".join(missing)
+        return Finding(
+            f"{path} is there, but its shared library {names} is not found", (*known, searched), cure, "likely"
+        )
+    return None
+
+
+def _searched(view: MountView, path: str, elf: Elf) -> list[str]:
+    origin = posixpath.dirname(view.resolve(path).path)
+    own = [part.replace("$ORIGIN", origin).replace("${ORIGIN}", origin) for part in elf.search]
+    given = view.request.environment_vars.get("LD_LIBRARY_PATH", b"").decode("utf-8", "replace").split(":")
+    # Debian's loaders also look into a directory for each architecture.
+    triple = [f"{place}/{os.uname().machine}-linux-gnu" for place in ("/lib", "/usr/lib")]
+    beside = [] if elf.interpreter is None else [posixpath.dirname(view.resolve(elf.interpreter).path)]
+    return list(dict.fromkeys(part for part in (*own, *given, *beside, *triple, *_DEFAULT) if part))
+
+
+def _missing_libraries(view: MountView, path: str, elf: Elf) -> list[str]:
+    places = _searched(view, path, elf)
+    return [
+        name
+        for name in elf.needed
+        if all(view.resolve(name if "/" in name else f"{place}/{name}").kind == "missing" for place in places)
+    ]

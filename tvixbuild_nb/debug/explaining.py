@@ -1,0 +1,98 @@
+"""The conductor of explain(): facts to the checkers, the same cause told once, the surest first, secrets left out."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from dataclasses import replace
+from pathlib import Path
+
+from tvixbuild_nb.build import BuildResult
+from tvixbuild_nb.castore import Castore
+from tvixbuild_nb.debug.checks import CHECKS
+from tvixbuild_nb.debug.explanation import CONFIDENCES, Evidence, Explanation, Finding
+from tvixbuild_nb.debug.facts import Facts
+from tvixbuild_nb.debug.inside import MountView
+from tvixbuild_nb.errors import InvalidSpec
+from tvixbuild_nb.oci import Spec, recover_options
+from tvixbuild_nb.oci.shown import shown
+from tvixbuild_nb.request import BuildRequest, Redactor
+
+# Lines at the end of the log that are looked at, and characters of each.
+MAX_LINES = 5000
+MAX_CHARACTERS = 4096
+_LAST = 5
+
+
+def explain_run(
+    result: BuildResult | None,
+    request: BuildRequest,
+    castore: Castore,
+    *,
+    spec: Spec | None = None,
+    bundle: Path | None = None,
+    log: Iterable[tuple[int, str]] = (),
+    redactor: Redactor | None = None,
+) -> Explanation:
+    """Why the run failed; empty for one that succeeded or goes on (``result`` None), whatever its log says.
+
+    ``spec`` is the configuration that was run, ``bundle`` the kept one; ``log`` are the last lines with their numbers.
+    """
+    if result is None or result.ok:
+        return Explanation()
+    facts = Facts(request, result, _view(request, spec, castore, bundle), tuple(log))
+    hide = redactor or Redactor()
+    findings = merged(finding for check in CHECKS for finding in check(facts))
+    return Explanation(
+        tuple(_shown(finding, hide) for finding in findings),
+        wrong=True,
+        known=tuple(_line(text, hide) for text in _known(facts)),
+    )
+
+
+def merged(findings: Iterable[Finding]) -> list[Finding]:
+    """Each cause once with all its evidence, the surest first; without what only reads a line another one rests on."""
+    found: dict[str, Finding] = {}
+    for finding in findings:
+        before = found.get(finding.cause)
+        if before is not None:
+            evidence = tuple(dict.fromkeys((*before.evidence, *finding.evidence)))
+            found[finding.cause] = replace(before, evidence=evidence)
+        elif not any(_covers(other, finding) for other in found.values()):
+            found[finding.cause] = finding
+    return sorted(found.values(), key=lambda finding: CONFIDENCES.index(finding.confidence))
+
+
+def _covers(better: Finding, finding: Finding) -> bool:
+    if finding.confidence == "possible" and any(one.kind == "verdict" for one in finding.evidence):
+        # A bare exit status says nothing beside a cause.
+        return better.confidence != "possible"
+    told = [one for one in finding.evidence if one.kind in ("log", "verdict")]
+    lines = better.lines
+    verdicts = [one.text for one in better.evidence if one.kind == "verdict"]
+    return len(told) == len(finding.evidence) and all(
+        one.line in lines or any(one.text in verdict for verdict in verdicts) for one in told
+    )
+
+
+def _view(request: BuildRequest, spec: Spec | None, castore: Castore, bundle: Path | None) -> MountView | None:
+    if spec is None:
+        return None
+    try:
+        return MountView(request, recover_options(request, spec), castore, bundle)
+    except InvalidSpec:  # what no bundle can hold was refused with these words already
+        return None
+
+
+def _known(facts: Facts) -> list[str]:
+    last = [f"log line {number}: {text.strip()}" for number, text in facts.log[-_LAST:]]
+    return [facts.result.verdict(), *(last or ["the log is empty"])]
+
+
+def _line(text: str, hide: Redactor) -> str:
+    return shown(hide.text(text))
+
+
+def _shown(finding: Finding, hide: Redactor) -> Finding:
+    cure = "\n".join(_line(line, hide) for line in hide.text(finding.cure).split("\n"))
+    evidence = tuple(Evidence(one.kind, _line(one.text, hide), one.line) for one in finding.evidence)
+    return Finding(_line(finding.cause, hide), evidence, cure, finding.confidence)

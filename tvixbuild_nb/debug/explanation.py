@@ -1,0 +1,84 @@
+"""Explanation: why a run failed, as far as it can be known, with evidence and a cure for each cause."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from typing import Any, Literal
+
+from tvixbuild_nb.display import mimebundle, plain, register
+
+Confidence = Literal["certain", "likely", "possible"]
+CONFIDENCES: tuple[Confidence, ...] = ("certain", "likely", "possible")
+
+
+@dataclass(frozen=True, slots=True)
+class Evidence:
+    """One fact behind a finding: a ``file`` or ``mount`` inside, a line of the ``log``, the ``verdict``, a figure.
+
+    ``text`` is the fact in words, for a log the line itself; ``line`` its number from 1 as in ``run.log``.
+    """
+
+    kind: Literal["file", "mount", "log", "verdict", "usage"]
+    text: str
+    line: int | None = None
+
+    def __str__(self) -> str:
+        return f"{self.kind}{'' if self.line is None else f' line {self.line}'}: {self.text}"
+
+
+@dataclass(frozen=True, slots=True)
+class Finding:
+    """One cause, what it is known from, and ``cure``: what to do, as lines to paste where that can be said in code."""
+
+    cause: str
+    evidence: tuple[Evidence, ...]
+    cure: str
+    confidence: Confidence
+
+    @property
+    def lines(self) -> frozenset[int]:
+        """The numbers of the log's lines this rests on."""
+        return frozenset(evidence.line for evidence in self.evidence if evidence.line is not None)
+
+    def __str__(self) -> str:
+        cure = self.cure.replace("\n", "\n      ")
+        return "\n".join([
+            f"{self.cause} ({self.confidence})",
+            *(f"  {evidence}" for evidence in self.evidence),
+            f"  do: {cure}",
+        ])  # fmt: skip
+
+
+@dataclass(frozen=True, slots=True)
+class Explanation:
+    """The findings, the surest first; empty when nothing is wrong, and when nothing is known of what is.
+
+    ``wrong``: whether something is. ``known``: then the bare facts, one line each, for who has to look further.
+    """
+
+    findings: tuple[Finding, ...] = ()
+    wrong: bool = False
+    known: tuple[str, ...] = ()
+
+    def __iter__(self) -> Iterator[Finding]:
+        return iter(self.findings)
+
+    def __len__(self) -> int:
+        return len(self.findings)
+
+    def __bool__(self) -> bool:
+        return bool(self.findings)
+
+    def __str__(self) -> str:
+        if self.findings:
+            return "\n".join(map(str, self.findings))
+        if not self.wrong:
+            return "nothing is wrong"
+        return "\n".join(["why it failed is not known; what is known:", *(f"  {line}" for line in self.known)])
+
+    def _repr_mimebundle_(self, include: object = None, exclude: object = None) -> dict[str, Any]:
+        return mimebundle(self)
+
+
+register(Explanation, plain)

@@ -1,0 +1,31 @@
+"""What the checkers ask: one failed run as plain values."""
+
+from __future__ import annotations
+
+import re
+from dataclasses import dataclass
+
+from tvixbuild_nb.build import BuildResult
+from tvixbuild_nb.debug.explanation import Evidence
+from tvixbuild_nb.debug.inside import MountView
+from tvixbuild_nb.request import BuildRequest
+
+
+@dataclass(frozen=True, slots=True)
+class Facts:
+    """A run that did not succeed: ``view`` None when no configuration is known, ``log`` its last lines by number."""
+
+    request: BuildRequest
+    result: BuildResult
+    view: MountView | None = None
+    log: tuple[tuple[int, str], ...] = ()
+
+    def lines(self, pattern: str | re.Pattern[str]) -> list[tuple[Evidence, re.Match[str]]]:
+        """The log's lines in which ``pattern`` stands, last first: what failed last is most often the reason."""
+        found = ((number, text, re.search(pattern, text)) for number, text in reversed(self.log))
+        return [(Evidence("log", text.strip(), number), match) for number, text, match in found if match]
+
+    @property
+    def verdict(self) -> Evidence:
+        """How it ended, in the verdict's words."""
+        return Evidence("verdict", self.result.verdict())

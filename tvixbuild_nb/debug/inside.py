@@ -1,0 +1,200 @@
+"""The mount view of a sandbox, looked into from outside: what a path inside leads to, link by link."""
+
+from __future__ import annotations
+
+import io
+import os
+import stat
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import BinaryIO, Literal
+
+from tvixbuild_nb.castore import Castore, DirectoryNode, FileNode, Node, SymlinkNode
+from tvixbuild_nb.oci import SpecOptions
+from tvixbuild_nb.oci.layout import MAX_LINKS, Layout, Place
+from tvixbuild_nb.oci.mounts import scratch_name, takes_writes
+from tvixbuild_nb.oci.rootview import RootNode, root_of
+from tvixbuild_nb.request import BuildRequest
+
+Kind = Literal["file", "directory", "symlink", "device", "missing", "unknown"]
+_MOST = 64 << 20
+_MOST_NAMES = 50_000
+
+
+@dataclass(frozen=True, slots=True)
+class Entry:
+    """What stands at ``path`` inside: ``missing`` is known not to be there, of ``unknown`` nothing is known.
+
+    ``origin`` says in words where it comes from; ``via`` are the links that were followed to it.
+    """
+
+    path: str
+    kind: Kind
+    origin: str = ""
+    target: str | None = None
+    executable: bool | None = None
+    source: Node | Path | bytes | None = None
+    via: tuple[str, ...] = ()
+
+
+class MountView:
+    """The tree of ``/`` as the mounts make it: inputs from the store, the host's paths, the kept scratch directories.
+
+    Raises :class:`InvalidSpec` when no bundle can hold the request. It reads, and never follows a link of the
+    sandbox on the host.
+    """
+
+    def __init__(
+        self, request: BuildRequest, options: SpecOptions, castore: Castore, bundle: Path | None = None
+    ) -> None:
+        self.request = request
+        self.options = options
+        self._castore = castore
+        self._bundle = bundle
+        self._layout = Layout(request, options, castore.directories.get)
+        self._root = root_of(self._layout, castore.directories.get)
+
+    def resolve(self, path: str) -> Entry:
+        """What ``path`` (relative: to the working directory) leads to, all links followed; loops are ``missing``."""
+        todo = (path if path.startswith("/") else f"/{self.request.working_dir}/{path}").split("/")
+        done: list[str] = []
+        via: list[str] = []
+        entry = Entry("/", "directory", "the root directory")
+        while todo:
+            part = todo.pop(0)
+            if part in ("", "."):
+                continue
+            if part == "..":
+                done[-1:] = []
+                continue
+            done.append(part)
+            entry = self.entry("/" + "/".join(done))
+            if entry.kind == "symlink" and entry.target is not None:
+                via.append(f"{entry.path} -> {entry.target}")
+                if len(via) > MAX_LINKS:
+                    return Entry(entry.path, "missing", "links that go round in circles", via=tuple(via[:3]))
+                done = [] if entry.target.startswith("/") else done[:-1]
+                todo = [*entry.target.split("/"), *todo]
+            elif entry.kind in ("missing", "unknown") or (entry.kind != "directory" and todo):
+                kind: Kind = "unknown" if entry.kind == "unknown" else "missing"
+                return Entry("/" + "/".join([*done, *todo]), kind, entry.origin, via=tuple(via))
+        if not done:
+            return Entry("/", "directory", "the root directory", via=tuple(via))
+        return Entry(entry.path, entry.kind, entry.origin, None, entry.executable, entry.source, tuple(via))
+
+    def entry(self, path: str) -> Entry:
+        """What stands at the absolute ``path`` itself; what is above it is taken for directories."""
+        place = self._layout.holding(path)
+        if place.where == "input":
+            assert place.mount is not None
+            node = self._layout.find(place)
+            return _of_node(path, node, f"in {place.mount.asked_for_by}" if place.rest else place.mount.asked_for_by)
+        if place.where == "host":
+            assert place.mount is not None
+            return _of_host(path, Path(place.mount.mount.source, *place.rest), "of the host")
+        known = self._root.find(path)
+        if place.where == "scratch" and self._bundle is not None:
+            found = self._in_scratch(path, place)
+            if found.kind != "missing" or known is None:
+                return found
+        if known is not None:
+            return self._of_root(path, known)
+        # What a build made there meanwhile, or the kernel has, is not known.
+        return Entry(path, "missing" if place.where == "root" else "unknown", "the root file system is read-only")
+
+    def _in_scratch(self, path: str, place: Place) -> Entry:
+        assert self._bundle is not None and place.mount is not None
+        scratch = self._bundle / "scratch" / scratch_name(place.mount.destination.lstrip("/"))
+        return _of_host(path, scratch.joinpath(*place.rest), "in the scratch directory")
+
+    def _of_root(self, path: str, node: RootNode) -> Entry:
+        contents = self.request.additional_files.get(path[1:])
+        kind: Kind = "unknown" if node.kind == "any" else node.kind
+        # Additional files are made without x bits.
+        return Entry(path, kind, node.origin, node.target, False if contents is not None else None, contents)
+
+    def open(self, entry: Entry) -> BinaryIO | None:
+        """The contents of a file, seekable; None for what is not known, not readable or very large."""
+        source = entry.source
+        if isinstance(source, FileNode):
+            stream = self._castore.blobs.open_read(source.digest) if source.size <= _MOST else None
+            if stream is None:
+                return None
+            with stream:
+                return io.BytesIO(stream.read(_MOST))
+        if isinstance(source, bytes):
+            return io.BytesIO(source)
+        if isinstance(source, Path) and entry.kind == "file":
+            try:
+                with source.open("rb") as file:
+                    return io.BytesIO(file.read(_MOST))
+            except OSError:  # closed to us: its owner is an id of the sandbox
+                return None
+        return None
+
+    def names(self, path: str) -> tuple[str, ...]:
+        """The names in the directory ``path`` inside, where they are known."""
+        entry = self.resolve(path)
+        if isinstance(entry.source, DirectoryNode):
+            directory = self._castore.directories.get(entry.source.digest)
+            return () if directory is None else tuple(map(os.fsdecode, directory.entries))
+        if isinstance(entry.source, Path) and entry.kind == "directory":
+            try:
+                return tuple(sorted(os.listdir(entry.source)))
+            except OSError:
+                return ()
+        known = self._root.find(entry.path)
+        return () if known is None else tuple(child.name for child in known.children or ())
+
+    def files(self) -> Iterator[tuple[str, Node]]:
+        """Every file and link of the inputs by its path inside, until there were very many."""
+        todo: list[tuple[str, Node]] = [
+            (f"/{self.request.input_path(name)}", node) for name, node in reversed(list(self.request.inputs.items()))
+        ]
+        for _ in range(_MOST_NAMES):
+            if not todo:
+                return
+            path, node = todo.pop()
+            if not isinstance(node, DirectoryNode):
+                yield path, node
+                continue
+            directory = self._castore.directories.get(node.digest)
+            for name, below in () if directory is None else directory.entries.items():
+                todo.append((f"{path}/{os.fsdecode(name)}", below))
+
+    def writable(self) -> tuple[str, ...]:
+        """Where a build may write, in the order of the mounts; without the kernel's own places."""
+        return tuple(
+            mount.destination
+            for mount in self._layout.mounts
+            if takes_writes(mount.mount)
+            and mount.mount.type not in ("mqueue", "devpts")
+            and mount.destination != "/dev"
+        )
+
+
+def _of_node(path: str, node: Node | None, origin: str) -> Entry:
+    match node:
+        case None:
+            return Entry(path, "missing", f"not {origin}")
+        case DirectoryNode():
+            return Entry(path, "directory", origin, source=node)
+        case FileNode():
+            return Entry(path, "file", origin, executable=node.executable, source=node)
+        case SymlinkNode():
+            return Entry(path, "symlink", origin, os.fsdecode(node.target), source=node)
+
+
+def _of_host(path: str, place: Path, origin: str) -> Entry:
+    try:
+        found = place.lstat()
+        target = os.readlink(place) if stat.S_ISLNK(found.st_mode) else None
+    except (FileNotFoundError, NotADirectoryError):
+        return Entry(path, "missing", f"not {origin}")
+    except OSError:
+        return Entry(path, "unknown", origin)
+    kind: Kind = "symlink" if target is not None else "directory" if stat.S_ISDIR(found.st_mode) else "device"
+    if stat.S_ISREG(found.st_mode):
+        kind = "file"
+    return Entry(path, kind, origin, target, bool(found.st_mode & 0o111), place)
