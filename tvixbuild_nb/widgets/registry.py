@@ -26,6 +26,15 @@ def register_views() -> None:
     _register_history()
     _register_forms()
     _register_previews()
+    _register_closures()
+
+
+def _register_closures() -> None:
+    from tvixbuild_nb.nix.closurebuild import ClosureBuild
+    from tvixbuild_nb.widgets.closure import closure_forms, present_closure
+
+    register(ClosureBuild, lambda build: closure_forms(build).bundle())
+    register_presenter(ClosureBuild, present_closure)
 
 
 def _register_previews() -> None:
