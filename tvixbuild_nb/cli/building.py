@@ -91,5 +91,5 @@ def _watch(run: Run, args: Namespace, summary: Callable[[Run], Any]) -> int:
     if args.json:
         write_json(summary(run))
     else:
-        show_result(console(), result, run.record.log_path)
+        show_result(console(), result, run.record.log_path, run.explain())
     return status or (0 if result.ok else FAILED)

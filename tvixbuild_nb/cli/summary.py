@@ -10,6 +10,7 @@ from rich.text import Text
 
 from tvixbuild_nb.build import BuildOutput, BuildResult, RunRecord, output_summary
 from tvixbuild_nb.cli.screen import amount, counted, entries, safe
+from tvixbuild_nb.debug import Explanation
 
 STYLES = {"succeeded": "bold green", "failed": "bold red", "timed-out": "bold red", "cancelled": "yellow"}
 
@@ -34,11 +35,13 @@ def result_summary(result: BuildResult, record: RunRecord) -> dict[str, Any]:
     }
 
 
-def show_result(screen: Console, result: BuildResult, log: Path) -> None:
-    """Print the verdict, the outputs, where the time went and where to look further."""
+def show_result(screen: Console, result: BuildResult, log: Path, explanation: Explanation | None = None) -> None:
+    """Print the verdict, why it failed, the outputs, where the time went and where to look further."""
     screen.print(Text.assemble(f"run {result.id} ", (_lines(result.verdict()), STYLES[result.status])), soft_wrap=True)
     if result.hint and not result.ok:
         screen.print(Text(f"  hint: {_lines(result.hint)}", style="bold"), soft_wrap=True)
+    for finding in explanation or ():
+        screen.print(Text(_lines(str(finding))), soft_wrap=True)
     for output in result.outputs:
         screen.print(output_line(output), soft_wrap=True)
     for path in result.written or ():

@@ -8,11 +8,11 @@ from pathlib import Path
 
 from tvixbuild_nb.build import BuildResult
 from tvixbuild_nb.castore import Castore
-from tvixbuild_nb.debug.checks import CHECKS
+from tvixbuild_nb.debug.checks import CHECKS, Check
 from tvixbuild_nb.debug.explanation import CONFIDENCES, Evidence, Explanation, Finding
 from tvixbuild_nb.debug.facts import Facts
 from tvixbuild_nb.debug.inside import MountView
-from tvixbuild_nb.errors import InvalidSpec
+from tvixbuild_nb.errors import CastoreError, InvalidSpec
 from tvixbuild_nb.oci import Spec, recover_options
 from tvixbuild_nb.oci.shown import shown
 from tvixbuild_nb.request import BuildRequest, Redactor
@@ -26,7 +26,7 @@ _LAST = 5
 def explain_run(
     result: BuildResult | None,
     request: BuildRequest,
-    castore: Castore,
+    castore: Castore | None,
     *,
     spec: Spec | None = None,
     bundle: Path | None = None,
@@ -41,12 +41,20 @@ def explain_run(
         return Explanation()
     facts = Facts(request, result, _view(request, spec, castore, bundle), tuple(log))
     hide = redactor or Redactor()
-    findings = merged(finding for check in CHECKS for finding in check(facts))
+    findings = merged(finding for check in CHECKS for finding in _found(check, facts))
     return Explanation(
         tuple(_shown(finding, hide) for finding in findings),
         wrong=True,
         known=tuple(_line(text, hide) for text in _known(facts)),
     )
+
+
+def _found(check: Check, facts: Facts) -> list[Finding]:
+    try:
+        return list(check(facts))
+    except CastoreError as error:
+        cause = "the inputs could not be looked into: the store lacks part of them"
+        return [Finding(cause, (Evidence("file", str(error)),), "ingest that input again", "possible")]
 
 
 def merged(findings: Iterable[Finding]) -> list[Finding]:
@@ -74,12 +82,12 @@ def _covers(better: Finding, finding: Finding) -> bool:
     )
 
 
-def _view(request: BuildRequest, spec: Spec | None, castore: Castore, bundle: Path | None) -> MountView | None:
-    if spec is None:
+def _view(request: BuildRequest, spec: Spec | None, castore: Castore | None, bundle: Path | None) -> MountView | None:
+    if spec is None or castore is None:
         return None
     try:
         return MountView(request, recover_options(request, spec), castore, bundle)
-    except InvalidSpec:  # what no bundle can hold was refused with these words already
+    except (InvalidSpec, CastoreError):  # the verdict has told of it already, or the store is damaged
         return None
 
 

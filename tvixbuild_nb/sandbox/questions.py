@@ -55,16 +55,20 @@ class Questions:
         Looks into the sandbox as it was mounted (inputs, host paths, kept scratch directories), at the verdict and the
         end of the log. ``str()`` is the full text, and says so where the cause is not known.
         """
+        from tvixbuild_nb.debug import Explanation
+
+        return Explanation() if self.result is None or self.result.ok else self._explained
+
+    @cached_property
+    def _explained(self) -> Explanation:
         from tvixbuild_nb.debug.explaining import MAX_CHARACTERS, MAX_LINES, explain_run
 
         result = self.result
-        if result is None or result.ok:
-            log, spec = [], None
-        else:
-            log = [(line.number, line.text[:MAX_CHARACTERS]) for line in self.log.tail(MAX_LINES)]
-            spec = self.spec
+        # Of a run whose process died it is not known which store it had.
+        castore = None if result is None or result.status == "cancelled" else self.castore
+        log = [(line.number, line.text[:MAX_CHARACTERS]) for line in self.log.tail(MAX_LINES)]
         return explain_run(
-            result, self.request, self.castore, spec=spec, bundle=self.bundle, log=log, redactor=self.redactor
+            result, self.request, castore, spec=self.spec, bundle=self.bundle, log=log, redactor=self.redactor
         )
 
     def why(self, needle_or_input: str | bytes | Node) -> Why:

@@ -14,8 +14,9 @@ from tvixbuild_nb import Run, Sandbox, open_castore
 from tvixbuild_nb.build import BuildResult, DummyBuild, DummyBuildService, EndEvent, StageEvent, Usage, UsageSample
 from tvixbuild_nb.build.result import BuildOutput
 from tvixbuild_nb.castore import Digest, Node, SymlinkNode
+from tvixbuild_nb.debug import Evidence, Explanation, Finding
 from tvixbuild_nb.request import BuildRequest, Redactor
-from tvixbuild_nb.widgets.kit import fragment
+from tvixbuild_nb.widgets.kit import fragment, tag
 from tvixbuild_nb.widgets.kit.forms import plain_text
 from tvixbuild_nb.widgets.run import RunForms, run_bundle
 from tvixbuild_nb.widgets.run.data import STAGES, RunFacts, run_data
@@ -240,3 +241,14 @@ def test_closing_a_view_leaves_the_run_alone() -> None:
 
 def test_outside_of_a_kernel_a_run_shows_all_its_forms() -> None:
     assert "succeeded" in run_bundle(started(_prints).wait())["text/plain"]
+
+
+def test_why_it_failed_stands_above_the_log_without_secrets() -> None:
+    finding = Finding(f"a cause {HOSTILE}", (Evidence("log", f"said {SECRET}", 3),), "line 1\nline 2", "likely")
+    failed = result(status="failed", failed_at="build")
+    data = run_data(facts(result=failed, explanation=Explanation((finding,), wrong=True)))
+    (shown,) = data["findings"]
+    assert shown["evidence"] == ["log line 3: said [secret TOKEN]"] and shown["cure"] == "line 1\nline 2"
+    page = str(run_html(data, tag("p", "the log")))
+    assert "<img" not in page and page.index("a cause") < page.index("line 2") < page.index("the log")
+    assert run_data(facts(result=result()))["findings"] == []

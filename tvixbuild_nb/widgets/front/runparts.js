@@ -59,6 +59,20 @@ function runEnd(end) {
   );
 }
 
+/** Why it failed: each cause with what it is known from and what to do. */
+function runFindings(findings) {
+  if (findings.length === 0) return [];
+  const one = (found) =>
+    el(
+      "div",
+      {},
+      el("div", { class: "bad" }, `${found.cause} (${found.confidence})`),
+      el("ul", {}, found.evidence.map((text) => el("li", {}, text))),
+      el("pre", { style: "white-space:pre-wrap" }, found.cure),
+    );
+  return [el("section", { "aria-label": "why it failed" }, findings.map(one))];
+}
+
 /** What came out. */
 function runOutputs(outputs) {
   const head = ["output", "kind", "size", "digest", "needles"];

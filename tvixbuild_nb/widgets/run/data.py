@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any, get_args
 
 from tvixbuild_nb.build import BuildResult, EndEvent, StageEvent, UsageSample
 from tvixbuild_nb.build.events import Stage
 from tvixbuild_nb.build.result import BuildOutput, output_summary
 from tvixbuild_nb.castore.progress import human
+from tvixbuild_nb.debug import Explanation
 from tvixbuild_nb.request import Redactor
 from tvixbuild_nb.widgets.kit import visible
 from tvixbuild_nb.widgets.run.use import usage_data, use_data
@@ -38,6 +39,7 @@ class RunFacts:
     cancelling: bool
     bundle: str | None = None
     sample: UsageSample | None = None
+    explanation: Explanation = field(default_factory=Explanation)
 
 
 def run_data(facts: RunFacts) -> dict[str, Any]:
@@ -61,6 +63,7 @@ def run_data(facts: RunFacts) -> dict[str, Any]:
         "cancel": _cancel(facts, stages),
         "use": None if result is not None else use_data(facts.sample, _commanding(stages)),
         "end": None if result is None else end_data(result, facts.needles, facts.bundle, show),
+        "findings": findings_data(facts.explanation, show),
     }
 
 
@@ -142,6 +145,19 @@ def end_data(result: BuildResult, needles: Sequence[str], bundle: str | None, sh
         "bundle": None if bundle is None else show(bundle),
         "log": f"{human(result.log_size)} of log",
     }
+
+
+def findings_data(explanation: Explanation, show: Show) -> list[dict[str, Any]]:
+    """Why it failed, cause by cause; empty where nothing is wrong or nothing is known."""
+    return [
+        {
+            "cause": show(finding.cause),
+            "confidence": finding.confidence,
+            "evidence": [show(str(evidence)) for evidence in finding.evidence],
+            "cure": "\n".join(map(show, finding.cure.split("\n"))),
+        }
+        for finding in explanation
+    ]
 
 
 def _how(result: BuildResult, show: Show) -> list[str]:

@@ -24,5 +24,6 @@ def run_facts(run: Run) -> RunFacts:
         is_ours=run.is_ours,
         cancelling=run.cancelling,
         bundle=None if bundle is None else str(bundle),
+        explanation=run.explain(),
         sample=None if result is not None else run.record.read_sample(),
     )

@@ -23,7 +23,26 @@ def run_html(data: dict[str, Any], log: Html) -> Html:
         tag("div", use_words(data["use"])) if data["use"] else None,
         _stages(data["stages"]),
         None if end is None else _outputs(end["outputs"]),
+        _findings(data["findings"]),
         log,
+    )
+
+
+def _findings(findings: list[dict[str, Any]]) -> Html | None:
+    if not findings:
+        return None
+    return tag(
+        "div",
+        tag("strong", "why it failed"),
+        [
+            tag(
+                "div",
+                tag("div", found["cause"], f" ({found['confidence']})", style=_FOLD),
+                _list(found["evidence"]),
+                tag("pre", found["cure"], style="white-space:pre-wrap"),
+            )
+            for found in findings
+        ],
     )
 
 

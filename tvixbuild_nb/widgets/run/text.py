@@ -27,8 +27,16 @@ def run_text(data: dict[str, Any], log: RenderableType) -> Panel:
             parts.append(_outputs(end["outputs"]))
     elif data["use"]:
         parts.append(Text(use_words(data["use"])))
+    parts.extend(map(_finding, data["findings"]))
     parts.append(log)
     return Panel(Group(*parts), title=Text(f"run {data['run']}"), title_align="left")
+
+
+def _finding(found: dict[str, Any]) -> Text:
+    text = Text(f"{found['cause']} ({found['confidence']})", style="bold")
+    for line in (*found["evidence"], *f"do: {found['cure']}".split("\n")):
+        text.append(f"\n  {line}", style="not bold")
+    return text
 
 
 def _stages(stages: list[dict[str, Any]]) -> Text:
