@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import subprocess
 import threading
+import time
 from collections.abc import Iterator
+from contextlib import closing
 from functools import partial
 from http.server import SimpleHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
@@ -15,9 +17,11 @@ from support.cli import Command
 from support.leftovers import Leftovers
 from support.nix import Nix
 from tvixbuild_nb import Sandbox, runs
+from tvixbuild_nb.build import BuildPolicy, OCIBuildService
 from tvixbuild_nb.castore import open_castore
-from tvixbuild_nb.errors import DependencyFailed
+from tvixbuild_nb.errors import Cancelled, DependencyFailed
 from tvixbuild_nb.nix.nar import sum_of_path
+from tvixbuild_nb.nix.opening import opened_derivation
 
 pytestmark = [pytest.mark.integration, pytest.mark.usefixtures("root")]
 
@@ -41,6 +45,7 @@ in {
   top = make "closure-top" "mkdir $out; cat ${left} ${right} > $out/both; ln -s ${right} $out/link";
   fetching = make "closure-fetching" "cat ${fetch "closure-fetched" fetchedHash} > $out";
   mistaken = fetch "closure-mistaken" "sha256-AAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAA=";
+  waits = make "closure-waits" "cat ${make "closure-slow" "echo slow; sleep 600"} > $out";
   wrong = make "closure-wrong" "cat ${over} > $out";
 }
 """
@@ -165,3 +170,28 @@ def test_what_nix_would_fetch_is_fetched(
     with open_castore(tmp_path / "castore") as castore:
         run = Sandbox.from_derivation(nix.store / basename, place[1], store=castore).run(show=False)
     assert run.message == told["message"]
+
+
+def test_cancelling_ends_the_real_builds(
+    nix: Nix, derivation: Expressions, tmp_path: Path, passable_tmp: Path, no_leftovers: Leftovers
+) -> None:
+    address = f"local?root={nix.root / 'root'}"
+    with (
+        open_castore(tmp_path / "castore") as castore,
+        opened_derivation(nix.store / derivation("waits"), castore, address) as opened,
+        closing(OCIBuildService(passable_tmp / "bundles", castore)) as service,
+    ):
+        policy = BuildPolicy(keep="never")
+        going = opened.closure_build(opened.plan(itself=True), service, policy=policy)
+
+        def cancel_when_it_runs() -> None:
+            while not any("slow" in run.log.text() for run in runs()):
+                time.sleep(0.05)
+            going.cancel()
+
+        threading.Thread(target=cancel_when_it_runs, daemon=True).start()
+        with pytest.raises(Cancelled):
+            going.run(show=False)
+    [run] = runs()
+    assert run.status == "cancelled"
+    assert [node.state for node in going.nodes] == ["failed", "skipped"]

@@ -10,6 +10,7 @@ from tvixbuild_nb.widgets.kit.tables import LONG, WORDS
 # Told apart without colours, too.
 MARKS = {"waiting": "·", "building": "▶", "done": "✓", "failed": "✗", "skipped": "–", "above": ""}
 _BAR = "display:inline-block;height:0.6em;background:currentColor;opacity:0.4"
+_WHOLE = f"{WORDS};white-space:nowrap"
 _HEAD = ("state", "derivation", "time", "run")
 
 
@@ -35,8 +36,8 @@ def _row(row: dict[str, Any]) -> Html:
     bar = tag("span", style=f"{_BAR};width:{row['share'] * 0.06:.2f}em") if row["share"] else None
     return tag(
         "tr",
-        tag("td", f"{MARKS[row['state']]} {row['state']}".strip(), style=WORDS),
+        tag("td", f"{MARKS[row['state']]} {row['state']}".strip(), style=_WHOLE),
         tag("td", words, style=f"{LONG};padding-left:{min(row['depth'], 20) + 0.5}em", title=row["path"]),
-        tag("td", row["seconds"], " ", bar, style=WORDS),
+        tag("td", row["seconds"], " ", bar, style=_WHOLE),
         tag("td", tag("code", row["run"]) if row["run"] else None, style=WORDS),
     )
