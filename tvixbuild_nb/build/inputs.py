@@ -14,11 +14,18 @@ from tvixbuild_nb.oci import Bundle
 
 
 def describe_view(
-    castore: Castore, inputs: Mapping[str, Node], bundle: Bundle, trace: Path | None, shared_views: Path
+    castore: Castore,
+    inputs: Mapping[str, Node],
+    bundle: Bundle,
+    trace: Path | None,
+    shared_views: Path,
+    *,
+    backwards: bool = False,
 ) -> ViewPlan:
     """Write the view file into the bundle; without a ``trace`` the view is one that builds share.
 
-    A store that no other process can open (memory) is copied, as far as the inputs need it, into the bundle.
+    ``backwards``: directories are listed from the last name on. A store that no other process can open (memory) is
+    copied, as far as the inputs need it, into the bundle.
     """
     store = castore
     if castore.local_path is None:
@@ -26,7 +33,8 @@ def describe_view(
         with store:
             for node in inputs.values():
                 copy_closure(castore, store, node)
-    description = view_description(store.address, {os.fsencode(name): node for name, node in inputs.items()})
+    entries = {os.fsencode(name): node for name, node in inputs.items()}
+    description = view_description(store.address, entries, backwards=backwards)
     spec = bundle.path / "view.json"
     spec.write_text(description)
     return ViewPlan(

@@ -154,8 +154,11 @@ class OCIBuild:
         self.inputs_by = by if inputs else "none"
         if inputs and by == "fuse":
             trace = self.record.accesses_path if self.policy.trace else None
-            view = describe_view(service.castore, inputs, self.bundle, trace, service.view_home())
+            backwards = self.policy.listing == "backwards"
+            view = describe_view(service.castore, inputs, self.bundle, trace, service.view_home(), backwards=backwards)
         elif inputs:
+            if self.policy.listing != "sorted":
+                self.degraded.append("listing: a checkout is listed as its file system does")
             link_checkouts(service.castore, inputs, self.bundle, service.checkout_cache())
         keeper = service.keeper()
         self._channel = keeper.build(self._keeper_plan(plan, view))

@@ -19,6 +19,7 @@ from tvixbuild_nb.request import BuildRequest
 
 Keep: TypeAlias = Literal["failure", "always", "never"]
 Inputs: TypeAlias = Literal["auto", "fuse", "checkout"]
+Listing: TypeAlias = Literal["sorted", "backwards"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -32,6 +33,7 @@ class BuildPolicy:
     strict    refuse instead of doing without something
     observe   look at the container between its creation and its start
     trace     record what the build looked up, opened and read
+    listing   in which order directories of inputs are listed: sorted by name, or from the last one on
     options   how the request is rendered; None: what this host needs
     """
 
@@ -42,6 +44,7 @@ class BuildPolicy:
     strict: bool = False
     observe: bool = False
     trace: bool = True
+    listing: Listing = "sorted"
     options: SpecOptions | None = None
 
     def __post_init__(self) -> None:
@@ -56,6 +59,7 @@ class BuildPolicy:
         for name, value, known in (
             ("keep", self.keep, ("failure", "always", "never")),
             ("inputs", self.inputs, ("auto", "fuse", "checkout")),
+            ("listing", self.listing, ("sorted", "backwards")),
         ):
             if value not in known:
                 raise InvalidValue(f"{value!r} is not one of {', '.join(known)}", path=name)

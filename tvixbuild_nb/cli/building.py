@@ -38,7 +38,7 @@ def build(
     the build service where no other will do.
     """
     try:
-        _check_runtime(args)
+        check_runtime(args)
         with open_castore(args.store) as castore:
             request = request_in(castore)
             builder = service_in(castore) or args.builder
@@ -71,7 +71,8 @@ def policy_of(args: Namespace) -> BuildPolicy:
     )
 
 
-def _check_runtime(args: Namespace) -> None:
+def check_runtime(args: Namespace) -> None:
+    """:class:`InvalidValue` when a runtime is asked of a build service that has no choice."""
     address = args.builder or os.environ.get(BUILDER_VARIABLE) or "oci:"
     if args.runtime is not None and not address.startswith("oci:"):
         message = f"the build service {address} has no choice of runtimes"

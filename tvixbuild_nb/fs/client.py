@@ -34,10 +34,15 @@ def server_command() -> list[str]:
     return [sys.executable, "-I", "-S", "-c", code]
 
 
-def view_description(store: str, entries: Mapping[bytes, Node], *, xattrs: bool = False) -> str:
-    """The JSON text of a view file: the store's address, and the nodes in the view's root by name."""
+def view_description(
+    store: str, entries: Mapping[bytes, Node], *, xattrs: bool = False, backwards: bool = False
+) -> str:
+    """The JSON text of a view file: the store's address, and the nodes in the view's root by name.
+
+    ``xattrs``: digests are shown as extended attributes; ``backwards``: directories are listed from the last name on.
+    """
     pairs = [[_base64(name), _base64(encode_node(name, node))] for name, node in sorted(entries.items())]
-    return json.dumps({"store": store, "entries": pairs, "xattrs": xattrs})
+    return json.dumps({"store": store, "entries": pairs, "xattrs": xattrs, "backwards": backwards})
 
 
 class ViewServer:

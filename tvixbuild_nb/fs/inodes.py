@@ -73,11 +73,12 @@ class View:
     Directories are fetched from ``castore`` when first looked into. Absence is ``None``; what the
     store should hold and does not raises :class:`NotFound` with the digest as its path; asking a
     file for entries raises ``NotADirectoryError``, a directory for bytes ``IsADirectoryError``.
-    An inode number that was never handed out raises ``IndexError``.
+    An inode number that was never handed out raises ``IndexError``. ``backwards``: listings begin with the last name.
     """
 
-    def __init__(self, entries: Mapping[bytes, Node], castore: ReadableCastore) -> None:
+    def __init__(self, entries: Mapping[bytes, Node], castore: ReadableCastore, *, backwards: bool = False) -> None:
         self._castore = castore
+        self._backwards = backwards
         # Parallel lists, index = inode number; a number has its place for ever.
         self._nodes: list[Node | None] = [None, None]
         self._names: list[bytes] = [b"", b""]
@@ -117,14 +118,14 @@ class View:
         return SYMLINK_MODE if isinstance(node, SymlinkNode) else DIRECTORY_MODE
 
     def readdir(self, ino: int) -> Iterator[DirEntry]:
-        """The listing of a directory: ``.``, ``..``, then its entries in the order of their bytes."""
+        """The listing of a directory: ``.``, ``..``, then its entries in the order of their bytes, or backwards."""
         children = self._children.get(ino)
         if children is None:
             children = self._load(ino)
         yield DirEntry(b".", ino, DIRECTORY_MODE)
         yield DirEntry(b"..", self._parents[ino], DIRECTORY_MODE)
         mode = self.mode
-        for name, child in children.items():
+        for name, child in reversed(children.items()) if self._backwards else children.items():
             yield DirEntry(name, child, mode(child))
 
     def readlink(self, ino: int) -> bytes:

@@ -239,7 +239,7 @@ def serve_view(request: dict[str, Any], reports: socket.socket, ahead: Ahead | N
         if store is None or store.address != description["store"]:
             store = open_castore(description["store"], read_only=True)
         with store as castore:
-            view = View(_entries(description["entries"]), castore)
+            view = View(_entries(description["entries"]), castore, backwards=bool(description["backwards"]))
             recorder = Recorder(view)
             served = ServedView(view, recorder)
             options = replace(_options(request), xattrs=bool(description["xattrs"]))

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from itertools import zip_longest
 from typing import TYPE_CHECKING, Any
 
-from tvixbuild_nb.castore import Castore, TreeDiff, tree_diff
+from tvixbuild_nb.castore import TreeDiff, tree_diff
 from tvixbuild_nb.display import mimebundle, plain, register
 from tvixbuild_nb.errors import InvalidValue
 from tvixbuild_nb.escaping import visible
@@ -109,7 +109,7 @@ def run_diff(old: Run, new: Run) -> RunDiff:
         Changes.of(compare_requests(old.request, new.request, hide=hide)),
         config,
         _log(old, new, hide),
-        dict(_trees(outputs, (old.castore, new.castore))),
+        changed_outputs(old, new),
         hide,
     )
 
@@ -138,13 +138,14 @@ def _lacking(old: Mapping[str, BuildOutput], new: Mapping[str, BuildOutput]) -> 
         yield Change(field, "there", None) if path in old else Change(field, None, "there")
 
 
-def _trees(
-    outputs: tuple[Mapping[str, BuildOutput], Mapping[str, BuildOutput]], stores: tuple[Castore, Castore]
-) -> Iterator[tuple[str, TreeDiff]]:
-    for path, output in outputs[0].items():
-        other = outputs[1].get(path)
-        if other is not None and other.node != output.node:
-            yield path, tree_diff(stores[0].tree(output.node), stores[1].tree(other.node))
+def changed_outputs(old: Run, new: Run) -> dict[str, TreeDiff]:
+    """Path -> what differs, of the outputs that both runs have and that are not equal."""
+    before, after = _outputs(_result(old)), _outputs(_result(new))
+    return {
+        path: tree_diff(old.castore.tree(output.node), new.castore.tree(after[path].node))
+        for path, output in before.items()
+        if path in after and after[path].node != output.node
+    }
 
 
 def _log(old: Run, new: Run, hide: tuple[Redactor, Redactor]) -> Change | None:

@@ -3,19 +3,17 @@
 from __future__ import annotations
 
 import weakref
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from functools import partial
-from typing import Any, Self
+from typing import TYPE_CHECKING, Any, Self
 
 from tvixbuild_nb.build import (
-    BuildContext,
     BuildPolicy,
     BuildService,
     HostSide,
     Inputs,
     Isolation,
     Keep,
-    RunRecord,
     isolation_of,
 )
 from tvixbuild_nb.castore import Castore
@@ -26,8 +24,12 @@ from tvixbuild_nb.sandbox.description import Description
 from tvixbuild_nb.sandbox.history import RunHistory
 from tvixbuild_nb.sandbox.printer import default_output
 from tvixbuild_nb.sandbox.run import Run
-from tvixbuild_nb.sandbox.secrets import check_secrets
 from tvixbuild_nb.sandbox.services import shared_builder
+from tvixbuild_nb.sandbox.trials import begin
+
+if TYPE_CHECKING:
+    from tvixbuild_nb.sandbox.checking import Checked
+    from tvixbuild_nb.sandbox.minimizing import Minimized
 
 
 class Sandbox(Description):
@@ -150,13 +152,7 @@ class Sandbox(Description):
             trace=trace,
             options=self.options,
         )
-        request = self.request
-        builder = self.builder
-        check_secrets(request.environment_vars, self.secrets)
-        record = RunRecord.create()
-        if self.secrets:
-            record.write_secrets(self.secrets)
-        run = Run.begin(builder, request, BuildContext(record, policy), check=check)
+        run = begin(self, self.request, policy, check=check)
         self.last_run = run
         self._runs.append(run)
         return run
@@ -201,6 +197,29 @@ class Sandbox(Description):
         if check:
             run.raise_for_status()
         return run
+
+    def check(self, n: int = 3, vary: Iterable[str] | None = None, *, timeout: float | None = None) -> Checked:
+        """Run the build ``n`` times in other surroundings, and tell whether its outputs are the same each time.
+
+        Parameters: ``vary``, what is varied, None for all of ``hostname``, ``timezone``, ``locale``, ``order`` (in
+        which directories of inputs are listed), ``cores`` (NIX_BUILD_CORES); ``timeout``, seconds for each run. The
+        first run is as it is. When one differs, more runs find out what does it, and where in the scratch directories
+        it began. :class:`InvalidValue` for an unknown name, :class:`BuildFailed` when the first run fails.
+        """
+        from tvixbuild_nb.debug.variations import VARIATIONS, variations_named  # loaded when first asked
+        from tvixbuild_nb.sandbox.checking import check_sandbox
+
+        return check_sandbox(self, n, variations_named(VARIATIONS if vary is None else vary), timeout)
+
+    def minimize(self, *, timeout: float | None = None) -> Minimized:
+        """Find out which inputs the build does without: what it looks at in one run, proved by runs without the rest.
+
+        ``timeout``: seconds for each run. Nothing is changed before :meth:`Minimized.apply`. :class:`BuildFailed` when
+        the build fails as it is, :class:`HostRefused` where accesses cannot be recorded.
+        """
+        from tvixbuild_nb.sandbox.minimizing import minimize_sandbox  # loaded when first asked
+
+        return minimize_sandbox(self, timeout)
 
     def history(self) -> RunHistory:
         """The runs this object started, in order, with what changed from one to the next; it grows with every run.

@@ -22,6 +22,8 @@ LINES = {
         *("r.json", "--json", "--timeout", "1.5", "--keep", "always", "--inputs", "fuse", "--strict", "--observe"),
         *("--no-trace", "--runtime", "crun", "--store", "memory:", "--builder", "dummy:"),
     ],
+    "check": ["r.json", "--json", "-n", "2", "--vary", "order,cores", "--timeout", "9", "--runtime", "crun"],
+    "minimize": ["r.json", "--json", "-o", "small.json", "--store", "s", "--builder", "oci:"],
     "runs": ["--json"],
     "rm": ["1", "2", "--json"],
     "log": ["1", "--follow", "--stream", "stderr"],

@@ -30,6 +30,26 @@ def add_requests(commands: Commands) -> None:
         more="Exit status 0 when the build succeeded, 1 when it did not, 2 when it was refused and nothing started.",
     )  # fmt: skip
     add_policy(run)
+    check = commands.add(
+        "check", "checking:check", "build a request several times in other surroundings and compare the outputs",
+        "request", "json", "store", "builder",
+        more="When they differ, more runs find out what does it and where it began. Exit status: 0 the same, 1 not, "
+        "or the build failed.",
+    )  # fmt: skip
+    check.add_argument("-n", dest="count", metavar="N", type=int, default=3, help="how many runs, 3 unless given")
+    check.add_argument(
+        "--vary", metavar="NAMES", type=lambda text: text.split(",") if text else [],
+        help="what to vary, with commas between: hostname, timezone, locale, order, cores; all unless given",
+    )  # fmt: skip
+    minimize = commands.add(
+        "minimize", "checking:minimize", "find the inputs of a request that its build does without",
+        "request", "json", "store", "builder",
+        more="What it looks at in one run tells which; runs without them prove it.",
+    )  # fmt: skip
+    minimize.add_argument("-o", dest="output", metavar="FILE", help="write the smaller request here")
+    for parser in (check, minimize):
+        parser.add_argument("--timeout", type=seconds, metavar="SECONDS", help="end each run after that time")
+        parser.add_argument("--runtime", metavar="NAME", help="runc (default), crun, or a path")
 
 
 def add_policy(run: argparse.ArgumentParser) -> None:

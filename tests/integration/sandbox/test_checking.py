@@ -1,0 +1,117 @@
+"""sb.check() and sb.minimize() with the real runtime: what a build depends on is found, and proved."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from support.cli import Command
+from tvixbuild_nb import Sandbox
+from tvixbuild_nb.build import OCIBuildService
+from tvixbuild_nb.castore import Castore, Directory, DirectoryNode, SymlinkNode, open_castore
+from tvixbuild_nb.errors import BuildFailed, InvalidValue
+
+pytestmark = [pytest.mark.integration, pytest.mark.usefixtures("root")]
+
+
+@pytest.fixture
+def make(passable_tmp: Path) -> Any:
+    """Makes sandboxes over one store and builder."""
+    store = open_castore(f"file:{passable_tmp / 'store'}")
+    builder = OCIBuildService(passable_tmp / "bundles", store)
+
+    def sandbox(script: str, **fields: Any) -> Sandbox:
+        fields = {"outputs": ["nix/store/out"], "env": {"PATH": "/bin"}, "store": store, "builder": builder} | fields
+        return Sandbox(script, **fields)
+
+    return sandbox
+
+
+def _directory(store: Castore, *names: bytes) -> DirectoryNode:
+    directory = Directory({name: store.ingest_bytes(name) for name in names})
+    return DirectoryNode(store.directories.put(directory), directory.size)
+
+
+def test_the_same_outputs_each_time(make: Any, passable_tmp: Path) -> None:
+    checked = make("echo same > /nix/store/out").check()
+    assert checked and len(checked.runs) == 3 and "are the same" in str(checked)
+    assert checked._repr_mimebundle_() == {"text/plain": str(checked)}
+    assert [each for each in (passable_tmp / "bundles").iterdir() if each.is_dir()] == []
+
+
+def test_what_a_build_depends_on_is_told_and_where_it_began(make: Any) -> None:
+    script = "mkdir /build/sub; hostname > /build/sub/config.h; "
+    script += "(cat /build/sub/config.h; cd /nix/store/src; find . -type f) > $out"
+    sandbox = make(script, env={"PATH": "/bin", "out": "/nix/store/out"})
+    sandbox.inputs["src"] = _directory(sandbox.store, b"a", b"b", b"c")
+    checked = sandbox.check(n=2)
+    by_name = {cause.variation.name: cause for cause in checked.causes}
+    assert set(by_name) == {"hostname", "order"}, str(checked)
+    origin = by_name["hostname"].origin
+    assert origin.path == "/build/sub/config.h" and not origin.output and origin.others == 1
+    assert by_name["hostname"].looks_like == "the hostname"
+    assert by_name["order"].origin.path == "/nix/store/out" and by_name["order"].origin.output
+    assert by_name["order"].looks_like == "the same lines in another order"
+    text = str(checked)
+    assert "an intermediate file" in text and "+otherhost" in text and "-localhost" in text
+    # Only what is asked for is varied.
+    assert sandbox.check(n=2, vary=["timezone", "cores"])
+
+
+def test_a_build_that_differs_by_itself(make: Any) -> None:
+    checked = make("cat /proc/sys/kernel/random/uuid > /nix/store/out").check(n=2)
+    [cause] = checked.causes
+    assert cause.variation is None and "by itself" in str(checked) and "not be deterministic" in str(checked)
+    assert not make("cat /proc/sys/kernel/random/uuid > /nix/store/out").check(n=2, vary=[])
+
+
+def test_a_run_that_fails_only_elsewhere_and_what_is_refused(make: Any) -> None:
+    checked = make('[ "$(hostname)" = localhost ] && echo > /nix/store/out').check(n=2, vary=["hostname"])
+    [cause] = checked.causes
+    assert cause.variation.name == "hostname" and "did not succeed" in str(checked)
+    with pytest.raises(BuildFailed):
+        make("exit 3").check(n=2)
+    with pytest.raises(InvalidValue, match="no variation"):
+        make("true").check(vary=["host-name"])
+    with pytest.raises(InvalidValue, match="2 runs or more"):
+        make("true").check(n=1)
+
+
+def test_inputs_that_can_go_are_proposed_and_proved(make: Any) -> None:
+    sandbox = make("cat /nix/store/used/a > /nix/store/out; ls /nix/store | grep -c named >> /nix/store/out")
+    for name in ("used", "unused", "named", "other"):
+        sandbox.inputs[name] = _directory(sandbox.store, b"a")
+    minimized = sandbox.minimize()
+    assert set(minimized.removable) == {"unused", "other"} and minimized.needed == ("named",)
+    assert set(sandbox.inputs) == {"used", "unused", "named", "other"}
+    assert "2 of 4 inputs can go (4 entries)" in str(minimized) and minimized.proof is not None
+    minimized.apply()
+    assert set(sandbox.inputs) == {"used", "named"}
+    again = sandbox.minimize()
+    assert not again and again.proof is None and "all 2 inputs are needed" in str(again)
+    with pytest.raises(InvalidValue, match="changed since"):
+        minimized.apply()
+
+
+def test_what_is_random_proves_nothing(make: Any) -> None:
+    sandbox = make("cat /proc/sys/kernel/random/uuid > /nix/store/out")
+    sandbox.inputs["unused"] = sandbox.store.ingest_bytes(b"x")
+    sandbox.inputs["link"] = SymlinkNode(b"unused")
+    minimized = sandbox.minimize()
+    assert not minimized and not minimized.deterministic and "nothing can be proved" in str(minimized)
+
+
+def test_the_commands(make: Any, passable_tmp: Path, capfdbinary: pytest.CaptureFixture[bytes]) -> None:
+    command = Command(capfdbinary)
+    sandbox = make("hostname > /nix/store/out")
+    sandbox.inputs["unused"] = sandbox.store.ingest_bytes(b"x")
+    sandbox.save(passable_tmp / "request.json")
+    where = ("--store", passable_tmp / "store", "--builder", f"oci:{passable_tmp / 'bundles'}")
+    told = command.json("check", passable_tmp / "request.json", *where, "-n", "2", "--vary", "hostname", status=1)
+    assert [cause["variation"] for cause in told["causes"]] == ["hostname"] and not told["same"]
+    assert "are the same" in command("check", passable_tmp / "request.json", *where, "-n", "2", "--vary", "cores")
+    small = passable_tmp / "small.json"
+    assert "1 of 1 inputs can go" in command("minimize", passable_tmp / "request.json", *where, "-o", small)
+    assert dict(Sandbox.load(small).inputs) == {}

@@ -1,0 +1,92 @@
+"""What a check is made of, without builds: variations, guesses, the file in which two runs parted first."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+
+import pytest
+
+from support.cli import request_of
+from tvixbuild_nb.build import BuildPolicy
+from tvixbuild_nb.castore import open_castore
+from tvixbuild_nb.debug.guesses import guess, guesses
+from tvixbuild_nb.debug.origins import ScratchPlace, first_difference
+from tvixbuild_nb.debug.variations import VARIATIONS, Trial, varied
+from tvixbuild_nb.oci import SpecOptions
+
+
+@pytest.mark.parametrize("name", VARIATIONS)
+def test_a_variation_changes_one_thing_and_another_each_round(name: str) -> None:
+    plain = Trial(request_of("true"), SpecOptions.tvix(), BuildPolicy())
+    rounds = [varied(plain, [VARIATIONS[name]], round) for round in range(3)]
+    assert plain not in rounds
+    parts = [
+        sum(getattr(plain, part) != getattr(trial, part) for part in ("request", "options", "policy"))
+        for trial in rounds
+    ]
+    assert parts == [1, 1, 1]
+    assert name == "order" or len({str(trial) for trial in rounds}) == 3
+
+
+def test_the_number_of_cores_is_never_the_one_before() -> None:
+    for count in ("1", "3"):
+        plain = Trial(
+            request_of("true", environment_vars={"NIX_BUILD_CORES": count}), SpecOptions.tvix(), BuildPolicy()
+        )
+        for round in range(4):
+            found = varied(plain, [VARIATIONS["cores"]], round).request.environment_vars["NIX_BUILD_CORES"]
+            assert found != count.encode()
+
+
+@pytest.mark.parametrize(
+    ("before", "after", "said"),
+    [
+        (b"b\na\n", b"a\nb\n", "same lines"),
+        (b"x = b a\n", b"x = a b\n", "same words"),
+        (b"built 1763971200\n", b"built 1763971201\n", "a time"),
+        (b"at 10:00:01\n", b"at 10:00:02\n", "a time"),
+        (b"on localhost\n", b"on otherhost\n", "hostname"),
+        (b"1\n", b"2\n", None),
+        (b"1\n", b"2\n3\n", None),
+        (b"same", b"same", None),
+    ],
+)
+def test_a_difference_is_guessed_at(before: bytes, after: bytes, said: str | None) -> None:
+    found = guess(before, after, ["localhost", "otherhost"])
+    assert found is None if said is None else found is not None and said in found
+    store = open_castore("memory:")
+    diff = store.tree(store.ingest_bytes(before)).diff(store.tree(store.ingest_bytes(after)))
+    assert guesses(diff, ["localhost", "otherhost"]) == found
+
+
+def _written(top: Path, files: dict[str, tuple[bytes, float]]) -> Path:
+    for name, (data, when) in files.items():
+        path = top / name
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_bytes(data)
+        os.utime(path, (when, when))
+    return top
+
+
+def test_the_first_file_that_differs_is_the_one_written_first(tmp_path: Path) -> None:
+    store = open_castore("memory:")
+    old = {"same": (b"s", 100.0), "late": (b"1", 109.0), "sub/early": (b"1", 103.0), "copied": (b"1", 50.0)}
+    new = {"same": (b"s", 101.0), "late": (b"2", 108.0), "sub/early": (b"2", 104.5), "copied": (b"2", 50.0)}
+    place = ScratchPlace("build", _written(tmp_path / "old", old), _written(tmp_path / "new", new))
+    origin = first_difference(store, [place], ["build/late"], started=100.0)
+    assert origin is not None and (origin.path, origin.seconds, origin.others) == ("/build/sub/early", 4.5, 2)
+    assert origin.diff is not None and list(origin.diff) and not origin.output
+    assert first_difference(store, [ScratchPlace("build", place.before, place.before)], [], 100.0) is None
+
+
+def test_files_that_only_one_run_wrote_and_links(tmp_path: Path) -> None:
+    store = open_castore("memory:")
+    old, new = _written(tmp_path / "old", {}), _written(tmp_path / "new", {"new": (b"", 105.0)})
+    old.mkdir(exist_ok=True)
+    for top, target in ((old, "a"), (new, "b")):
+        (top / "link").symlink_to(target)
+        os.utime(top / "link", (106.0, 106.0), follow_symlinks=False)
+    origin = first_difference(store, [ScratchPlace("nix/store", old, new)], ["nix/store/new"], started=100.0)
+    assert origin is not None and origin.path == "/nix/store/new" and origin.output and origin.diff is None
+    assert "a file of an output" in origin.headline and "1 more differ" in origin.headline

@@ -1,0 +1,203 @@
+"""Checked: whether a build gives the same outputs again, and if not which change of its surroundings shows in them."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from contextlib import ExitStack
+from dataclasses import dataclass, field, replace
+from typing import TYPE_CHECKING, Any
+
+from tvixbuild_nb.build import BuildPolicy
+from tvixbuild_nb.castore import TreeDiff
+from tvixbuild_nb.debug.guesses import guesses
+from tvixbuild_nb.debug.origins import Origin, ScratchPlace, first_difference
+from tvixbuild_nb.debug.variations import Trial, Variation, varied
+from tvixbuild_nb.display import mimebundle, plain, register
+from tvixbuild_nb.errors import InvalidValue
+from tvixbuild_nb.escaping import visible
+from tvixbuild_nb.keeper.trees import remove
+from tvixbuild_nb.oci.mounts import scratch_name
+from tvixbuild_nb.request import Redactor
+from tvixbuild_nb.request.redactor import NOTHING_SECRET
+from tvixbuild_nb.sandbox.run import Run
+from tvixbuild_nb.sandbox.rundiff import changed_outputs
+from tvixbuild_nb.sandbox.trials import same_outputs, tried
+
+if TYPE_CHECKING:
+    from tvixbuild_nb.sandbox.sandbox import Sandbox
+
+
+@dataclass(frozen=True, slots=True)
+class Cause:
+    """Why outputs differ: ``variation`` (None: by itself, nothing was varied), shown by ``run`` beside the first one.
+
+    ``outputs``: path -> what differs; ``origin``: where it began, None when that cannot be told; ``looks_like``: a
+    guess; ``failure``: the verdict, when the run did not even succeed.
+    """
+
+    variation: Variation | None
+    run: str
+    outputs: Mapping[str, TreeDiff] = field(default_factory=dict)
+    origin: Origin | None = None
+    looks_like: str | None = None
+    failure: str | None = None
+
+    @property
+    def headline(self) -> str:
+        """It in one line."""
+        if self.variation is None:
+            return f"by itself, with nothing varied (run {self.run})"
+        return f"{self.variation.name}: {self.variation.what} (run {self.run})"
+
+
+@dataclass(frozen=True, slots=True)
+class Checked:
+    """What came of running a build several times; true when all outputs were the same.
+
+    ``runs``: ids, the first is the one the others are compared with; ``vary``: names of what was varied; ``causes``:
+    what the outputs depend on, empty when all were the same. ``together``: none of what was varied does it alone.
+    """
+
+    runs: tuple[str, ...]
+    vary: tuple[str, ...]
+    causes: tuple[Cause, ...] = ()
+    together: bool = False
+    redactor: Redactor = NOTHING_SECRET
+
+    def __bool__(self) -> bool:
+        return not self.causes
+
+    def __str__(self) -> str:
+        return "\n".join(self._lines())
+
+    def _lines(self) -> Iterator[str]:
+        varied = f"varied: {', '.join(self.vary)}" if self.vary else "nothing varied"
+        if self:
+            yield f"the outputs of {len(self.runs)} runs are the same; {varied}"
+            return
+        yield f"the build may not be deterministic: its outputs differ ({len(self.runs)} runs; {varied})"
+        if self.together:
+            yield "  nothing of what was varied does it alone; together they do"
+        for cause in self.causes:
+            yield f"  {cause.headline}"
+            if cause.failure is not None:
+                yield f"    the run did not succeed: {visible(self.redactor.text(cause.failure))}"
+            if cause.looks_like is not None:
+                yield f"    likely {cause.looks_like}"
+            if cause.origin is not None:
+                yield f"    {visible(self.redactor.text(cause.origin.headline))}"
+                if cause.origin.diff is not None:
+                    yield from (f"      {line}" for line in cause.origin.diff.report(self.redactor.text))
+            for path, diff in cause.outputs.items():
+                yield f"    {visible(path)}:"
+                yield from (f"      {line}" for line in diff.report(self.redactor.text))
+
+    def to_dict(self) -> dict[str, Any]:
+        """As JSON data."""
+        return {
+            "same": bool(self),
+            "runs": list(self.runs),
+            "vary": list(self.vary),
+            "together": self.together,
+            "causes": [
+                {
+                    "variation": None if cause.variation is None else cause.variation.name,
+                    "run": cause.run,
+                    "failure": cause.failure,
+                    "looks_like": cause.looks_like,
+                    "origin": None if cause.origin is None else cause.origin.path,
+                    "outputs": {path: [each.to_dict() for each in diff] for path, diff in cause.outputs.items()},
+                }
+                for cause in self.causes
+            ],
+        }
+
+    def _repr_mimebundle_(self, include: object = None, exclude: object = None) -> dict[str, Any]:
+        return mimebundle(self)
+
+
+register(Checked, plain)
+
+
+def check_sandbox(sandbox: Sandbox, n: int, variations: Sequence[Variation], timeout: float | None = None) -> Checked:
+    """Run a sandbox's build ``n`` times with all variations, then one by one when something differs.
+
+    :class:`InvalidValue` for fewer than 2 runs; :class:`BuildFailed` when the first one, with nothing varied, fails.
+    """
+    if isinstance(n, bool) or not isinstance(n, int) or n < 2:
+        raise InvalidValue(f"a check takes 2 runs or more, not {n!r}", path="n")
+    # Bundles are kept until it is known where runs parted.
+    policy = BuildPolicy(timeout=timeout, keep="always", trace=False, options=sandbox.options)
+    with ExitStack() as bundles:
+        return _Check(sandbox, Trial(sandbox.request, sandbox.spec_options, policy), bundles).run(n, variations)
+
+
+class _Check:
+    def __init__(self, sandbox: Sandbox, plain: Trial, bundles: ExitStack) -> None:
+        self._sandbox = sandbox
+        self._plain = plain
+        self._bundles = bundles
+        self._runs: list[Run] = []
+
+    def run(self, n: int, variations: Sequence[Variation]) -> Checked:
+        first = self._built(self._plain).raise_for_status()
+        for round in range(n - 1):
+            other = self._built(varied(self._plain, variations, round))
+            if not same_outputs(first, other):
+                return self._attributed(first, other, round, variations)
+        return self._checked(variations)
+
+    def _attributed(self, first: Run, other: Run, round: int, variations: Sequence[Variation]) -> Checked:
+        """What it was: nothing that was varied, or which ones of them."""
+        again = self._built(self._plain) if variations else other
+        if not same_outputs(first, again):
+            return self._checked(variations, [self._cause(first, again, None)])
+        causes = []
+        for each in variations:
+            alone = self._built(varied(self._plain, [each], round)) if len(variations) > 1 else other
+            if not same_outputs(first, alone):
+                causes.append(self._cause(first, alone, each))
+        if causes:
+            return self._checked(variations, causes)
+        return self._checked(variations, [self._cause(first, other, _joined(variations))], together=True)
+
+    def _checked(
+        self, variations: Iterable[Variation], causes: Iterable[Cause] = (), *, together: bool = False
+    ) -> Checked:
+        ids = tuple(run.id for run in self._runs)
+        names = tuple(each.name for each in variations)
+        return Checked(ids, names, tuple(causes), together, self._sandbox.redactor)
+
+    def _built(self, trial: Trial) -> Run:
+        sandbox = self._sandbox
+        # Options that are this host's own are found out by whoever builds; those that were changed are said.
+        changed = trial.options != sandbox.spec_options or sandbox.options is not None
+        run = tried(sandbox, trial.request, replace(trial.policy, options=trial.options if changed else None))
+        if (bundle := run.bundle) is not None:
+            self._bundles.callback(remove, str(bundle))
+        self._runs.append(run)
+        return run
+
+    def _cause(self, first: Run, other: Run, variation: Variation | None) -> Cause:
+        if not other.ok:
+            return Cause(variation, other.id, failure=str(other))
+        outputs = changed_outputs(first, other)
+        hostnames = [run.spec.hostname for run in (first, other) if run.spec is not None and run.spec.hostname]
+        likely = next(filter(None, (guesses(diff, hostnames) for diff in outputs.values())), None)
+        return Cause(variation, other.id, outputs, self._origin(first, other), likely)
+
+    def _origin(self, first: Run, other: Run) -> Origin | None:
+        if first.bundle is None or other.bundle is None or other.result is None:
+            return None
+        scratch = [
+            ScratchPlace(path, *(bundle / "scratch" / scratch_name(path) for bundle in (first.bundle, other.bundle)))
+            for path in first.request.scratch_paths
+        ]
+        return first_difference(other.castore, scratch, first.request.outputs, other.result.started)
+
+
+def _joined(variations: Sequence[Variation]) -> Variation:
+    def apply(trial: Trial, round: int) -> Trial:
+        return varied(trial, variations, round)
+
+    return Variation(" + ".join(each.name for each in variations), "all of them at once", apply)
