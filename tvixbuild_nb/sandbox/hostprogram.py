@@ -7,7 +7,6 @@ import os
 import re
 import shutil
 import stat
-import struct
 import subprocess
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
@@ -15,7 +14,6 @@ from dataclasses import dataclass, field
 from tvixbuild_nb.castore import Castore, Directory, DirectoryNode, Node, SymlinkNode
 from tvixbuild_nb.errors import HostRefused, InvalidRequest
 
-_PT_DYNAMIC, _PT_INTERP = 2, 3
 _MAX_LINKS = 40
 # As glibc and musl put it.
 _MISSING = re.compile(r"shared librar(?:ies:|y) ([^:\s]+)")
@@ -139,38 +137,11 @@ def _start_of(path: str) -> bytes:
 
 def _elf_needs(path: str) -> tuple[str | None, bool]:
     """(the ELF interpreter or None, whether there is anything to be linked at run time); damaged: (None, False)."""
-    try:
-        return _read_elf(path)
-    except (struct.error, IndexError):
-        return None, False
+    from tvixbuild_nb.debug.elf import read_elf  # loaded when first asked
 
-
-def _read_elf(path: str) -> tuple[str | None, bool]:
-    # See elf(5).
     with open(path, "rb") as file:
-        header = file.read(64)
-        wide, order = header[4] == 2, "<" if header[5] == 1 else ">"
-        if wide:
-            (offset,) = struct.unpack_from(f"{order}Q", header, 32)
-            size, count = struct.unpack_from(f"{order}HH", header, 54)
-        else:
-            (offset,) = struct.unpack_from(f"{order}I", header, 28)
-            size, count = struct.unpack_from(f"{order}HH", header, 42)
-        file.seek(offset)
-        table = file.read(size * count)
-        interpreter, dynamic = None, False
-        for index in range(count):
-            entry = table[index * size : (index + 1) * size]
-            (kind,) = struct.unpack_from(f"{order}I", entry, 0)
-            dynamic = dynamic or kind == _PT_DYNAMIC
-            if kind == _PT_INTERP:
-                if wide:
-                    start, _, _, length = struct.unpack_from(f"{order}QQQQ", entry, 8)
-                else:
-                    start, _, _, length = struct.unpack_from(f"{order}IIII", entry, 4)
-                file.seek(start)
-                interpreter = os.fsdecode(file.read(length).rstrip(b"\0"))
-    return interpreter, dynamic
+        elf = read_elf(file)
+    return (None, False) if elf is None else (elf.interpreter, elf.dynamic)
 
 
 def _libraries(path: str, interpreter: str | None) -> Iterator[str]:
