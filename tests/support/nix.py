@@ -65,6 +65,14 @@ class Nix:
         assert done.returncode == 0, done.stderr.decode(errors="replace")
         return done.stdout
 
+    def refuses(self, *argv: str | Path) -> str:
+        """What a command that must fail says on standard error."""
+        done = subprocess.run(
+            argv, env=self.environment, stdin=subprocess.DEVNULL, capture_output=True, timeout=120, text=True
+        )
+        assert done.returncode != 0, done.stdout
+        return done.stderr
+
     def instantiate(self, expressions: Path, *argv: str) -> list[str]:
         """The base names of the derivations that an expression file gives."""
         found = self("nix-instantiate", expressions, *argv).decode().split()

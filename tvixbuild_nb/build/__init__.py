@@ -18,7 +18,7 @@ from tvixbuild_nb.build.oci import OCIBuildService
 from tvixbuild_nb.build.places import default_bundle_root
 from tvixbuild_nb.build.record import EventReader, RunRecord, state_directory
 from tvixbuild_nb.build.result import BuildOutput, BuildResult, Usage, UsageSample, output_summary
-from tvixbuild_nb.build.service import BuildContext, BuildPolicy, BuildService, CancelToken, Inputs, Keep
+from tvixbuild_nb.build.service import BuildContext, BuildPolicy, BuildService, CancelToken, Inputs, Keep, OutputCheck
 
 __all__ = [
     "BuildContext",
@@ -42,6 +42,7 @@ __all__ = [
     "LogEvent",
     "MountInfo",
     "OCIBuildService",
+    "OutputCheck",
     "RunRecord",
     "Stage",
     "StageEvent",

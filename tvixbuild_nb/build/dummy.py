@@ -10,7 +10,7 @@ from tvixbuild_nb.build.result import BuildOutput, BuildResult, Usage
 from tvixbuild_nb.build.service import BuildContext
 from tvixbuild_nb.castore.castore import Castore, open_castore
 from tvixbuild_nb.castore.nodes import Node
-from tvixbuild_nb.errors import Cancelled
+from tvixbuild_nb.errors import Cancelled, OutputError
 from tvixbuild_nb.keeper.log import STREAMS, LogWriter
 from tvixbuild_nb.request import BuildRequest
 
@@ -76,6 +76,10 @@ class DummyBuildService:
                 status, failed_at, message = "failed", "output", f"missing outputs: {', '.join(missing)}"
             else:
                 outputs = tuple(BuildOutput(path=path, node=nodes[path]) for path in request.outputs)
+                if context.check is not None:
+                    context.check(request, outputs)
+        except OutputError as refused:
+            status, failed_at, message = "failed", "output", refused.message
         except Cancelled as cancelled:
             status, message = "cancelled", cancelled.message
         except NoScript as refused:
@@ -91,7 +95,8 @@ class DummyBuildService:
             failed_at=failed_at,
             exit_code=0 if status == "succeeded" else None,
             message=message,
-            outputs=outputs,
+            outputs=outputs if status == "succeeded" else (),
+            rejected=outputs if failed_at == "output" else (),
             store=self._castore.address,
             started=started,
             finished=time.time(),

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 from tvixbuild_nb.build import verdict as verdicts
 from tvixbuild_nb.build.inputs import describe_view, link_checkouts
 from tvixbuild_nb.build.janitor import make_janitor
-from tvixbuild_nb.build.outputs import ingest_outputs, written_paths
+from tvixbuild_nb.build.outputs import ingest_outputs, writable_output, written_paths
 from tvixbuild_nb.build.places import RUNTIME_STATE
 from tvixbuild_nb.build.plan import PlannedBuild
 from tvixbuild_nb.build.result import BuildOutput, BuildResult, Usage
@@ -238,7 +238,23 @@ class OCIBuild:
         except (OutputError, CastoreError) as error:
             return verdicts.of_outputs(error)
         self.context.cancel.check()
+        try:
+            self._check(plan)
+        except OutputError as error:
+            return verdicts.of_check(error)
         return Verdict("succeeded", exit_code=0)
+
+    def _check(self, plan: PlannedBuild) -> None:
+        """:class:`OutputError` when somebody checks outputs, and these are not to be taken."""
+        if self.context.check is None:
+            return
+        writable = writable_output(plan.output_places)
+        if writable is not None:
+            raise OutputError(
+                f"suspicious ownership or permission on '/{writable}'; rejecting this build output",
+                hint="it is writable for its group or for others: chmod go-w it at the end of the build",
+            )
+        self.context.check(self.request, self.outputs)
 
     def _await(self, *events: str) -> dict[str, Any]:
         """The next message of one of these kinds; others are kept for whoever waits for them."""
@@ -333,6 +349,7 @@ class OCIBuild:
             message=verdict.message,
             hint=verdict.hint,
             outputs=self.outputs if verdict.status == "succeeded" else (),
+            rejected=self.outputs if verdict.failed_at == "output" else (),
             written=verdict.written,
             store=self.service.castore.address,
             started=started,

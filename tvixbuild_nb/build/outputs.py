@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import stat
 from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path, PurePosixPath
@@ -53,6 +54,16 @@ def ingest_outputs(
                 raise OutputError(error.message, path=str(place), stage="ingest", hint=error.hint) from error
         outputs.append(BuildOutput(path=path, node=ingested.node, needles=tuple(sorted(ingested.needles))))
     return tuple(outputs)
+
+
+def writable_output(places: Sequence[tuple[str, Path, str]]) -> str | None:
+    """The first output that its group or others may write, None when there is none; what is below is not looked at."""
+    for path, scratch, below in places:
+        with _parent(path, scratch, below) as (fd, name):
+            mode = os.stat(name, dir_fd=fd, follow_symlinks=False).st_mode
+        if not stat.S_ISLNK(mode) and mode & (stat.S_IWGRP | stat.S_IWOTH):
+            return path
+    return None
 
 
 def _exists(path: str, scratch: Path, below: str) -> bool:

@@ -10,7 +10,7 @@ import secrets
 import shutil
 import threading
 import time
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
 
@@ -139,6 +139,18 @@ class RunRecord:
             return Redactor.of(self.read_request().environment_vars, names)
         except FileNotFoundError:
             return Redactor()
+
+    def write_origin(self, origin: Mapping[str, str]) -> None:
+        """Note what the outputs are to Nix beyond their bytes: ``deriver``, and ``ca`` of a fixed one."""
+        self._write("origin.json", json.dumps(dict(origin)).encode())
+
+    def read_origin(self) -> dict[str, str]:
+        """What :meth:`write_origin` noted; empty for what was not built from a derivation."""
+        try:
+            origin: dict[str, str] = json.loads((self.path / "origin.json").read_bytes())
+        except FileNotFoundError:
+            return {}
+        return origin
 
     def write_config(self, text: str) -> None:
         self._write("config.json", text.encode())

@@ -124,6 +124,7 @@ class BuildResult(_Value):
     exit_code, signal   of the sandbox's first process; None when it did not end that way or never ran
     message, hint       the failure in words, and what to do; None when there is nothing to say
     outputs             in the request's order; empty unless the build succeeded
+    rejected            those that were made and not taken, since a check refused one; empty otherwise
     written             after a missing output: what the build did write (paths inside, at most 200)
     timings             stage -> seconds
     degraded            what the run had to do without, one sentence each
@@ -140,6 +141,7 @@ class BuildResult(_Value):
     message: str | None = None
     hint: str | None = None
     outputs: tuple[BuildOutput, ...] = ()
+    rejected: tuple[BuildOutput, ...] = ()
     written: tuple[str, ...] | None = None
     store: str
     started: float

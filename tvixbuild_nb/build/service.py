@@ -4,19 +4,20 @@ from __future__ import annotations
 
 import threading
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from typing import Literal, Protocol, TypeAlias, runtime_checkable
 
 from tvixbuild_nb.build.events import EndEvent, Stage, StageEvent
 from tvixbuild_nb.build.record import RunRecord
-from tvixbuild_nb.build.result import BuildResult
+from tvixbuild_nb.build.result import BuildOutput, BuildResult
 from tvixbuild_nb.castore.castore import Castore
 from tvixbuild_nb.errors import Cancelled, HostRefused, InvalidValue
 from tvixbuild_nb.oci import SpecOptions
 from tvixbuild_nb.request import BuildRequest
 
+OutputCheck: TypeAlias = Callable[[BuildRequest, Sequence[BuildOutput]], None]
 Keep: TypeAlias = Literal["failure", "always", "never"]
 Inputs: TypeAlias = Literal["auto", "fuse", "checkout"]
 Listing: TypeAlias = Literal["sorted", "backwards"]
@@ -113,7 +114,11 @@ class CancelToken:
 
 @dataclass(slots=True)
 class BuildContext:
-    """What one build is given besides its request: policy, record, cancellation; and its clock of stages."""
+    """What one build is given besides its request: policy, record, cancellation; and its clock of stages.
+
+    ``check`` raises :class:`OutputError` for outputs that were made and are not to be taken: the build then failed, and
+    they are the result's ``rejected``.
+    """
 
     record: RunRecord
     policy: BuildPolicy = field(default_factory=BuildPolicy)
@@ -121,6 +126,7 @@ class BuildContext:
     timings: dict[str, float] = field(default_factory=dict)
     log_size: int = 0
     accepted: threading.Event = field(default_factory=threading.Event)
+    check: OutputCheck | None = None
 
     def accept(self) -> None:
         """The request was not refused: from here on the build ends with a result, not an exception."""

@@ -119,6 +119,11 @@ def of_outputs(error: OutputError | CastoreError) -> Verdict:
     return Verdict("failed", failed_at, 0, message=_with_place(error), hint=error.hint)
 
 
+def of_check(error: OutputError) -> Verdict:
+    """The verdict on outputs that were stored and then refused; the message is whole, it names the path itself."""
+    return Verdict("failed", "output", 0, message=error.message, hint=error.hint)
+
+
 def of_surroundings(error: TvixBuildError | OSError, keeper_died: bool) -> Verdict:
     """The verdict on what went wrong around the command: cancelled, or a set-up that failed."""
     if isinstance(error, Cancelled):

@@ -26,7 +26,6 @@ from tvixbuild_nb.nix import (
 )
 from tvixbuild_nb.nix.closure import ClosurePlan
 from tvixbuild_nb.nix.closurebuild import ClosureBuild
-from tvixbuild_nb.nix.fetchurl import service_for
 from tvixbuild_nb.nix.opening import Opened, opened_derivation
 from tvixbuild_nb.nix.pathinfo import PathInfo
 from tvixbuild_nb.request import BuildRequest
@@ -93,8 +92,9 @@ def _request(args: Namespace, castore: Castore) -> BuildRequest:
         return opened.request()
 
 
-def _service(args: Namespace, castore: Castore) -> BuildService | None:
-    return service_for(read_derivation(args.derivation, store_dir=_store_dir()), castore)
+def _service(args: Namespace, castore: Castore) -> BuildService:
+    with _opened(args, castore) as opened:
+        return opened.service() or opened.checked(shared_builder(args.builder, castore, args.runtime))
 
 
 def _opened(args: Namespace, castore: Castore) -> AbstractContextManager[Opened]:
@@ -136,7 +136,7 @@ def _summary(run: Run) -> dict[str, Any]:
     """As of any run, and of each output what Nix would register."""
     store, summary = _store_dir(), run_summary(run)
     hashes, sizes, references = run.nar_hash, run.nar_size, run.references
-    for output in summary["outputs"]:
+    for output in (*summary["outputs"], *summary["rejected"]):
         path = output["path"]
         output["nar_hash"] = str(hashes[path])
         output["nar_size"] = sizes[path]

@@ -59,7 +59,7 @@ def needed_by_runs() -> Iterator[Node]:
         except ValueError as error:
             raise _damaged(record, error) from error
         if result is not None:
-            yield from (output.node for output in result.outputs)
+            yield from (output.node for output in (*result.outputs, *result.rejected))
 
 
 def _damaged(record: RunRecord, error: ValueError) -> StoreError:

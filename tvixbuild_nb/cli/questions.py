@@ -1,14 +1,31 @@
-"""The commands that ask about a run: why."""
+"""The commands that ask about a run: explain, why."""
 
 from __future__ import annotations
 
+import sys
 from argparse import Namespace
 from dataclasses import asdict
 
 from rich.text import Text
 
-from tvixbuild_nb.cli.screen import write_json, write_lines
+from tvixbuild_nb.cli.screen import safe, write_json, write_lines
+from tvixbuild_nb.debug.pasted import explain_pasted
 from tvixbuild_nb.sandbox import Run
+
+_CHUNK = 1 << 16
+
+
+def explain(args: Namespace) -> int:
+    """Tell why a run failed, or what is known of the log on standard input."""
+    if args.run == "-":
+        answer = explain_pasted(iter(lambda: sys.stdin.buffer.read(_CHUNK), b""))
+    else:
+        answer = Run.open(args.run).explain()
+    if args.json:
+        write_json(answer.to_dict())
+    else:
+        write_lines(Text(safe(line)) for line in str(answer).split("\n"))
+    return 0
 
 
 def why(args: Namespace) -> int:

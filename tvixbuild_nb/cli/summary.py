@@ -26,6 +26,7 @@ def result_summary(result: BuildResult, record: RunRecord) -> dict[str, Any]:
         "message": result.message,
         "hint": result.hint,
         "outputs": [output_summary(output) for output in result.outputs],
+        "rejected": [output_summary(output) for output in result.rejected],
         "written": None if result.written is None else list(result.written),
         "log": str(record.log_path),
         "timings": result.timings,
@@ -44,6 +45,10 @@ def show_result(screen: Console, result: BuildResult, log: Path, explanation: Ex
         screen.print(Text(_lines(str(finding))), soft_wrap=True)
     for output in result.outputs:
         screen.print(output_line(output), soft_wrap=True)
+    for output in result.rejected:
+        screen.print(
+            Text("  not taken, but there to be looked at:", style="bold yellow"), output_line(output), soft_wrap=True
+        )
     for path in result.written or ():
         screen.print(Text(f"  written: {safe(path)}"), soft_wrap=True)
     if result.usage.oom_kills:

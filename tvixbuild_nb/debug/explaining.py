@@ -39,7 +39,7 @@ def explain_run(
     """
     if result is None or result.ok:
         return Explanation()
-    facts = Facts(request, result, _view(request, spec, castore, bundle), tuple(log))
+    facts = Facts(request, result, _view(request, spec, castore, bundle), tuple(log), castore)
     hide = redactor or Redactor()
     findings = merged(finding for check in CHECKS for finding in _found(check, facts))
     return Explanation(

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from typing import Any, Literal
 
 from tvixbuild_nb.display import mimebundle, plain, register
@@ -69,6 +69,14 @@ class Explanation:
 
     def __bool__(self) -> bool:
         return bool(self.findings)
+
+    def to_dict(self) -> dict[str, Any]:
+        """As JSON data."""
+        return {
+            "wrong": self.wrong,
+            "findings": [asdict(finding) for finding in self.findings],
+            "known": list(self.known),
+        }
 
     def __str__(self) -> str:
         if self.findings:

@@ -6,6 +6,7 @@ import re
 from dataclasses import dataclass
 
 from tvixbuild_nb.build import BuildResult
+from tvixbuild_nb.castore import Castore
 from tvixbuild_nb.debug.explanation import Evidence
 from tvixbuild_nb.debug.inside import MountView
 from tvixbuild_nb.request import BuildRequest
@@ -19,6 +20,7 @@ class Facts:
     result: BuildResult
     view: MountView | None = None
     log: tuple[tuple[int, str], ...] = ()
+    castore: Castore | None = None
 
     def lines(self, pattern: str | re.Pattern[str]) -> list[tuple[Evidence, re.Match[str]]]:
         """The log's lines in which ``pattern`` stands, last first: what failed last is most often the reason."""

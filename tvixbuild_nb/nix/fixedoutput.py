@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+from posixpath import dirname
 
 from tvixbuild_nb.castore import Castore, FileNode, Node
 from tvixbuild_nb.errors import OutputError
@@ -23,8 +24,8 @@ def check_fixed(output: Fixed, node: Node, castore: Castore, derivation: str) ->
                 hasher.update(piece)
     else:
         raise OutputError(
-            f"output path '{output.path}' should be a non-executable regular file since recursive hashing is not "
-            "enabled (outputHashMode=flat)",
+            f"output path '{dirname(derivation)}/{output.path}' should be a non-executable regular file since "
+            "recursive hashing is not enabled (outputHashMode=flat)",
             hint='outputHashMode = "recursive" takes directories, links and executables',
         )
     got = NixHash(output.hash.algorithm, hasher.digest())

@@ -12,6 +12,7 @@ from tvixbuild_nb.build import BuildPolicy, BuildService
 from tvixbuild_nb.castore import Castore
 from tvixbuild_nb.nix.aterm import parse_aterm
 from tvixbuild_nb.nix.building import BuilderOptions, derivations_from, request_for
+from tvixbuild_nb.nix.checkedbuild import checked_service
 from tvixbuild_nb.nix.closure import ClosurePlan, plan_closure
 from tvixbuild_nb.nix.closurebuild import ClosureBuild
 from tvixbuild_nb.nix.derivation import Derivation
@@ -43,6 +44,10 @@ class Opened:
     def service(self) -> BuildService | None:
         """What builds it, where no sandbox can; None: any service."""
         return service_for(self.derivation, self.castore)
+
+    def checked(self, service: BuildService) -> BuildService:
+        """What builds it by ``service``, its outputs checked as Nix checks them; its inputs have to be there."""
+        return checked_service(service, self.derivation, self.source, self.read, self.castore)
 
     def plan(self, *, itself: bool = False) -> ClosurePlan:
         """What is missing of its inputs and must be built first; see :func:`plan_closure`."""

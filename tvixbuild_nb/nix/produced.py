@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from contextlib import suppress
 from posixpath import basename
 
@@ -12,7 +12,7 @@ from tvixbuild_nb.nix.nar import NarSum
 from tvixbuild_nb.nix.narinfo import NarInfo
 from tvixbuild_nb.nix.pathinfo import PathInfo
 from tvixbuild_nb.nix.storepath import StorePath
-from tvixbuild_nb.request import BuildRequest
+from tvixbuild_nb.request import BuildRequest, FrozenMap
 
 
 def references_of(request: BuildRequest, output: BuildOutput) -> tuple[StorePath, ...]:
@@ -30,11 +30,16 @@ def _store_paths(request: BuildRequest) -> Iterable[StorePath]:
             yield StorePath.parse(name)
 
 
-def narinfo_of(request: BuildRequest, output: BuildOutput, total: NarSum) -> NarInfo:
+def narinfo_of(
+    request: BuildRequest, output: BuildOutput, total: NarSum, origin: Mapping[str, str] = FrozenMap()
+) -> NarInfo:
     """The narinfo of an output as it would stand in a binary cache that does not compress, not signed.
 
-    ``total`` is of the output's NAR. :class:`InvalidStorePath` for an output that is not called as a store path is.
+    ``total`` is of the output's NAR, ``origin`` what the run's record says of deriver and ca.
+    :class:`InvalidStorePath` for an output that is not called as a store path is.
     """
     path = StorePath.parse(basename(output.path))
-    info = PathInfo(path, total.hash, total.size, references_of(request, output))
+    deriver = StorePath.parse(origin["deriver"]) if "deriver" in origin else None
+    references = references_of(request, output)
+    info = PathInfo(path, total.hash, total.size, references, deriver=deriver, ca=origin.get("ca"))
     return NarInfo(info, f"nar/{total.hash.nixbase32}.nar", file_hash=total.hash, file_size=total.size)

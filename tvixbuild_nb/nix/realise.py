@@ -6,7 +6,8 @@ from posixpath import basename
 
 from tvixbuild_nb.build import BuildContext, BuildPolicy, BuildResult, BuildService, CancelToken, RunRecord
 from tvixbuild_nb.castore import Castore
-from tvixbuild_nb.nix.building import BuilderOptions, request_for
+from tvixbuild_nb.nix.building import BuilderOptions, derivations_from, request_for
+from tvixbuild_nb.nix.checkedbuild import checked_service
 from tvixbuild_nb.nix.closure import ClosureStep
 from tvixbuild_nb.nix.fetchurl import service_for
 from tvixbuild_nb.nix.modulo import ReadDerivation
@@ -43,10 +44,14 @@ class Realiser:
         self._options = options
         self._policy = policy or BuildPolicy()
 
+    def _checked(self, step: ClosureStep) -> BuildService:
+        read = self._read or derivations_from(self._source, self._castore)
+        return checked_service(self._service, step.derivation, self._source, read, self._castore)
+
     def build(self, step: ClosureStep, cancel: CancelToken) -> BuildResult:
         """Build it and wait for the end; raises what :func:`request_for` and the service refuse it with."""
         request = request_for(step.derivation, self._source, self._castore, self._options, read=self._read)
-        service = service_for(step.derivation, self._castore) or self._service
+        service = service_for(step.derivation, self._castore) or self._checked(step)
         record = RunRecord.create()
         context = BuildContext(record, self._policy, cancel)
         try:

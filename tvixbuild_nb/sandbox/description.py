@@ -217,20 +217,19 @@ class Description:
         inputs comes from: ``local`` (this host's Nix store), ``local?root=DIR``, ``file:///CACHE``, ``http://...``;
         ``keys`` (``name:base64``), whose signatures a binary cache's paths need; ``jobs``, how many of them to build at
         once (None: as many as there are CPUs); ``surroundings`` as in :meth:`from_request`. What is not done here is
-        refused by name; what Nix checks of outputs afterwards is not.
+        refused by name. Outputs are checked as Nix does: a refused one makes the run fail, and is in ``run.rejected``.
         """
         from tvixbuild_nb.nix.opening import opened_derivation
 
         castore = store if isinstance(store, Castore) else shared_store(store)
         with opened_derivation(derivation, castore, inputs, keys=keys) as opened:
+            builder, runtime = surroundings.get("builder"), surroundings.get("runtime")
+            service = builder if isinstance(builder, BuildService) else shared_builder(builder, castore, runtime)
             plan = opened.plan()
             if plan.steps:
-                builder, runtime = surroundings.get("builder"), surroundings.get("runtime")
-                service = builder if isinstance(builder, BuildService) else shared_builder(builder, castore, runtime)
                 opened.closure_build(plan, service, jobs=jobs).run()
             request = opened.request()
-            if (own := opened.service()) is not None:
-                surroundings["builder"] = own
+            surroundings["builder"] = opened.service() or opened.checked(service)
         return cls.from_request(request, store=castore, **surroundings)
 
     def save(self, path: str | os.PathLike[str]) -> None:

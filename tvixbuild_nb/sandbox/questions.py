@@ -2,17 +2,18 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Mapping
 from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, cast
 
-from tvixbuild_nb.castore import Castore, Node
+from tvixbuild_nb.castore import Castore, Node, Tree
 from tvixbuild_nb.errors import InvalidValue
 from tvixbuild_nb.request import BuildRequest, Redactor
 
 if TYPE_CHECKING:
-    from tvixbuild_nb.build import BuildOutput, BuildResult
+    from tvixbuild_nb.build import BuildOutput, BuildResult, RunRecord
     from tvixbuild_nb.debug import Explanation, Why
     from tvixbuild_nb.nix import NixHash, StorePath
     from tvixbuild_nb.nix.nar import NarSum
@@ -30,6 +31,9 @@ class Questions:
 
         @property
         def result(self) -> BuildResult | None: ...
+
+        @property
+        def record(self) -> RunRecord: ...
 
         @property
         def castore(self) -> Castore: ...
@@ -93,6 +97,15 @@ class Questions:
         return run_diff(cast("Run", self), other)
 
     @property
+    def rejected(self) -> Mapping[str, Tree]:
+        """Output path -> its tree, of outputs that were made and not taken since a check refused one; else empty."""
+        outputs = () if self.result is None else self.result.rejected
+        return {
+            output.path: self.castore.tree(output.node, os.fsencode(os.path.basename(output.path)))
+            for output in outputs
+        }
+
+    @property
     def references(self) -> Mapping[str, tuple[StorePath, ...]]:
         """Output path -> the store paths among outputs and inputs whose hash part was found in it, sorted."""
         from tvixbuild_nb.nix.produced import references_of
@@ -125,10 +138,13 @@ class Questions:
             raise InvalidValue(
                 "which output is not said" if output is None else f"no output {output!r}", path="output", hint=known
             )
-        return narinfo_of(self.request, found[output], self._nar_sum(found[output]))
+        return narinfo_of(self.request, found[output], self._nar_sum(found[output]), self.record.read_origin())
 
     def _produced(self) -> dict[str, BuildOutput]:
-        return {} if self.result is None else {output.path: output for output in self.result.outputs}
+        if self.result is None:
+            return {}
+        # What was refused is asked about most of all.
+        return {output.path: output for output in self.result.outputs or self.result.rejected}
 
     @cached_property
     def _sums(self) -> dict[str, NarSum]:

@@ -27,6 +27,7 @@ LINES = {
     "runs": ["--json"],
     "rm": ["1", "2", "--json"],
     "log": ["1", "--follow", "--stream", "stderr"],
+    "explain": ["-", "--json"],
     "why": ["1", "needle", "--json"],
     "diff": ["1", "2", "--json", "--store", "s"],
     "ingest": ["a", "b", "--json", "--store", "s"],

@@ -27,8 +27,8 @@ def add_derivations(commands: Commands) -> None:
         "run", "derivations:run", "run the builder of a derivation as Nix would",
         "json", "store", "builder",
         more="With --json as run --json, each output also with nar_hash, nar_size and references. Missing inputs are "
-        "built first, each a run of its own. What Nix checks of outputs afterwards (hashes of fixed ones, allowed "
-        "references) is not checked.",
+        "built first, each a run of its own. Outputs are checked as Nix does (hashes of fixed ones, allowed "
+        "references): refused ones are told as rejected.",
     )  # fmt: skip
     _add_making(run)
     _add_jobs(run)

@@ -6,8 +6,18 @@ from tvixbuild_nb.cli.parsers.commands import RUN, Commands
 
 
 def add_questions(commands: Commands) -> None:
+    _add_explain(commands)
     _add_why(commands)
     _add_diff(commands)
+
+
+def _add_explain(commands: Commands) -> None:
+    explain = commands.add(
+        "explain", "questions:explain", "tell why a run failed, or what is known of a log that somebody pasted", "json",
+        more="Of a run the sandbox as it was mounted is looked into, of a log on standard input its texts, Nix's own "
+        "messages too. Each cause comes with its evidence, what to do, and how sure it is.",
+    )  # fmt: skip
+    explain.add_argument("run", metavar="RUN", help=f"{RUN}; - reads a log from standard input")
 
 
 def _add_why(commands: Commands) -> None:

@@ -6,6 +6,7 @@ from collections.abc import Callable, Iterable
 
 from tvixbuild_nb.debug.checks.ends import ends
 from tvixbuild_nb.debug.checks.programs import programs
+from tvixbuild_nb.debug.checks.rejected import rejected
 from tvixbuild_nb.debug.checks.surroundings import surroundings
 from tvixbuild_nb.debug.checks.texts import texts
 from tvixbuild_nb.debug.explanation import Finding
@@ -13,6 +14,6 @@ from tvixbuild_nb.debug.facts import Facts
 
 Check = Callable[[Facts], Iterable[Finding]]
 # What looked into the sandbox stands before what only read texts.
-CHECKS: tuple[Check, ...] = (programs, surroundings, ends, texts)
+CHECKS: tuple[Check, ...] = (programs, surroundings, rejected, ends, texts)
 
 __all__ = ["CHECKS", "Check"]

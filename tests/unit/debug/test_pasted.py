@@ -1,0 +1,100 @@
+"""explain -: pasted logs in every guise give the causes they name, with the line; ordinary ones give none."""
+
+from __future__ import annotations
+
+import io
+import json
+import sys
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from support.cli import Command
+from tvixbuild_nb.build.knownfailures import FAILURES
+from tvixbuild_nb.debug.explanation import Explanation
+from tvixbuild_nb.debug.pasted import MAX_CHARACTERS, MAX_LINES, explain_pasted
+
+DRV = "/nix/store/0123456789abcdfghijklmnpqrsvwxyz-hello.drv"
+
+
+def _explained(text: str | bytes) -> Explanation:
+    return explain_pasted([text if isinstance(text, bytes) else text.encode()])
+
+
+@pytest.mark.parametrize(
+    ("text", "cause", "line"),
+    [
+        ("sh: 1: foo: not found", "the tool foo", 1),
+        (
+            f"error: builder for '{DRV}' failed with exit code 127;\n  last 1 log lines:\n  > sh: foo: not found",
+            "foo",
+            3,
+        ),
+        ("\x1b[31;1merror:\x1b[0m hash mismatch in fixed-output derivation 'x':", "what was fetched", 1),
+        (f"error: Cannot build '{DRV}'.\n       Reason: builder failed\nhello> /homeless-shelter/.cache", "HOME", 3),
+        ("10%\r50%\rcurl: (6) Could not resolve host: example.org\r\n", "no network", 1),
+        ('@nix {"action":"msg","level":0,"msg":"cycle detected in build of \\u0027x\\u0027"}', "in a circle", 1),
+        ('@nix {"action":"result","fields":["mkdir: /homeless-shelter: denied"],"type":101}', "HOME", 1),
+        (b"caf\xe9\nls: \xff: No space left on device\n", "the disk", 2),
+    ],
+)
+def test_causes_are_found_in_every_guise(text: str | bytes, cause: str, line: int) -> None:
+    [finding] = _explained(text)
+    assert cause in finding.cause and finding.lines == {line} and finding.confidence == "likely"
+
+
+def test_a_symptom_is_told_last_and_as_possible() -> None:
+    found = _explained("can't get final child's PID from pipe: EOF\nnsexec-0[1]: mapping tool not present")
+    assert [finding.confidence for finding in found] == ["likely", "possible"]
+
+
+def test_what_is_not_known_is_said_so_with_nix_envelope() -> None:
+    told = _explained(f"make: *** [all] Error 2\nerror: builder for '{DRV}' failed with exit code 2\n")
+    assert not told and told.wrong
+    assert "is not known" in str(told) and f"the builder of {DRV} failed with exit code 2" in str(told)
+
+
+@pytest.mark.parametrize(
+    "text",
+    ["", "\n", "checking for foo... no\nbuilding\ninstalling\n", "hello\x1b[2J\n", "> quoted\n"],
+)
+def test_ordinary_logs_have_nothing_wrong(text: str) -> None:
+    assert str(_explained(text)) == "nothing is wrong"
+
+
+@given(st.lists(st.binary(max_size=300), max_size=20))
+def test_anything_can_be_pasted_in_any_pieces(pieces: list[bytes]) -> None:
+    told = explain_pasted(pieces)
+    assert str(told) == str(explain_pasted([b"".join(pieces)]))
+    assert all(line.isprintable() for line in str(told).split("\n"))
+
+
+def test_long_logs_and_lines_are_bounded() -> None:
+    def log() -> object:
+        yield b"mkdir: /homeless-shelter: denied\n"
+        for _ in range(MAX_LINES):
+            yield b"line\n"
+        for _ in range(100):
+            yield b"x" * MAX_CHARACTERS
+        yield b"sh: foo: not found"
+
+    assert not explain_pasted(log())  # type: ignore[arg-type]
+
+
+def test_the_command_reads_standard_input(
+    capfdbinary: pytest.CaptureFixture[bytes], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    command = Command(capfdbinary)
+    log = io.TextIOWrapper(io.BytesIO(b"sh: foo: not found\n\x1b[2J"))
+    monkeypatch.setattr(sys, "stdin", log)
+    assert "the tool foo" in command("explain", "-")
+    monkeypatch.setattr(sys, "stdin", io.TextIOWrapper(io.BytesIO(b"sh: foo: not found\n")))
+    [finding] = command.json("explain", "-")["findings"]
+    assert finding["evidence"] == [{"kind": "log", "text": "sh: foo: not found", "line": 1}]
+    command("explain", "19700101-no-such-run", status=1)
+
+
+def test_every_known_failure_has_a_cause_and_a_cure() -> None:
+    assert all(failure.cause and failure.cure for failure in FAILURES)
+    assert json.dumps(_explained("sh: foo: not found").to_dict())

@@ -1,0 +1,62 @@
+"""A build service for one derivation: its outputs are checked as Nix checks them, and its record names it."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+from tvixbuild_nb.build import BuildContext, BuildResult, BuildService
+from tvixbuild_nb.castore import Castore
+from tvixbuild_nb.nix.building import input_paths
+from tvixbuild_nb.nix.derivation import Derivation, Fixed
+from tvixbuild_nb.nix.modulo import ReadDerivation, derivation_path
+from tvixbuild_nb.nix.outputchecks import OutputChecks
+from tvixbuild_nb.nix.sources.protocol import PathSource, closure
+from tvixbuild_nb.nix.storepath import method_prefix
+from tvixbuild_nb.request import BuildRequest
+
+
+def checked_service(
+    service: BuildService, derivation: Derivation, source: PathSource, read: ReadDerivation, castore: Castore
+) -> BuildService:
+    """``service`` as it builds ``derivation``; raises what :func:`closure` raises while inputs are missing."""
+    roots = input_paths(derivation, read)
+    return CheckedBuilds(service, derivation, OutputChecks(derivation, closure(source, roots, roots), castore))
+
+
+class CheckedBuilds:
+    """Builds by ``inner``; what has the outputs of ``derivation`` is checked, anything else is built as it is."""
+
+    def __init__(self, inner: BuildService, derivation: Derivation, checks: OutputChecks) -> None:
+        self._inner = inner
+        self._derivation = derivation
+        self._checks = checks
+        paths = [output.path for output in derivation.outputs.values() if output.path is not None]
+        self._outputs = {derivation.store_dir.join(path).lstrip("/") for path in paths}
+
+    @property
+    def address(self) -> str:
+        return self._inner.address
+
+    @property
+    def castore(self) -> Castore:
+        return self._inner.castore
+
+    def do_build(self, request: BuildRequest, context: BuildContext) -> BuildResult:
+        """See :class:`BuildService`."""
+        if set(request.outputs) != self._outputs:
+            return self._inner.do_build(request, context)
+        context.record.write_origin(origin_of(self._derivation))
+        return self._inner.do_build(request, replace(context, check=self._checks))
+
+    def close(self) -> None:
+        self._inner.close()
+
+
+def origin_of(derivation: Derivation) -> dict[str, str]:
+    """What a narinfo says of outputs beyond their bytes: ``deriver``, and of a fixed one ``ca``."""
+    origin = {"deriver": derivation_path(derivation).basename}
+    for output in derivation.outputs.values():
+        if isinstance(output, Fixed):
+            kind = "text:" if output.method == "text" else f"fixed:{method_prefix(output.method)}"
+            origin["ca"] = f"{kind}{output.hash}"
+    return origin
