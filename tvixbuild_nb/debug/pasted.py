@@ -9,7 +9,7 @@ from collections import deque
 from collections.abc import Iterable, Iterator
 
 from tvixbuild_nb.build.failures import explain_text
-from tvixbuild_nb.debug.explanation import Evidence, Explanation, Finding
+from tvixbuild_nb.debug.explanation import Confidence, Evidence, Explanation, Finding
 from tvixbuild_nb.oci.shown import shown
 
 # What went wrong stands near the end; a log may have any size.
@@ -45,7 +45,7 @@ def _findings(lines: Iterable[tuple[int, str]]) -> Iterator[Finding]:
     numbered = list(lines)
     for known in explain_text("\n".join(text for _, text in numbered)):
         number, text = numbered[known.line_number]
-        confidence = "possible" if known.failure.symptom else "likely"
+        confidence: Confidence = "possible" if known.failure.symptom else "likely"
         yield Finding(
             shown(known.cause), (Evidence("log", shown(text.strip()), number),), shown(known.cure), confidence
         )
