@@ -1,4 +1,4 @@
-"""The commands that ask about a run: explain, why."""
+"""The commands that ask about a run: explain, why, script."""
 
 from __future__ import annotations
 
@@ -35,4 +35,10 @@ def why(args: Namespace) -> int:
         write_json(asdict(answer))
     else:
         write_lines(map(Text, str(answer).split("\n")))
+    return 0
+
+
+def script(args: Namespace) -> int:
+    """Write what reproduces a run with plain runc."""
+    Run.open(args.run).script(args.output)
     return 0

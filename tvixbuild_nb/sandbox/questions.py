@@ -15,6 +15,7 @@ from tvixbuild_nb.request import BuildRequest, Redactor
 if TYPE_CHECKING:
     from tvixbuild_nb.build import BuildOutput, BuildResult, RunRecord
     from tvixbuild_nb.debug import Explanation, Why
+    from tvixbuild_nb.debug.script import Script
     from tvixbuild_nb.nix import NixHash, StorePath
     from tvixbuild_nb.nix.nar import NarSum
     from tvixbuild_nb.nix.narinfo import NarInfo
@@ -31,6 +32,9 @@ class Questions:
 
         @property
         def result(self) -> BuildResult | None: ...
+
+        @property
+        def id(self) -> str: ...
 
         @property
         def record(self) -> RunRecord: ...
@@ -95,6 +99,22 @@ class Questions:
         from tvixbuild_nb.sandbox.rundiff import run_diff  # loaded when first asked
 
         return run_diff(cast("Run", self), other)
+
+    def script(self, path: str | os.PathLike[str] | None = None) -> Script:
+        """A shell script that reproduces the run with plain runc, its bundle included; written to ``path`` if given.
+
+        Values of secrets are not in it: it asks for them. :class:`InvalidValue` for a run that never had a
+        configuration, :class:`NotFound` for inputs that the store has no more.
+        """
+        from tvixbuild_nb.debug.script import script_of  # loaded when first asked
+
+        spec = self.spec
+        if spec is None:
+            raise InvalidValue("the run never had a configuration", path="run", hint="it was refused before that")
+        script = script_of(self.id, self.request, spec, self.castore, self.redactor)
+        if path is not None:
+            script.write(path)
+        return script
 
     @property
     def rejected(self) -> Mapping[str, Tree]:

@@ -28,6 +28,7 @@ LINES = {
     "rm": ["1", "2", "--json"],
     "log": ["1", "--follow", "--stream", "stderr"],
     "explain": ["-", "--json"],
+    "script": ["1", "-o", "reproduce.sh"],
     "why": ["1", "needle", "--json"],
     "diff": ["1", "2", "--json", "--store", "s"],
     "ingest": ["a", "b", "--json", "--store", "s"],

@@ -9,6 +9,7 @@ def add_questions(commands: Commands) -> None:
     _add_explain(commands)
     _add_why(commands)
     _add_diff(commands)
+    _add_script(commands)
 
 
 def _add_explain(commands: Commands) -> None:
@@ -37,3 +38,12 @@ def _add_diff(commands: Commands) -> None:
     )  # fmt: skip
     diff.add_argument("old", metavar="OLD", help=f"{RUN}, or a file, or a tree of the store")
     diff.add_argument("new", metavar="NEW", help="another of the same kind")
+
+
+def _add_script(commands: Commands) -> None:
+    script = commands.add(
+        "script", "questions:script", "write a shell script that reproduces a run with plain runc",
+        more="The bundle with all inputs is in it; values of secrets are not, it asks for them.",
+    )  # fmt: skip
+    script.add_argument("run", metavar="RUN", help=RUN)
+    script.add_argument("-o", dest="output", metavar="FILE", required=True, help="where to; must not exist")
