@@ -14,6 +14,7 @@ from tvixbuild_nb.build.outputs import ingest_outputs, writable_output, written_
 from tvixbuild_nb.build.places import RUNTIME_STATE
 from tvixbuild_nb.build.plan import PlannedBuild
 from tvixbuild_nb.build.result import BuildOutput, BuildResult, Usage
+from tvixbuild_nb.build.seeding import seed
 from tvixbuild_nb.build.service import BuildContext
 from tvixbuild_nb.build.verdict import Ended, Verdict, system_words
 from tvixbuild_nb.errors import CastoreError, HostRefused, KeeperError, OutputError, TvixBuildError
@@ -167,6 +168,8 @@ class OCIBuild:
             if not self._filled:
                 self._filled = True
                 self.bundle.fill(plan.bundle)
+                if self.context.scratch is not None:
+                    seed(self.context.scratch, self.bundle.scratch)
             self._channel.go()
             return self._await("mounted", "started", "exited")
 
@@ -191,6 +194,7 @@ class OCIBuild:
             terminal=plan.options.terminal,
             cgroup=plan.cgroup,
             adopt=plan.adopt,
+            seeded=self.context.scratch is not None,
             janitor=make_janitor(self.bundle, plan) if plan.needs_janitor else None,
         )
 

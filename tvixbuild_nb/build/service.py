@@ -7,6 +7,7 @@ import time
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
+from pathlib import Path
 from typing import Literal, Protocol, TypeAlias, runtime_checkable
 
 from tvixbuild_nb.build.events import EndEvent, Stage, StageEvent
@@ -117,7 +118,8 @@ class BuildContext:
     """What one build is given besides its request: policy, record, cancellation; and its clock of stages.
 
     ``check`` raises :class:`OutputError` for outputs that were made and are not to be taken: the build then failed, and
-    they are the result's ``rejected``.
+    they are the result's ``rejected``. ``scratch``: the ``scratch/`` of another bundle of the same request, of which
+    this one begins with a copy.
     """
 
     record: RunRecord
@@ -127,6 +129,7 @@ class BuildContext:
     log_size: int = 0
     accepted: threading.Event = field(default_factory=threading.Event)
     check: OutputCheck | None = None
+    scratch: Path | None = None
 
     def accept(self) -> None:
         """The request was not refused: from here on the build ends with a result, not an exception."""

@@ -1,4 +1,4 @@
-"""The commands that ask about a run: explain, why, script."""
+"""The commands that ask about a run: explain, why, script, exec."""
 
 from __future__ import annotations
 
@@ -8,9 +8,11 @@ from dataclasses import asdict
 
 from rich.text import Text
 
+from tvixbuild_nb.cli.entry import FAILED
 from tvixbuild_nb.cli.screen import safe, write_json, write_lines
 from tvixbuild_nb.debug.pasted import explain_pasted
 from tvixbuild_nb.sandbox import Run
+from tvixbuild_nb.sandbox.printer import harmless
 
 _CHUNK = 1 << 16
 
@@ -42,3 +44,11 @@ def script(args: Namespace) -> int:
     """Write what reproduces a run with plain runc."""
     Run.open(args.run).script(args.output)
     return 0
+
+
+def execute(args: Namespace) -> int:
+    """Execute a command in a run's sandbox, and end as it ended."""
+    run = Run.open(args.run)
+    executed = run.exec(args.words, fresh=args.fresh, timeout=args.timeout)
+    sys.stdout.write(harmless(str(executed)) if sys.stdout.isatty() else executed.output)
+    return FAILED if executed.exit_code is None else executed.exit_code

@@ -74,6 +74,7 @@ class BuildPlan:
     sample: file for what it uses while it goes on
     cgroup: name of the parent cgroup, or None
     adopt: uid and gid that the scratch tree is given to after the run, or None
+    seeded: whether the scratch tree is a copy of one that was given away so
     janitor: a bundle whose container makes the scratch tree readable (no namespaces), or None
     """
 
@@ -92,6 +93,7 @@ class BuildPlan:
     terminal: bool
     cgroup: str | None
     adopt: tuple[int, int] | None
+    seeded: bool
     janitor: str | None
 
 

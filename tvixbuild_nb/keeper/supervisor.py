@@ -156,6 +156,8 @@ class Supervisor:
                 raise SetupProblem(f"stopped while the sandbox was set up: {self.owner.stopped}")
 
     def _hand_over_scratch(self) -> None:
+        if self.plan["seeded"] and self.plan["adopt"] and self.plan["user"]:
+            adopt(os.path.join(self.bundle, "scratch"), *self.plan["user"])
         try:
             for relative, uid, gid in self.plan["own"]:
                 os.chown(os.path.join(self.bundle, relative), uid, gid, follow_symlinks=False)

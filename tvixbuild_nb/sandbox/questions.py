@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, cast
@@ -20,6 +20,7 @@ if TYPE_CHECKING:
     from tvixbuild_nb.nix.nar import NarSum
     from tvixbuild_nb.nix.narinfo import NarInfo
     from tvixbuild_nb.oci import Spec
+    from tvixbuild_nb.sandbox.executing import Executed
     from tvixbuild_nb.sandbox.log import RunLog
     from tvixbuild_nb.sandbox.run import Run
     from tvixbuild_nb.sandbox.rundiff import RunDiff
@@ -78,6 +79,17 @@ class Questions:
         return explain_run(
             result, self.request, castore, spec=self.spec, bundle=self.bundle, log=log, redactor=self.redactor
         )
+
+    def exec(self, command: Sequence[str] | str, *, fresh: bool = False, timeout: float | None = None) -> Executed:
+        """Execute a command in the sandbox of this run, which is over: same mounts, ids and variables.
+
+        Parameters: ``command``, program and arguments, or a text for /bin/sh; ``fresh``, with the scratch directories
+        as at the start instead of as they were left (by the run, or by the last command); ``timeout`` in seconds.
+        Raises what :func:`~tvixbuild_nb.sandbox.executing.execute` raises. What the command changes stays.
+        """
+        from tvixbuild_nb.sandbox.executing import execute  # loaded when first asked
+
+        return execute(cast("Run", self), command, fresh=fresh, timeout=timeout)
 
     def why(self, needle_or_input: str | bytes | Node) -> Why:
         """Where in the outputs a reference stands: file, offset and context, targets of symlinks and names too.

@@ -28,6 +28,7 @@ LINES = {
     "rm": ["1", "2", "--json"],
     "log": ["1", "--follow", "--stream", "stderr"],
     "explain": ["-", "--json"],
+    "exec": ["--fresh", "--timeout", "2", "1", "--", "ls", "-l"],
     "script": ["1", "-o", "reproduce.sh"],
     "why": ["1", "needle", "--json"],
     "diff": ["1", "2", "--json", "--store", "s"],

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from tvixbuild_nb.cli.parsers.commands import RUN, Commands
+from tvixbuild_nb.cli.parsers.commands import RUN, Commands, seconds
 
 
 def add_questions(commands: Commands) -> None:
@@ -10,6 +10,7 @@ def add_questions(commands: Commands) -> None:
     _add_why(commands)
     _add_diff(commands)
     _add_script(commands)
+    _add_exec(commands)
 
 
 def _add_explain(commands: Commands) -> None:
@@ -47,3 +48,15 @@ def _add_script(commands: Commands) -> None:
     )  # fmt: skip
     script.add_argument("run", metavar="RUN", help=RUN)
     script.add_argument("-o", dest="output", metavar="FILE", required=True, help="where to; must not exist")
+
+
+def _add_exec(commands: Commands) -> None:
+    execute = commands.add(
+        "exec", "questions:execute", "execute a command in the sandbox of a run that is over",
+        more="Same mounts, ids and variables; the scratch directories are as the run, or the last command, left them. "
+        "Exit status: the command's, 1 when a signal ended it or it could not begin.",
+    )  # fmt: skip
+    execute.add_argument("--fresh", action="store_true", help="scratch directories as at the start of the run")
+    execute.add_argument("--timeout", type=seconds, metavar="SECONDS", help="end the command after that time")
+    execute.add_argument("run", metavar="RUN", help=RUN)
+    execute.add_argument("words", metavar="COMMAND", nargs="+", help="program and arguments; -- before its own options")
