@@ -98,6 +98,10 @@ class LogReader:
                 os.close(fd)
         self._log = self._index = None
 
+    def __del__(self) -> None:
+        # A view of a log that nobody shows any more is seldom closed by anybody.
+        self.close()
+
     def _open(self) -> bool:
         if self._index is not None:
             return True
