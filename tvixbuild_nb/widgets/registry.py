@@ -24,6 +24,7 @@ def register_views() -> None:
     _register_progress()
     _register_doctor()
     _register_history()
+    _register_accesses()
     _register_forms()
     _register_previews()
     _register_closures()
@@ -79,6 +80,13 @@ def _register_doctor() -> None:
     from tvixbuild_nb.widgets.doctor import doctor_forms
 
     register(DoctorReport, lambda report: doctor_forms(report).bundle())
+
+
+def _register_accesses() -> None:
+    from tvixbuild_nb.fs import AccessTrace
+    from tvixbuild_nb.widgets.accesses import accesses_forms
+
+    register(AccessTrace, lambda trace: accesses_forms(trace).bundle())
 
 
 def _register_history() -> None:
