@@ -23,12 +23,13 @@ def run_html(data: dict[str, Any], log: Html) -> Html:
         tag("div", use_words(data["use"])) if data["use"] else None,
         _stages(data["stages"]),
         None if end is None else _outputs(end["outputs"]),
-        _findings(data["findings"]),
+        findings_html(data["findings"]),
         log,
     )
 
 
-def _findings(findings: list[dict[str, Any]]) -> Html | None:
+def findings_html(findings: list[dict[str, Any]]) -> Html | None:
+    """Why it failed, as :func:`~tvixbuild_nb.widgets.run.data.findings_data` has it; None where there is nothing."""
     if not findings:
         return None
     return tag(
