@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import os
+import signal
+import subprocess
 import time
 from pathlib import Path
 
@@ -38,3 +41,24 @@ def test_a_running_build_is_seen_and_an_ended_one_leaves_nothing(
         run.cancel()
         assert run.wait().status == "cancelled"
         service.close()
+
+
+def test_what_a_program_from_before_starts_is_not_this_tests() -> None:
+    with subprocess.Popen(["/bin/sh", "-c", "read x; sleep 60; :"], stdin=subprocess.PIPE) as before:
+        assert before.stdin is not None
+        leftovers = Leftovers("no mark")
+        try:
+            before.stdin.write(b"go\n")
+            before.stdin.flush()
+            deadline = time.monotonic() + 20
+            while not (children := Path(f"/proc/{before.pid}/task/{before.pid}/children").read_text().split()):
+                assert time.monotonic() < deadline
+                time.sleep(0.02)
+            assert leftovers.find() == []
+            with subprocess.Popen(["/bin/sleep", "60"]) as ours:
+                assert [line for line in leftovers.find() if f"process {ours.pid}" in line]
+                ours.kill()
+        finally:
+            before.kill()
+            for child in children:
+                os.kill(int(child), signal.SIGKILL)

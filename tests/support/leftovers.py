@@ -16,8 +16,9 @@ class Leftovers:
 
     ``mark`` is in the environment of every process the test starts; ``places`` are directories only this test uses:
     a mount at or from below one of them, in whichever mount namespace, is its own; so is every new descendant of the
-    test process. The keeper which that process keeps for its next build (outer, inner and the file system server) is no
-    leftover; a supervisor, a view or a mount in it is, but for the views of a test that says ``warm``.
+    test process, but for what a program that was there before starts (the session's browser). The keeper which that
+    process keeps for its next build (outer, inner and the file system server) is no leftover; a supervisor, a view or
+    a mount in it is, but for the views of a test that says ``warm``.
     """
 
     mark: str
@@ -38,7 +39,7 @@ class Leftovers:
         seen: set[str] = set()
         below = _descendants(os.getpid())
         for pid in _pids():
-            found.extend(self._process(pid, pid in below and pid not in self._before))
+            found.extend(self._process(pid, pid in below and pid not in self._before and not self._of_another(pid)))
             mounts = _mounts(pid, places, seen)
             found.extend(line for line in mounts if not (self.warm and ".views/" in line))
         found.extend(bundle for bundle in _bundles(self.places) if bundle not in self.known)
@@ -50,6 +51,14 @@ class Leftovers:
         while (found := self.find()) and time.monotonic() < deadline:
             time.sleep(0.05)
         return found
+
+    def _of_another(self, pid: int) -> bool:
+        """Whether a program from before this test, no keeper of ours, is an ancestor."""
+        owner = os.getpid()
+        while (pid := _parent(pid)) > 1 and pid != owner:
+            if pid in self._before and b"tvixbuild_nb" not in _read(pid, "cmdline"):
+                return True
+        return False
 
     def _process(self, pid: int, new: bool) -> list[str]:
         marked = f"{VARIABLE}={self.mark}".encode() in _read(pid, "environ").split(b"\0")
