@@ -246,6 +246,8 @@ class OCIBuild:
             self._check(plan)
         except OutputError as error:
             return verdicts.of_check(error)
+        except CastoreError as error:
+            return verdicts.of_outputs(error)
         return Verdict("succeeded", exit_code=0)
 
     def _check(self, plan: PlannedBuild) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import sys
 from argparse import Namespace
 from dataclasses import asdict
@@ -9,8 +10,9 @@ from dataclasses import asdict
 from rich.text import Text
 
 from tvixbuild_nb.cli.entry import FAILED
-from tvixbuild_nb.cli.screen import safe, write_json, write_lines
+from tvixbuild_nb.cli.screen import console, safe, write_json, write_lines
 from tvixbuild_nb.debug.pasted import explain_pasted
+from tvixbuild_nb.errors import InvalidValue
 from tvixbuild_nb.sandbox import Run
 from tvixbuild_nb.sandbox.printer import harmless
 
@@ -27,6 +29,18 @@ def explain(args: Namespace) -> int:
         write_json(answer.to_dict())
     else:
         write_lines(Text(safe(line)) for line in str(answer).split("\n"))
+    return 0
+
+
+def accesses(args: Namespace) -> int:
+    """Tell what a run touched of its inputs; :class:`InvalidValue` when that was not recorded."""
+    trace = Run.open(args.run).accesses
+    if trace is None:
+        raise InvalidValue("what it touched was not recorded", path="run", hint="it takes FUSE, and no --no-trace")
+    if args.json:
+        write_json(json.loads(trace.to_json()))
+    else:
+        console().print(trace)
     return 0
 
 

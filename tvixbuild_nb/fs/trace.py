@@ -12,15 +12,20 @@ import json
 import os
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from tvixbuild_nb.display import mimebundle, plain, register
 from tvixbuild_nb.errors import InvalidValue
+from tvixbuild_nb.escaping import visible
 from tvixbuild_nb.fs.inodes import ROOT, View
+
+if TYPE_CHECKING:
+    from rich.console import RenderableType
 
 MAX_MISSING = 200_000
 MAX_FAULTS = 100
 MAX_SHOWN = 10
+MAX_ROWS = 100
 
 
 @dataclass(frozen=True, slots=True)
@@ -49,18 +54,37 @@ class InputAccess:
 
 
 @dataclass(frozen=True, slots=True)
+class Search:
+    """A file that was looked for in several places, or in vain: a library, a header, a program on PATH.
+
+    ``name``: of the file; ``tried``: directories below the inputs' one where it is not, in the order in which the
+    kernel first asked (``""`` is that directory itself); ``found``: the path where one of that name was looked up.
+    """
+
+    name: str
+    tried: tuple[str, ...]
+    found: str | None = None
+
+    def __str__(self) -> str:
+        places = ", ".join(place or "beside the inputs" for place in self.tried)
+        return f"{self.name}: not in {places}; {'nowhere else' if self.found is None else f'found as {self.found}'}"
+
+
+@dataclass(frozen=True, slots=True)
 class AccessTrace:
     """Accesses per input, by the input's name; a value, also as JSON.
 
     ``inputs`` names every input of the view, touched or not. ``missing`` are names looked for
     beside the inputs, ``dropped`` counts misses beyond the bound, ``faults`` are failures of the
-    view itself (a blob missing in the store), one text each.
+    view itself (a blob missing in the store), one text each. ``searches`` are all misses again, by what was
+    looked for, in the order of the first miss; empty in traces of before there were any.
     """
 
     inputs: Mapping[str, InputAccess] = field(default_factory=dict)
     missing: tuple[str, ...] = ()
     faults: tuple[str, ...] = ()
     dropped: int = 0
+    searches: tuple[Search, ...] = ()
 
     @property
     def unused(self) -> tuple[str, ...]:
@@ -75,7 +99,7 @@ class AccessTrace:
     def summary(self) -> str:
         """A few lines for a terminal: one per input, with counts."""
         lines = [
-            f"{_printable(name)}: looked up {len(a.looked_up)}, opened {len(a.opened)}, listed {len(a.listed)}, "
+            f"{visible(name)}: looked up {len(a.looked_up)}, opened {len(a.opened)}, listed {len(a.listed)}, "
             f"read {a.bytes_read} bytes, not found {len(a.missing)}"
             for name, a in self.inputs.items()
         ]
@@ -83,16 +107,35 @@ class AccessTrace:
             lines.append(f"beside the inputs, not found: {len(self.missing)}")
         if self.dropped:
             lines.append(f"misses beyond the bound, not listed: {self.dropped}")
-        lines.extend(f"fault: {_printable(fault)}" for fault in self.faults)
+        lines.extend(f"fault: {visible(fault)}" for fault in self.faults)
         return "\n".join(lines) or "no inputs"
 
     def __str__(self) -> str:
-        """The summary, and beside each input the first names that were looked for in vain."""
+        """The summary, the inputs that were not used, and the first searches that found nothing, then the others."""
         lines = [self.summary()]
-        for name, access in self.inputs.items():
-            lines.extend(f"not found in {_printable(name)}: {_printable(path)}" for path in access.missing[:MAX_SHOWN])
-        lines.extend(f"not found beside the inputs: {_printable(path)}" for path in self.missing[:MAX_SHOWN])
+        if self.unused:
+            lines.append(f"never used: {', '.join(map(visible, self.unused))}")
+        searches = sorted(self.searches, key=lambda search: search.found is not None)
+        lines.extend(f"looked for {visible(str(search))}" for search in searches[:MAX_SHOWN])
+        if len(searches) > MAX_SHOWN:
+            lines.append(f"{len(searches) - MAX_SHOWN} more searches")
         return "\n".join(lines)
+
+    def __rich__(self) -> RenderableType:
+        from rich.console import Group
+        from rich.table import Table
+        from rich.text import Text
+
+        inputs = Table("input", "use", "files opened", "listed", "read", "not found", title="inputs")
+        for name, each in self.inputs.items():
+            counts = (len(each.opened), len(each.listed), each.bytes_read, len(each.missing))
+            cells = [Text(visible(name)), Text("used" if each.used else "never used")]
+            inputs.add_row(*cells, *(f"{count:,}" for count in counts), style="" if each.used else "dim")
+        searches = Table("looked for", "not in", "found as", title="searches")
+        for search in sorted(self.searches, key=lambda search: search.found is not None)[:MAX_ROWS]:
+            tried = "\n".join(visible(place) or "beside the inputs" for place in search.tried[:MAX_SHOWN])
+            searches.add_row(Text(visible(search.name)), Text(tried), Text(visible(search.found or "nowhere")))
+        return Group(inputs, searches) if self.searches else Group(inputs)
 
     def to_json(self) -> str:
         """One JSON object; bytes that are not UTF-8 are escaped and come back the same."""
@@ -111,6 +154,7 @@ class AccessTrace:
                 "missing": self.missing,
                 "faults": self.faults,
                 "dropped": self.dropped,
+                "searches": [[search.name, search.tried, search.found] for search in self.searches],
             }
         )
 
@@ -122,11 +166,12 @@ class AccessTrace:
             inputs = {name: _input_access(access) for name, access in data.pop("inputs").items()}
             missing, faults = _strings(data.pop("missing")), _strings(data.pop("faults"))
             dropped = int(data.pop("dropped"))
+            searches = tuple(map(_search, data.pop("searches", [])))
         except (ValueError, TypeError, KeyError, AttributeError) as error:
             raise InvalidValue(f"not an access trace: {error!r}", path="trace") from error
         if data:
             raise InvalidValue(f"unknown fields: {', '.join(sorted(data))}", path="trace")
-        return cls(inputs, missing, faults, dropped)
+        return cls(inputs, missing, faults, dropped, searches)
 
     def _repr_mimebundle_(self, include: object = None, exclude: object = None) -> dict[str, Any]:
         return mimebundle(self)
@@ -144,7 +189,8 @@ class Recorder:
     def __init__(self, view: View, max_missing: int = MAX_MISSING) -> None:
         self._view = view
         self._max_missing = max_missing
-        self._missing: set[tuple[int, bytes]] = set()
+        # Ordered, for the order is what a search consists of.
+        self._missing: dict[tuple[int, bytes], None] = {}
         self.looked_up: set[int] = set()
         self.opened: set[int] = set()
         self.listed: set[int] = set()
@@ -160,7 +206,7 @@ class Recorder:
         if len(self._missing) >= self._max_missing:
             self.dropped += 1
             return
-        self._missing.add(key)
+        self._missing[key] = None
 
     def fault(self, text: str) -> None:
         """The view itself failed to answer; kept once, up to a bound."""
@@ -193,7 +239,17 @@ class Recorder:
             )
             for name in names
         }
-        return AccessTrace(inputs, tuple(sorted(beside)), tuple(self.faults), self.dropped)
+        return AccessTrace(inputs, tuple(sorted(beside)), tuple(self.faults), self.dropped, self._searches())
+
+    def _searches(self) -> tuple[Search, ...]:
+        tried: dict[bytes, list[str]] = {}
+        for parent, name in self._missing:
+            tried.setdefault(name, []).append(_text(b"/".join(self._view.path(parent))))
+        found: dict[bytes, str] = {}
+        for path in map(self._view.path, sorted(self.looked_up)):
+            if path and path[-1] in tried:
+                found.setdefault(path[-1], _text(b"/".join(path)))
+        return tuple(Search(_text(name), tuple(places), found.get(name)) for name, places in tried.items())
 
     def _by_input(self, inodes: set[int]) -> dict[bytes, list[str]]:
         table: dict[bytes, list[str]] = {}
@@ -222,10 +278,6 @@ def _text(data: bytes) -> str:
     return data.decode("utf-8", "surrogateescape")
 
 
-def _printable(text: str) -> str:
-    return text.encode("utf-8", "backslashreplace").decode("utf-8")
-
-
 def _input_access(data: dict[str, Any]) -> InputAccess:
     access = InputAccess(
         looked_up=_strings(data.pop("looked_up")),
@@ -237,6 +289,13 @@ def _input_access(data: dict[str, Any]) -> InputAccess:
     if data:
         raise ValueError(f"unknown fields {sorted(data)}")
     return access
+
+
+def _search(data: Any) -> Search:
+    name, tried, found = data
+    if not isinstance(name, str) or not isinstance(found, str | None):
+        raise TypeError("a search is a name, the places, and where it was found or null")
+    return Search(name, _strings(tried), found)
 
 
 def _strings(values: Any) -> tuple[str, ...]:

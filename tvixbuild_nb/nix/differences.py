@@ -51,6 +51,12 @@ DIFFERENCES: tuple[Difference, ...] = (
         "requests are protobuf messages, whose texts are UTF-8",
     ),
     Difference(
+        "fixed-references",
+        "a fixed output that refers to store paths is registered at another path than the derivation says",
+        "refused",
+        "later versions of Nix refuse it so",
+    ),
+    Difference(
         "builtins",
         "builtin:fetchurl, builtin:buildenv and builtin:unpack-channel are done by Nix itself",
         "builtin:fetchurl is done, without mirrors and netrc, and from this host's files, too; the others are refused",

@@ -89,6 +89,11 @@ class OutputChecks:
             described = self._derivation.outputs[names[path]]
             if isinstance(described, Fixed):
                 check_fixed(described, output.node, self._castore, self._place)
+                if references[path]:
+                    # Nix 2.8 registers it at another path than the derivation says; later versions refuse it so.
+                    raise _refused(
+                        path, f"illegal path references in fixed-output derivation '{self._place}'", references[path]
+                    )
             _Closure(self, found, references, names).check(path, self._rules[names[path]])
 
     def _check_cycles(
@@ -167,11 +172,18 @@ class _Closure:
         return found
 
     def _refers(self, path: StorePath) -> Iterable[StorePath]:
-        return self._references[path] if path in self._references else self._inputs[path].references
+        return self._references[path] if path in self._references else self._input(path).references
 
     def _nar_size(self, path: StorePath) -> int:
         output = self._outputs.get(path)
-        return self._inputs[path].nar_size if output is None else sum_of_node(self._castore, output.node).size
+        return self._input(path).nar_size if output is None else sum_of_node(self._castore, output.node).size
+
+    def _input(self, path: StorePath) -> PathInfo:
+        found = self._inputs.get(path)
+        if found is None:  # somebody gave the sandbox another input
+            message = f"{self._store.join(path)} is no input of the derivation: what it refers to is not known"
+            raise OutputError(message, path=path.basename, hint="add it to the derivation, or give its rules up")
+        return found
 
 
 def _refused(path: StorePath, message: str, bad: Sequence[StorePath] = ()) -> OutputError:

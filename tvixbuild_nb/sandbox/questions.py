@@ -24,6 +24,7 @@ if TYPE_CHECKING:
     from tvixbuild_nb.sandbox.log import RunLog
     from tvixbuild_nb.sandbox.run import Run
     from tvixbuild_nb.sandbox.rundiff import RunDiff
+    from tvixbuild_nb.sandbox.trees import Origin, RunTree
 
 
 class Questions:
@@ -57,6 +58,10 @@ class Questions:
 
         @property
         def bundle(self) -> Path | None: ...
+
+        def _origin(self, output: str, needles: tuple[str, ...]) -> Origin: ...
+
+        def _tree(self, node: Node, name: str, origin: Origin) -> RunTree: ...
 
     def explain(self) -> Explanation:
         """Why it failed: causes with evidence, a cure and how sure that is; empty when nothing is wrong.
@@ -131,11 +136,15 @@ class Questions:
     @property
     def rejected(self) -> Mapping[str, Tree]:
         """Output path -> its tree, of outputs that were made and not taken since a check refused one; else empty."""
+        from tvixbuild_nb.sandbox.trees import Rejected
+
         outputs = () if self.result is None else self.result.rejected
-        return {
-            output.path: self.castore.tree(output.node, os.fsencode(os.path.basename(output.path)))
-            for output in outputs
-        }
+        names = self.request.refscan_needles if outputs else ()
+        found = {}
+        for output in outputs:
+            origin = self._origin(output.path, tuple(names[index] for index in output.needles))
+            found[output.path] = self._tree(output.node, os.path.basename(output.path), origin)
+        return Rejected(found, str(self))
 
     @property
     def references(self) -> Mapping[str, tuple[StorePath, ...]]:

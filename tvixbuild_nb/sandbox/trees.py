@@ -73,6 +73,12 @@ class Outputs(RunTrees):
     word = "output"
 
 
+class Rejected(RunTrees):
+    """Outputs that were made and not taken, as :class:`Outputs`."""
+
+    word = "rejected output"
+
+
 class Inputs(RunTrees):
     """A run's inputs by name, each with what the build touched of it."""
 

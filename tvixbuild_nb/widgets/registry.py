@@ -8,22 +8,25 @@ from tvixbuild_nb.display import register, register_presenter
 def register_views() -> None:
     """Tell :mod:`tvixbuild_nb.display` of every view; again is harmless."""
     from tvixbuild_nb.build import Isolation
+    from tvixbuild_nb.debug import Explanation
     from tvixbuild_nb.oci import MountTable
     from tvixbuild_nb.sandbox import Run, RunLog
     from tvixbuild_nb.widgets.isolation import isolation_forms
     from tvixbuild_nb.widgets.log import log_forms
     from tvixbuild_nb.widgets.mounts import mounts_forms
-    from tvixbuild_nb.widgets.run import PresentedRun, run_bundle
+    from tvixbuild_nb.widgets.run import PresentedRun, explanation_forms, run_bundle
 
     register(Isolation, lambda value: isolation_forms(value).bundle())
     register(MountTable, lambda table: mounts_forms(table).bundle())
     register(RunLog, lambda log: log_forms(log).bundle())
     register(Run, run_bundle)
+    register(Explanation, lambda explanation: explanation_forms(explanation).bundle())
     register_presenter(Run, PresentedRun.in_notebook)
     _register_trees()
     _register_progress()
     _register_doctor()
     _register_history()
+    _register_accesses()
     _register_forms()
     _register_previews()
     _register_closures()
@@ -79,6 +82,13 @@ def _register_doctor() -> None:
     from tvixbuild_nb.widgets.doctor import doctor_forms
 
     register(DoctorReport, lambda report: doctor_forms(report).bundle())
+
+
+def _register_accesses() -> None:
+    from tvixbuild_nb.fs import AccessTrace
+    from tvixbuild_nb.widgets.accesses import accesses_forms
+
+    register(AccessTrace, lambda trace: accesses_forms(trace).bundle())
 
 
 def _register_history() -> None:

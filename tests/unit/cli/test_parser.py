@@ -30,6 +30,7 @@ LINES = {
     "explain": ["-", "--json"],
     "exec": ["--fresh", "--timeout", "2", "1", "--", "ls", "-l"],
     "script": ["1", "-o", "reproduce.sh"],
+    "accesses": ["1", "--json"],
     "why": ["1", "needle", "--json"],
     "diff": ["1", "2", "--json", "--store", "s"],
     "ingest": ["a", "b", "--json", "--store", "s"],

@@ -8,13 +8,14 @@ from pathlib import Path
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from rich.console import Console
 
 from support.fs_trees import File, Link, plant
 from tvixbuild_nb.castore import open_castore
 from tvixbuild_nb.errors import InvalidValue
 from tvixbuild_nb.fs import AccessTrace, InputAccess, View
 from tvixbuild_nb.fs.served import ServedView
-from tvixbuild_nb.fs.trace import Recorder, write_trace
+from tvixbuild_nb.fs.trace import Recorder, Search, write_trace
 from tvixbuild_nb.fs.transport import Transport
 
 
@@ -55,6 +56,28 @@ def test_what_was_done_stands_under_its_input() -> None:
     assert "src: looked up 5, opened 2, listed 1, read 7 bytes, not found 2" in trace.summary()
 
 
+def test_searches_are_told_in_the_order_of_their_places() -> None:
+    transport, recorder = recording()
+    for path in (b"/src/lib/hello", b"/hello", b"/src/hello", b"/src/bin/hello", b"/src/lib/libx.so"):
+        transport.getattr(path)
+    trace = recorder.trace()
+    assert trace.searches == (
+        Search("hello", ("src/lib", "", "src"), "src/bin/hello"),
+        Search("libx.so", ("src/lib",)),
+    )
+    text = str(trace)
+    assert "looked for hello: not in src/lib, beside the inputs, src; found as src/bin/hello" in text
+    assert "looked for libx.so: not in src/lib; nowhere else" in text and "never used: other" in text
+    screen = Console(width=120)
+    with screen.capture() as captured:
+        screen.print(trace)
+    assert "never used" in captured.get() and "beside the inputs" in captured.get()
+    # A trace of before there were searches.
+    older = json.loads(trace.to_json())
+    del older["searches"]
+    assert AccessTrace.from_json(json.dumps(older)).searches == ()
+
+
 def test_looking_at_the_input_itself_is_not_a_use_of_it() -> None:
     transport, recorder = recording()
     transport.getattr(b"/src")
@@ -87,12 +110,13 @@ def test_readers_make_room_for_others() -> None:
 
 texts = st.text(max_size=8) | st.binary(max_size=8).map(lambda b: b.decode("utf-8", "surrogateescape"))
 paths = st.lists(texts, max_size=4).map(tuple)
+searches = st.lists(st.builds(Search, texts, paths, st.none() | texts), max_size=3).map(tuple)
 accesses = st.builds(
     InputAccess, looked_up=paths, opened=paths, listed=paths, read=st.dictionaries(texts, st.integers(0)), missing=paths
 )
 
 
-@given(st.builds(AccessTrace, st.dictionaries(texts, accesses, max_size=3), paths, paths, st.integers(0)))
+@given(st.builds(AccessTrace, st.dictionaries(texts, accesses, max_size=3), paths, paths, st.integers(0), searches))
 def test_json_and_back(trace: AccessTrace) -> None:
     text = trace.to_json()
     assert text.isascii()

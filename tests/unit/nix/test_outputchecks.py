@@ -10,7 +10,7 @@ import pytest
 from tvixbuild_nb.build import BuildOutput
 from tvixbuild_nb.castore import Castore, open_castore
 from tvixbuild_nb.errors import InvalidDerivation, OutputError
-from tvixbuild_nb.nix import Derivation, InputAddressed, StorePath, plan_request
+from tvixbuild_nb.nix import Derivation, Fixed, InputAddressed, StorePath, plan_request
 from tvixbuild_nb.nix.hashes import NixHash
 from tvixbuild_nb.nix.outputchecks import OutputChecks, rules_of
 from tvixbuild_nb.nix.pathinfo import PathInfo
@@ -109,3 +109,40 @@ def test_rules_hold(env: dict[str, Any], texts: dict[str, str], said: str | None
 def test_rules_of_another_shape_are_refused(json: dict[str, Any]) -> None:
     with pytest.raises(InvalidDerivation):
         rules_of(_derivation(__json=json))
+
+
+def test_a_reference_to_an_input_that_the_derivation_has_not_is_refused_in_words() -> None:
+    castore = open_castore("memory:")
+    added, node = _path("5", "added"), castore.ingest_bytes(b"")
+    infos = {**INFOS, added: PathInfo(added, NixHash.of("sha256", b"a"), 1)}
+    derivation = _derivation(disallowedRequisites=f"/nix/store/{LEAF}")
+    request = plan_request(derivation, {path: Fetched(info, node) for path, info in infos.items()})
+    needle = request.refscan_needles.index(added.hash_part)
+    outputs = [BuildOutput(path=path, node=node, needles=(needle,)) for path in request.outputs]
+    with pytest.raises(OutputError, match="-added is no input of the derivation"):
+        OutputChecks(derivation, INFOS, castore)(request, outputs)
+    OutputChecks(_derivation(), INFOS, castore)(request, outputs)
+
+
+@pytest.mark.parametrize("refers", [False, True])
+def test_a_fixed_output_refers_to_nothing(refers: bool) -> None:
+    castore = open_castore("memory:")
+    data = str(LEAF).encode()
+    node = castore.ingest_bytes(data)
+    derivation = Derivation(
+        name="x",
+        outputs={"out": Fixed(OUT, NixHash.of("sha256", data), "flat")},
+        system=b"x86_64-linux",
+        builder=b"/bin/sh",
+        input_sources=(LEAF,),
+    )
+    request = plan_request(derivation, {LEAF: Fetched(INFOS[LEAF], node)})
+    needles = (request.refscan_needles.index(LEAF.hash_part),) if refers else ()
+    outputs = [BuildOutput(path=request.outputs[0], node=node, needles=needles)]
+    checks = OutputChecks(derivation, INFOS, castore)
+    if not refers:
+        checks(request, outputs)
+        return
+    with pytest.raises(OutputError, match="illegal path references in fixed-output derivation '/nix/store/") as refused:
+        checks(request, outputs)
+    assert LEAF.hash_part in (refused.value.hint or "")

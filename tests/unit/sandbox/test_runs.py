@@ -4,17 +4,27 @@ from __future__ import annotations
 
 import asyncio
 import io
+import json
 import threading
 import time
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import pytest
 
 from tvixbuild_nb import Run, Sandbox, open_castore
-from tvixbuild_nb.build import DummyBuild, DummyBuildService, EndEvent, LogEvent, StageEvent
+from tvixbuild_nb.build import (
+    BuildContext,
+    BuildOutput,
+    BuildResult,
+    DummyBuild,
+    DummyBuildService,
+    EndEvent,
+    LogEvent,
+    StageEvent,
+)
 from tvixbuild_nb.castore import Node
-from tvixbuild_nb.errors import BuildFailed, RunNotFound
+from tvixbuild_nb.errors import BuildFailed, OutputError, RunNotFound
 from tvixbuild_nb.request import BuildRequest
 from tvixbuild_nb.sandbox.printer import HEAD, LogPrinter, harmless
 
@@ -202,3 +212,32 @@ def test_colours_pass_to_terminals_alone(terminal: bool, monkeypatch: pytest.Mon
     output = _Terminal()
     LogPrinter(run.record, output).finish()
     assert output.getvalue() == "red plain\n"
+
+
+class _Refusing(DummyBuildService):
+    def do_build(self, request: BuildRequest, context: BuildContext) -> BuildResult:
+        context.check = self._refuse
+        return super().do_build(request, context)
+
+    @staticmethod
+    def _refuse(request: BuildRequest, outputs: Sequence[BuildOutput]) -> None:
+        raise OutputError("it is not wanted")
+
+
+def test_refused_outputs_are_walked_through_and_hide_secrets() -> None:
+    castore = open_castore("memory:")
+    secret = "hunter2-hunter2"
+    builder = _Refusing(castore, lambda request, build: {"nix/store/x": build.castore.ingest_bytes(b"made")})
+    sandbox = Sandbox("make", outputs=["nix/store/x"], env={"T": secret}, secrets=["T"], store=castore, builder=builder)
+    run = sandbox.run(show=False)
+    assert (run.status, run.failed_at, run.message) == ("failed", "output", "it is not wanted")
+    assert not run.outputs and run.rejected["nix/store/x"].read_bytes() == b"made"
+    assert secret not in repr(run.rejected["nix/store/x"] / secret)
+    with pytest.raises(KeyError, match=r"no rejected output 'y': it has nix/store/x; run .* failed at output"):
+        run.rejected["y"]
+    # A record of before outputs were checked has nothing about it.
+    path = run.record.path / "result.json"
+    path.write_text(
+        json.dumps({name: value for name, value in json.loads(path.read_text()).items() if name != "rejected"})
+    )
+    assert dict(Run.open(run.id).rejected) == {}

@@ -122,6 +122,15 @@ def test_what_somebody_cancelled_is_not_shown_as_failed() -> None:
         assert states(run_data(facts(events=events, result=ended)))["run"] == shown
 
 
+def test_rejected_outputs_are_shown_as_such() -> None:
+    refused = BuildOutput(path="nix/store/x", node=SymlinkNode(b"/y"))
+    ended = result(status="failed", failed_at="output", rejected=(refused,))
+    data = run_data(facts(result=ended, events=()))
+    assert [output["path"] for output in data["end"]["outputs"]] == ["nix/store/x"]
+    for form in (str(run_html(data, fragment([]))), plain_text(run_text(data, ""))):
+        assert "rejected output, still in run.rejected" in " ".join(form.split()) and "nix/store/x" in form
+
+
 def test_outputs_with_size_and_needles() -> None:
     node = open_castore("memory:").ingest_bytes(b"x" * 1500)
     outputs = (BuildOutput(path="a", node=node, needles=(1,)), BuildOutput(path="l", node=SymlinkNode(b"/\xff")))

@@ -7,6 +7,7 @@ from tvixbuild_nb.cli.parsers.commands import RUN, Commands, seconds
 
 def add_questions(commands: Commands) -> None:
     _add_explain(commands)
+    _add_accesses(commands)
     _add_why(commands)
     _add_diff(commands)
     _add_script(commands)
@@ -20,6 +21,14 @@ def _add_explain(commands: Commands) -> None:
         "messages too. Each cause comes with its evidence, what to do, and how sure it is.",
     )  # fmt: skip
     explain.add_argument("run", metavar="RUN", help=f"{RUN}; - reads a log from standard input")
+
+
+def _add_accesses(commands: Commands) -> None:
+    accesses = commands.add(
+        "accesses", "questions:accesses", "tell what a run used of its inputs and what it looked for in vain", "json",
+        more="Each search with the places in the order in which they were tried.",
+    )  # fmt: skip
+    accesses.add_argument("run", metavar="RUN", help=RUN)
 
 
 def _add_why(commands: Commands) -> None:

@@ -40,7 +40,7 @@ function runPage(model, host) {
     stages.replaceChildren(...runStages(data.stages));
     use.hidden = !data.use;
     use.replaceChildren(...(data.use ? runUse(data.use) : []));
-    end.replaceChildren(...(data.end ? [runEnd(data.end), ...(data.end.outputs.length ? [runOutputs(data.end.outputs)] : []), ...runFindings(data.findings)] : []));
+    end.replaceChildren(...(data.end ? [runEnd(data.end), ...(data.end.outputs.length ? [runOutputs(data.end.outputs, data.end.outputs_are)] : []), ...runFindings(data.findings)] : []));
     tick();
     if (data.end && !storing) storing = setTimeout(() => runStore(model, way).catch(complain), RUN_STORED_AFTER);
   }

@@ -73,9 +73,9 @@ function runFindings(findings) {
   return [el("section", { "aria-label": "why it failed" }, findings.map(one))];
 }
 
-/** What came out. */
-function runOutputs(outputs) {
-  const head = ["output", "kind", "size", "digest", "needles"];
+/** What came out, or was refused: `what` says which. */
+function runOutputs(outputs, what) {
+  const head = [what, "kind", "size", "digest", "needles"];
   const digest = (text) =>
     el("button", { class: "mono", title: `copy ${text}`, onclick: () => copyText(text) }, text.slice(0, 16), el("span", { class: "run-said" }, ": copy digest"));
   return el(

@@ -22,13 +22,14 @@ def run_html(data: dict[str, Any], log: Html) -> Html:
         None if end is None else _verdict(end),
         tag("div", use_words(data["use"])) if data["use"] else None,
         _stages(data["stages"]),
-        None if end is None else _outputs(end["outputs"]),
-        _findings(data["findings"]),
+        None if end is None else _outputs(end["outputs"], end["outputs_are"]),
+        findings_html(data["findings"]),
         log,
     )
 
 
-def _findings(findings: list[dict[str, Any]]) -> Html | None:
+def findings_html(findings: list[dict[str, Any]]) -> Html | None:
+    """Why it failed, as :func:`~tvixbuild_nb.widgets.run.data.findings_data` has it; None where there is nothing."""
     if not findings:
         return None
     return tag(
@@ -105,10 +106,10 @@ def _state(stage: dict[str, Any]) -> str:
     return f"{MARKS[stage['state']]} {stage['state']}"
 
 
-def _outputs(outputs: list[dict[str, Any]]) -> Html | None:
+def _outputs(outputs: list[dict[str, Any]], what: str) -> Html | None:
     if not outputs:
         return None
-    head = ("output", "kind", "size", "digest", "needles")
+    head = (what, "kind", "size", "digest", "needles")
     rows = [
         tag("tr", [tag("td", cell, style=f"{_LEFT};{_FOLD}") for cell in (
             tag("code", output["path"]), output["kind"], output["size"], tag("code", output["digest"] or ""),

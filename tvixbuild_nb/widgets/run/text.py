@@ -24,7 +24,7 @@ def run_text(data: dict[str, Any], log: RenderableType) -> Panel:
     if end is not None:
         parts.append(_verdict(end))
         if end["outputs"]:
-            parts.append(_outputs(end["outputs"]))
+            parts.append(_outputs(end["outputs"], end["outputs_are"]))
     elif data["use"]:
         parts.append(Text(use_words(data["use"])))
     parts.extend(map(_finding, data["findings"]))
@@ -61,9 +61,9 @@ def _verdict(end: dict[str, Any]) -> Table:
     return table
 
 
-def _outputs(outputs: list[dict[str, Any]]) -> Table:
+def _outputs(outputs: list[dict[str, Any]], what: str) -> Table:
     table = Table(box=None, padding=(0, 2, 0, 0), header_style="bold")
-    for name in ("output", "kind", "size", "digest", "needles"):
+    for name in (what, "kind", "size", "digest", "needles"):
         table.add_column(name, overflow="fold")
     for output in outputs:
         digest = (output["digest"] or "")[:16]
