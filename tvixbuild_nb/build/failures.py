@@ -6,7 +6,7 @@ import re
 from dataclasses import dataclass
 from functools import cache
 
-from tvixbuild_nb.build.knownfailures import FAILURES, Failure, Stage
+from tvixbuild_nb.build.known import FAILURES, Failure, Stage
 
 
 @dataclass(frozen=True, slots=True)

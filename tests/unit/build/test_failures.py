@@ -8,8 +8,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from support.wordings import WORDINGS
 from tvixbuild_nb.build.failures import explain_text
-from tvixbuild_nb.build.knownfailures import FAILURES, Failure
+from tvixbuild_nb.build.known import FAILURES, Failure
 
 # A line as it was reported -> words that its cause or its cure must hold, and whose fault it is.
 SEEN = [
@@ -77,7 +78,7 @@ SEEN = [
 ]  # fmt: skip
 
 
-@pytest.mark.parametrize(("line", "words", "stage"), SEEN)
+@pytest.mark.parametrize(("line", "words", "stage"), [*SEEN, *WORDINGS])
 def test_a_seen_text_is_explained(line: str, words: str, stage: str) -> None:
     (finding,) = explain_text(f"before\n{line}\nafter\n")
     assert words.lower() in f"{finding.cause} {finding.cure}".lower()
@@ -88,7 +89,9 @@ def test_a_seen_text_is_explained(line: str, words: str, stage: str) -> None:
 @pytest.mark.parametrize("failure", FAILURES, ids=lambda failure: failure.pattern[:40])
 def test_every_entry_has_a_seen_text(failure: Failure) -> None:
     assert any(
-        finding.failure is failure for line in [*(seen[0] for seen in SEEN), FULL] for finding in explain_text(line)
+        finding.failure is failure
+        for line in [*(seen[0] for seen in [*SEEN, *WORDINGS]), FULL]
+        for finding in explain_text(line)
     )
 
 
@@ -112,7 +115,7 @@ def test_texts_are_found_in_order_and_once() -> None:
 
 
 def test_no_braces_are_left_in_words() -> None:
-    for line, _, _ in SEEN:
+    for line, _, _ in [*SEEN, *WORDINGS]:
         for finding in explain_text(line):
             assert "{" not in finding.cause.replace("${", "") and not re.search(r"(?<!\$)\{\w+\}", finding.cure)
 

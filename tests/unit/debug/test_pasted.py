@@ -11,7 +11,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from support.cli import Command
-from tvixbuild_nb.build.knownfailures import FAILURES
+from tvixbuild_nb.build.known import FAILURES
 from tvixbuild_nb.debug.explanation import Explanation
 from tvixbuild_nb.debug.pasted import MAX_CHARACTERS, MAX_LINES, explain_pasted
 

@@ -1,0 +1,215 @@
+"""What keeps a command from being executed, in the words of runc, crun and Nix; and what commands say that fail."""
+
+from __future__ import annotations
+
+from tvixbuild_nb.build.known import words
+from tvixbuild_nb.build.known.failure import Failure
+
+EXEC: tuple[Failure, ...] = (
+    Failure(
+        "exec",
+        r"missing dynamic library\?",
+        "the program is there, but its ELF loader or a shared library is not",
+        "give the loader and the libraries as inputs (add_host_program finds them), or use a static program",
+    ),
+    Failure(
+        "exec",
+        r"executing ['\"](?P<program>[^'\"]+)['\"]: No such file or directory",
+        "the derivation's builder {program} is not among the inputs",
+        "add the store path that holds {program} to the inputs",
+    ),
+    Failure(
+        "exec",
+        r"exec:? \"?(?P<program>/[^\s\":]+)\"?: (?:stat \S+: )?no such file or directory",
+        "{program}, its ELF loader, or the interpreter in its #! line is not inside (or the #! line ends in CR)",
+        "add the file or its interpreter as an input, check the #! line (file, readelf -l), convert CR LF line ends",
+    ),
+    Failure(
+        "exec",
+        r"(?:exec:? \"?|exec container process `)(?P<program>/[^\s\":`]+)[\"`]?: [Ee]xec format error",
+        "{program} is for another architecture, or is a script without a #! line",
+        "check with file and uname -m; start scripts with #!/bin/sh",
+    ),
+    Failure(
+        "exec",
+        r"exec:? \"?(?P<program>/[^\s\":]+)\"?: (?:permission denied|is a directory)|open executable: Permission denied"
+        r"|exec container process `\S+`: Permission denied",
+        "the command is not executable, or is a directory (runc says the same of both)",
+        "chmod +x it before it is ingested; add_file(..., executable=True)",
+    ),
+    Failure(
+        "exec",
+        r"exec:? \"?(?P<program>[^\s\"/:]+)\"?: executable file not found in \$?PATH",
+        "{program} is in no directory of the build's PATH",
+        "give the full path, or set PATH in the environment",
+    ),
+    Failure(
+        "exec",
+        r"executable file `(?P<program>/[^`]+)` not found",
+        "{program} is not inside",
+        "add it as an input, or name where it is: look with run.inputs",
+    ),
+    Failure(
+        "exec",
+        r"executable file `(?P<program>[^`]+)` not found in \$PATH",
+        "{program} is in no directory of the build's PATH",
+        "give the full path, or set PATH in the environment",
+    ),
+)
+
+BUILD: tuple[Failure, ...] = (
+    Failure(
+        "build",
+        r"bad interpreter: /\S+\^M|/\S+\^M: bad interpreter|env: .*\\r['’]?: No such file or directory",
+        "a script's #! line ends in CR LF, so that its interpreter's name ends in CR",
+        "convert its line ends: sed -i 's/\\r$//' SCRIPT",
+    ),
+    Failure(
+        "build",
+        r"(?P<interpreter>/\S+): bad interpreter: No such file or directory",
+        "a script's #! line names {interpreter}, which the sandbox does not have",
+        "patchShebangs, or give the interpreter as an input",
+    ),
+    Failure(
+        "build",
+        r"bad interpreter: (?P<interpreter>/[^\s:]+): no such file or directory",
+        "a script's #! line names {interpreter}, which the sandbox does not have",
+        "patchShebangs, or give the interpreter as an input",
+    ),
+    Failure(
+        "build",
+        r"(?P<program>/[^\s:]+): (?:cannot execute: required file not found|cannot execute: No such file or directory)",
+        "{program} is there, but its ELF interpreter or the one in its #! line is not inside (or that line ends in CR)",
+        "give the interpreter as an input, check the #! line (file, readelf -l), convert CR LF line ends",
+    ),
+    Failure(
+        "build",
+        r"(?P<program>/[^\s:]+): (?:cannot execute binary file|[Ee]xec format error)"
+        r"|(?:cannot execute binary file|exec format error): (?P<zsh>/\S+)",
+        "{program}{zsh} is for another architecture, or is no program",
+        "check with file and uname -m; build it for this machine",
+    ),
+    Failure(
+        "build",
+        words.NO_LIBRARY,
+        "no directory where the loader looks has the shared library {library}{musl}",
+        "give the package that has {library}{musl} as an input, and its lib directory in LD_LIBRARY_PATH or a RUNPATH",
+    ),
+    Failure(
+        "build",
+        r"version `(?P<version>[^']+)' not found \(required by (?P<program>[^)]+)\)",
+        "{program} was linked against a newer library than the one inside, which lacks {version}",
+        "take program and libraries from one distribution, or build it against what is inside",
+    ),
+    Failure(
+        "build",
+        r"Error relocating (?P<program>[^\s:]+): (?P<symbol>\S+): symbol not found",
+        "{program} was linked for another libc (glibc) than the one inside (musl), which lacks {symbol}",
+        "take a program built for musl or a static one, or give glibc and its loader as inputs",
+    ),
+    *(
+        Failure(
+            "build",
+            pattern,
+            "the tool {tool} is not in the sandbox, or not in PATH",
+            "give an input that has {tool} (Nix: nativeBuildInputs) and put its bin directory into PATH",
+        )
+        for pattern in words.NO_TOOL
+    ),
+    Failure(
+        "build",
+        words.NO_HOME,
+        "HOME is /homeless-shelter on purpose: builds must not depend on a home directory",
+        "export HOME=$TMPDIR in the build (Nix: writableTmpDirAsHomeHook)",
+    ),
+    Failure(
+        "build",
+        words.NO_NETWORK,
+        "the sandbox has no network; with network access it can also be a resolv.conf that leads nowhere inside",
+        "fetch beforehand and give it as an input (Nix: a fixed-output derivation), or ask for network_access",
+    ),
+    Failure(
+        "build",
+        words.NO_CERTIFICATES,
+        "the file with the certificate authorities is not in the sandbox",
+        "give it as an input and point SSL_CERT_FILE at it (Nix: cacert)",
+    ),
+    Failure(
+        "build",
+        r"chmod: .*: Operation not permitted",
+        "setuid and setgid bits are refused in a build (Nix filters them)",
+        "leave the bits out; they would not survive in a store anyway",
+    ),
+    Failure(
+        "build",
+        words.OWNERS,
+        "the owner asked for is not in the container's id maps",
+        "do not change owners: a store keeps none",
+    ),
+    Failure(
+        "build",
+        words.KILLED,
+        "a child of the build was killed, most likely for lack of memory; the exit status need not be 137",
+        "look at memory.events of the cgroup (run.usage), raise the memory limit, build with fewer jobs",
+    ),
+    Failure(
+        "build",
+        rf"couldn't open temporary file .*Permission denied|{words.READ_ONLY}",
+        "inputs are read-only, and copies made from them keep that",
+        "cp --no-preserve=mode, and write below a scratch path (the mount table lists what is writable)",
+    ),
+    Failure(
+        "build",
+        r"auto-patchelf could not satisfy dependency (?P<library>\S+)",
+        "no input has the shared library {library}",
+        "add the package that holds it to buildInputs",
+    ),
+    Failure(
+        "build",
+        r"(?:ls|find|cat): \S*: Permission denied",
+        "a read-only view can be closed to the build's user: FUSE mounted without allow_other",
+        "doctor() says whether allow_other works here; inputs='checkout' does without FUSE",
+    ),
+    Failure(
+        "build",
+        words.NO_SPACE,
+        "the disk below the bundle, or a tmpfs in the sandbox (/dev/shm has 64 MB), is full",
+        "free space below the bundle root, or write below a scratch path",
+    ),
+    Failure(
+        "build",
+        words.OPEN_FILES,
+        "a process has more files open than its limit (in our sandboxes 1024)",
+        'sb.options = SpecOptions.for_host(rlimits={"NOFILE": 65536}); outside: ulimit -n',
+    ),
+    Failure(
+        "build",
+        r"fatal error: (?P<header>[\w./+-]+\.h\w*): No such file or directory",
+        "no directory where the compiler looks has the header {header}",
+        "give the package that has {header} as an input (Nix: buildInputs), and -I with its include directory",
+    ),
+    Failure(
+        "build",
+        r"cannot find (?P<library>-l[\w+.-]+)",
+        "no directory where the linker looks has the library {library}",
+        "give the package that has it as an input (Nix: buildInputs), and -L with its lib directory",
+    ),
+    Failure(
+        "build",
+        r"ModuleNotFoundError: No module named '(?P<module>[^']+)'",
+        "Python does not find the module {module}",
+        "give the package that has it as an input, and its site-packages in PYTHONPATH",
+    ),
+    Failure(
+        "build",
+        r"No package '(?P<package>[^']+)' found|Package (?P<other>\S+) was not found in the pkg-config search path",
+        "pkg-config does not find the package {package}{other}",
+        "give it as an input (Nix: buildInputs), and its lib/pkgconfig in PKG_CONFIG_PATH",
+    ),
+    Failure(
+        "build",
+        r"no acceptable C compiler found in \$PATH",
+        "there is no C compiler in PATH",
+        "give one as an input (Nix: stdenv instead of stdenvNoCC) and put its bin directory into PATH",
+    ),
+)
