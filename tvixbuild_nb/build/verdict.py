@@ -11,6 +11,7 @@ from typing import Any
 
 from tvixbuild_nb.build.events import FailedAt, Status
 from tvixbuild_nb.build.failures import explain_text
+from tvixbuild_nb.build.known import words
 from tvixbuild_nb.build.outputs import MissingOutputs
 from tvixbuild_nb.errors import Cancelled, CastoreError, OutputError, TvixBuildError
 
@@ -55,6 +56,9 @@ class Verdict:
             return replace(self, hint=text)
         known = explain_text(f"{log_tail}\n{self.message}")
         fitting = [finding for finding in known if not finding.failure.symptom and self._fits(finding.stage)]
+        if oom_kills is not None:
+            # Counted, and none was: what was killed was not killed for lack of memory.
+            fitting = [finding for finding in fitting if finding.failure.pattern != words.KILLED]
         if not fitting:
             return self
         last = max(fitting, key=lambda finding: finding.line_number)

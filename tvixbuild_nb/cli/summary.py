@@ -39,10 +39,13 @@ def result_summary(result: BuildResult, record: RunRecord) -> dict[str, Any]:
 def show_result(screen: Console, result: BuildResult, log: Path, explanation: Explanation | None = None) -> None:
     """Print the verdict, why it failed, the outputs, where the time went and where to look further."""
     screen.print(Text.assemble(f"run {result.id} ", (_lines(result.verdict()), STYLES[result.status])), soft_wrap=True)
-    if result.hint and not result.ok:
+    if result.hint and not result.ok and (explanation is None or explanation.first is None):
+        # What explains it knows what the hint says, and more.
         screen.print(Text(f"  hint: {_lines(result.hint)}", style="bold"), soft_wrap=True)
-    for finding in explanation or ():
-        screen.print(Text(_lines(str(finding))), soft_wrap=True)
+    if explanation is not None and explanation.wrong:
+        notes = [f"not looked into: {one}" for one in explanation.unseen]
+        for text in (*map(str, explanation), *notes):
+            screen.print(Text(_lines(text)), soft_wrap=True)
     for output in result.outputs:
         screen.print(output_line(output), soft_wrap=True)
     for output in result.rejected:

@@ -13,6 +13,7 @@ from tvixbuild_nb.debug.explanation import CONFIDENCES, Evidence, Explanation, F
 from tvixbuild_nb.debug.facts import Facts
 from tvixbuild_nb.debug.inside import MountView
 from tvixbuild_nb.errors import CastoreError, InvalidSpec
+from tvixbuild_nb.fs.trace import Search
 from tvixbuild_nb.oci import Spec, recover_options
 from tvixbuild_nb.oci.shown import shown
 from tvixbuild_nb.request import BuildRequest, Redactor
@@ -21,6 +22,8 @@ from tvixbuild_nb.request import BuildRequest, Redactor
 MAX_LINES = 5000
 MAX_CHARACTERS = 4096
 _LAST = 5
+# Lines before the end within which a text is taken for what the build failed of.
+_FRESH = 500
 
 
 def explain_run(
@@ -32,29 +35,46 @@ def explain_run(
     bundle: Path | None = None,
     log: Iterable[tuple[int, str]] = (),
     redactor: Redactor | None = None,
+    searches: tuple[Search, ...] = (),
+    unseen: tuple[str, ...] = (),
 ) -> Explanation:
     """Why the run failed; empty for one that succeeded or goes on (``result`` None), whatever its log says.
 
-    ``spec`` is the configuration that was run, ``bundle`` the kept one; ``log`` are the last lines with their numbers.
+    ``spec`` is the configuration that was run, ``bundle`` the kept one; ``log`` are the last lines with their numbers;
+    ``searches`` what the build looked for; ``unseen`` what the caller could not give, in words.
     """
     if result is None or result.ok:
         return Explanation()
-    facts = Facts(request, result, _view(request, spec, castore, bundle), tuple(log), castore)
+    missed = list(unseen)
+    view = _view(request, spec, castore, bundle, searches, missed)
+    facts = Facts(request, result, view, tuple(log), castore)
     hide = redactor or Redactor()
-    findings = merged(finding for check in CHECKS for finding in _found(check, facts))
+    findings = merged(_aged(finding, facts) for check in CHECKS for finding in _found(check, facts, missed))
     return Explanation(
         tuple(_shown(finding, hide) for finding in findings),
         wrong=True,
         known=tuple(_line(text, hide) for text in _known(facts)),
+        unseen=tuple(_line(text, hide) for text in dict.fromkeys(missed)),
     )
 
 
-def _found(check: Check, facts: Facts) -> list[Finding]:
+def _found(check: Check, facts: Facts, unseen: list[str]) -> list[Finding]:
+    found = []
     try:
-        return list(check(facts))
+        for finding in check(facts):
+            found.append(finding)
     except CastoreError as error:
-        cause = "the inputs could not be looked into: the store lacks part of them"
-        return [Finding(cause, (Evidence("file", str(error)),), "ingest that input again", "possible")]
+        unseen.append(f"the inputs: {error}")
+    return found
+
+
+def _aged(finding: Finding, facts: Facts) -> Finding:
+    """The finding; no more than possible where all it rests on was printed long before the end."""
+    last = facts.log[-1][0] if facts.log else 0
+    lines = finding.lines
+    if not lines or last - max(lines) <= _FRESH or any(one.kind in ("verdict", "usage") for one in finding.evidence):
+        return finding
+    return replace(finding, confidence="possible")
 
 
 def merged(findings: Iterable[Finding]) -> list[Finding]:
@@ -82,12 +102,22 @@ def _covers(better: Finding, finding: Finding) -> bool:
     )
 
 
-def _view(request: BuildRequest, spec: Spec | None, castore: Castore | None, bundle: Path | None) -> MountView | None:
+def _view(
+    request: BuildRequest,
+    spec: Spec | None,
+    castore: Castore | None,
+    bundle: Path | None,
+    searches: tuple[Search, ...],
+    unseen: list[str],
+) -> MountView | None:
     if spec is None or castore is None:
         return None
     try:
-        return MountView(request, recover_options(request, spec), castore, bundle)
-    except (InvalidSpec, CastoreError):  # the verdict has told of it already, or the store is damaged
+        return MountView(request, recover_options(request, spec), castore, bundle, searches)
+    except InvalidSpec:  # the verdict has told of it already
+        return None
+    except CastoreError as error:
+        unseen.append(f"the inputs: {error}")
         return None
 
 

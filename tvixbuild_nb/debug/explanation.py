@@ -55,11 +55,18 @@ class Explanation:
     """The findings, the surest first; empty when nothing is wrong, and when nothing is known of what is.
 
     ``wrong``: whether something is. ``known``: then the bare facts, one line each, for who has to look further.
+    ``unseen``: what could not be looked into, and why, one line each.
     """
 
     findings: tuple[Finding, ...] = ()
     wrong: bool = False
     known: tuple[str, ...] = ()
+    unseen: tuple[str, ...] = ()
+
+    @property
+    def first(self) -> Finding | None:
+        """The finding to tell where there is room for one; None when none is better than possible."""
+        return self.findings[0] if self.findings and self.findings[0].confidence != "possible" else None
 
     def __iter__(self) -> Iterator[Finding]:
         return iter(self.findings)
@@ -76,14 +83,22 @@ class Explanation:
             "wrong": self.wrong,
             "findings": [asdict(finding) for finding in self.findings],
             "known": list(self.known),
+            "unseen": list(self.unseen),
         }
 
     def __str__(self) -> str:
-        if self.findings:
-            return "\n".join(map(str, self.findings))
         if not self.wrong:
             return "nothing is wrong"
-        return "\n".join(["why it failed is not known; what is known:", *(f"  {line}" for line in self.known)])
+        lines = [*map(str, self.findings), *self.notes()]
+        return "\n".join(lines)
+
+    def notes(self) -> list[str]:
+        """What is said after the findings: the facts where nothing is sure, and what could not be looked into."""
+        lines = []
+        if self.first is None:
+            why = "why it failed is not known" if not self.findings else "that is not sure"
+            lines = [f"{why}; what is known:", *(f"  {line}" for line in self.known)]
+        return [*lines, *(f"not looked into: {line}" for line in self.unseen)]
 
     def _repr_mimebundle_(self, include: object = None, exclude: object = None) -> dict[str, Any]:
         return mimebundle(self)

@@ -22,6 +22,11 @@ class Facts:
     log: tuple[tuple[int, str], ...] = ()
     castore: Castore | None = None
 
+    @property
+    def counted(self) -> bool:
+        """Whether somebody counted the processes that were ended for lack of memory."""
+        return self.result.usage.oom_kills is not None
+
     def lines(self, pattern: str | re.Pattern[str]) -> list[tuple[Evidence, re.Match[str]]]:
         """The log's lines in which ``pattern`` stands, last first: what failed last is most often the reason."""
         found = ((number, text, re.search(pattern, text)) for number, text in reversed(self.log))

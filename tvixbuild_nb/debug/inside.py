@@ -10,16 +10,20 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import BinaryIO, Literal
 
-from tvixbuild_nb.castore import Castore, DirectoryNode, FileNode, Node, SymlinkNode
+from tvixbuild_nb.castore import Castore, Digest, Directory, DirectoryNode, FileNode, Node, SymlinkNode
+from tvixbuild_nb.errors import NotFound
+from tvixbuild_nb.fs.trace import Search
 from tvixbuild_nb.oci import SpecOptions
 from tvixbuild_nb.oci.layout import MAX_LINKS, Layout, Place
 from tvixbuild_nb.oci.mounts import scratch_name, takes_writes
 from tvixbuild_nb.oci.rootview import RootNode, root_of
+from tvixbuild_nb.oci.spec import Mount
 from tvixbuild_nb.request import BuildRequest
 
 Kind = Literal["file", "directory", "symlink", "device", "missing", "unknown"]
 _MOST = 64 << 20
 _MOST_NAMES = 50_000
+_MOST_TRIED = 8
 
 
 @dataclass(frozen=True, slots=True)
@@ -41,19 +45,32 @@ class Entry:
 class MountView:
     """The tree of ``/`` as the mounts make it: inputs from the store, the host's paths, the kept scratch directories.
 
-    Raises :class:`InvalidSpec` when no bundle can hold the request. It reads, and never follows a link of the
-    sandbox on the host.
+    Raises :class:`InvalidSpec` when no bundle can hold the request, and whatever is asked :class:`NotFound` for parts
+    of the inputs that the store lacks. It reads, and never follows a link of the sandbox on the host.
     """
 
     def __init__(
-        self, request: BuildRequest, options: SpecOptions, castore: Castore, bundle: Path | None = None
+        self,
+        request: BuildRequest,
+        options: SpecOptions,
+        castore: Castore,
+        bundle: Path | None = None,
+        searches: tuple[Search, ...] = (),
     ) -> None:
         self.request = request
         self.options = options
+        self._searches = {search.name: search for search in searches}
         self._castore = castore
         self._bundle = bundle
-        self._layout = Layout(request, options, castore.directories.get)
-        self._root = root_of(self._layout, castore.directories.get)
+        self._layout = Layout(request, options, self._directory)
+        self._root = root_of(self._layout, self._directory)
+
+    def _directory(self, digest: Digest) -> Directory:
+        directory = self._castore.directories.get(digest)
+        if directory is None:
+            # Not an empty one: of what is not there nothing must be said.
+            raise NotFound(f"the store lacks the directory {digest}")
+        return directory
 
     def resolve(self, path: str) -> Entry:
         """What ``path`` (relative: to the working directory) leads to, all links followed; loops are ``missing``."""
@@ -118,9 +135,11 @@ class MountView:
         """The contents of a file, seekable; None for what is not known, not readable or very large."""
         source = entry.source
         if isinstance(source, FileNode):
-            stream = self._castore.blobs.open_read(source.digest) if source.size <= _MOST else None
-            if stream is None:
+            if source.size > _MOST:
                 return None
+            stream = self._castore.blobs.open_read(source.digest)
+            if stream is None:
+                raise NotFound(f"the store lacks the blob {source.digest}", path=entry.path)
             with stream:
                 return io.BytesIO(stream.read(_MOST))
         if isinstance(source, bytes):
@@ -137,8 +156,7 @@ class MountView:
         """The names in the directory ``path`` inside, where they are known."""
         entry = self.resolve(path)
         if isinstance(entry.source, DirectoryNode):
-            directory = self._castore.directories.get(entry.source.digest)
-            return () if directory is None else tuple(map(os.fsdecode, directory.entries))
+            return tuple(map(os.fsdecode, self._directory(entry.source.digest).entries))
         if isinstance(entry.source, Path) and entry.kind == "directory":
             try:
                 return tuple(sorted(os.listdir(entry.source)))
@@ -159,9 +177,24 @@ class MountView:
             if not isinstance(node, DirectoryNode):
                 yield path, node
                 continue
-            directory = self._castore.directories.get(node.digest)
-            for name, below in () if directory is None else directory.entries.items():
+            for name, below in self._directory(node.digest).entries.items():
                 todo.append((f"{path}/{os.fsdecode(name)}", below))
+
+    def searched(self, name: str) -> str | None:
+        """Where the build really looked for a file of this name, in order, as its accesses have it; None if unknown."""
+        search = self._searches.get(name)
+        if search is None:
+            return None
+        places = [f"/{self.request.inputs_dir}/{place}".replace("//", "/") for place in search.tried]
+        more = f" and {len(places) - _MOST_TRIED} more" if len(places) > _MOST_TRIED else ""
+        where = "nowhere" if search.found is None else f"found as /{self.request.inputs_dir}/{search.found}"
+        return f"{name} was looked for in {', '.join(places[:_MOST_TRIED])}{more}: {where}".replace("//", "/")
+
+    def mount_of(self, path: str) -> Mount | None:
+        """The mount that holds the absolute ``path``, links followed as far as they are known; None for the root."""
+        found = self.resolve(path)
+        holder = self._layout.holding(found.path).mount
+        return None if holder is None else holder.mount
 
     def writable(self) -> tuple[str, ...]:
         """Where a build may write, in the order of the mounts; without the kernel's own places."""

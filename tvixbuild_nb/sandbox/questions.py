@@ -9,13 +9,14 @@ from pathlib import Path
 from typing import TYPE_CHECKING, cast
 
 from tvixbuild_nb.castore import Castore, Node, Tree
-from tvixbuild_nb.errors import InvalidValue
+from tvixbuild_nb.errors import InvalidValue, TvixBuildError
 from tvixbuild_nb.request import BuildRequest, Redactor
 
 if TYPE_CHECKING:
     from tvixbuild_nb.build import BuildOutput, BuildResult, RunRecord
     from tvixbuild_nb.debug import Explanation, Why
     from tvixbuild_nb.debug.script import Script
+    from tvixbuild_nb.fs import AccessTrace
     from tvixbuild_nb.nix import NixHash, StorePath
     from tvixbuild_nb.nix.nar import NarSum
     from tvixbuild_nb.nix.narinfo import NarInfo
@@ -59,6 +60,9 @@ class Questions:
         @property
         def bundle(self) -> Path | None: ...
 
+        @property
+        def accesses(self) -> AccessTrace | None: ...
+
         def _origin(self, output: str, needles: tuple[str, ...]) -> Origin: ...
 
         def _tree(self, node: Node, name: str, origin: Origin) -> RunTree: ...
@@ -78,12 +82,30 @@ class Questions:
         from tvixbuild_nb.debug.explaining import MAX_CHARACTERS, MAX_LINES, explain_run
 
         result = self.result
+        castore, accesses, unseen = None, None, []
         # Of a run whose process died it is not known which store it had.
-        castore = None if result is None or result.status == "cancelled" else self.castore
+        if result is not None and result.status != "cancelled":
+            try:
+                castore = self.castore
+            except (TvixBuildError, OSError) as error:
+                unseen.append(f"the inputs, for the store {result.store} cannot be opened: {error}")
+        try:
+            accesses = self.accesses
+        except (InvalidValue, OSError) as error:
+            unseen.append(f"what the build looked for: {error}")
         log = [(line.number, line.text[:MAX_CHARACTERS]) for line in self.log.tail(MAX_LINES)]
         return explain_run(
-            result, self.request, castore, spec=self.spec, bundle=self.bundle, log=log, redactor=self.redactor
-        )
+            result, self.request, castore, spec=self.spec, bundle=self.bundle, log=log, redactor=self.redactor,
+            searches=() if accesses is None else accesses.searches, unseen=tuple(unseen),
+        )  # fmt: skip
+
+    def _advice(self, result: BuildResult) -> str | None:
+        """What to say below the verdict: the first finding where one is likely, else what the verdict advises."""
+        first = None if result.ok else self._explained.first
+        if first is None:
+            return result.hint and self.redactor.text(result.hint)
+        cure = " ".join(first.cure.split("\n"))
+        return f"{first.cause}: {cure}"
 
     def exec(self, command: Sequence[str] | str, *, fresh: bool = False, timeout: float | None = None) -> Executed:
         """Execute a command in the sandbox of this run, which is over: same mounts, ids and variables.

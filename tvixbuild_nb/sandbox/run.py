@@ -357,8 +357,7 @@ class Run(Questions):
             return self
         tail = "\n".join(f"  | {line}" for line in self.log.tail(10))
         text = f"run {self.id} {self._verdict(result)}"
-        hint = result.hint and self.redactor.text(result.hint)
-        raise BuildFailed(f"{text}\n{tail}" if tail else text, run=self, hint=hint)
+        raise BuildFailed(f"{text}\n{tail}" if tail else text, run=self, hint=self._advice(result))
 
     def _verdict(self, result: BuildResult) -> str:
         return self.redactor.text(result.verdict())
@@ -378,7 +377,8 @@ class Run(Questions):
         if result is None:
             return f"run {self.id} is running"
         text = f"run {self.id} {self._verdict(result)}"
-        return text if result.hint is None else f"{text}\n  hint: {self.redactor.text(result.hint)}"
+        advice = self._advice(result)
+        return text if advice is None else f"{text}\n  hint: {advice}"
 
     def __repr__(self) -> str:
         result = self.result

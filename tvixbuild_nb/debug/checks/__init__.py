@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable
 
 from tvixbuild_nb.debug.checks.ends import ends
+from tvixbuild_nb.debug.checks.missing import missing
 from tvixbuild_nb.debug.checks.programs import programs
 from tvixbuild_nb.debug.checks.rejected import rejected
 from tvixbuild_nb.debug.checks.surroundings import surroundings
@@ -14,6 +15,6 @@ from tvixbuild_nb.debug.facts import Facts
 
 Check = Callable[[Facts], Iterable[Finding]]
 # What looked into the sandbox stands before what only read texts.
-CHECKS: tuple[Check, ...] = (programs, surroundings, rejected, ends, texts)
+CHECKS: tuple[Check, ...] = (programs, missing, surroundings, rejected, ends, texts)
 
 __all__ = ["CHECKS", "Check"]

@@ -8,18 +8,28 @@ import re
 import signal
 from collections.abc import Iterator
 
-from tvixbuild_nb.debug.explanation import Evidence, Finding
+from tvixbuild_nb.build.known import words
+from tvixbuild_nb.debug.checks.cures import literal
+from tvixbuild_nb.debug.explanation import Confidence, Evidence, Finding
 from tvixbuild_nb.debug.facts import Facts
 
 _MOST_WRITTEN = 10
 _STATUSES = {
-    126: ("status 126: a program was found and could not be executed", "chmod +x it, or look at its #! line"),
+    126: (
+        "status 126: shells end with it when a program was found and could not be executed",
+        "# where the command does not say exit 126 itself: chmod +x the program, or look at its #! line",
+    ),
     127: (
-        "status 127: a program was not found",
-        'sb.add_input("tools", ...)  # what has the program\nsb.env["PATH"] = f"/{sb.inputs_dir}/tools/bin"',
+        "status 127: shells end with it when a program was not found",
+        "# where the command does not say exit 127 itself: give the build an input that has the program, and PATH",
     ),
 }
-_SHORT = re.compile(r"Killed signal terminated program|fatal error: Killed|signal 9|^Killed$|out of memory", re.I)
+_SHORT = re.compile(words.KILLED)
+# What shells print of a child that a signal ended.
+_SIGNALLED = re.compile(
+    r"(?m:^(?:.*: line \d+: +\d+ )?(?:Killed|Terminated|Segmentation fault|Aborted|Bus error|Illegal instruction"
+    r"|Floating point exception|Trace/breakpoint trap|Hangup|Alarm clock)\b)|core dumped"
+)
 
 
 def ends(facts: Facts) -> Iterator[Finding]:
@@ -59,22 +69,31 @@ def _out_of_memory(facts: Facts) -> Finding:
 
 def _status(facts: Facts) -> Iterator[Finding]:
     code, number = facts.result.exit_code, facts.result.signal
-    if code is not None and code > 128 and number is None and code - 128 in set(signal.Signals):
-        number = code - 128
     if number is not None:
-        name = signal.Signals(number).name if number in set(signal.Signals) else f"signal {number}"
-        evidence = [facts.verdict]
-        cause = f"{name} ended the command: sent from inside, neither the time limit nor cancel()"
-        if number == signal.SIGKILL and facts.result.usage.source == "cgroup":
-            evidence.append(Evidence("usage", "no process was ended for lack of memory"))
-        elif number == signal.SIGKILL:
-            cause = f"{name} ended the command: by something inside, or for lack of memory, which nobody counted"
-        cure = "run.log.tail(50)  # what it did last"
-        yield Finding(cause, tuple(evidence), cure, "likely" if number != signal.SIGKILL else "possible")
+        yield _signalled(facts, number, f"{_name(number)} ended the command", "likely")
+    elif code is not None and code > 128 and code - 128 in set(signal.Signals):
+        told = [line for line, _ in facts.lines(_SIGNALLED)[:1]]
+        cause = f"{_name(code - 128)} ended a process of the command: shells say so with status 128 + {code - 128}"
+        yield _signalled(facts, code - 128, cause, "likely" if told else "possible", *told)
     elif code in _STATUSES:
         cause, cure = _STATUSES[code]
         last = [Evidence("log", text.strip(), line) for line, text in facts.log[-1:]]
         yield Finding(cause, (facts.verdict, *last), cure, "possible")
+
+
+def _name(number: int) -> str:
+    return signal.Signals(number).name if number in set(signal.Signals) else f"signal {number}"
+
+
+def _signalled(facts: Facts, number: int, cause: str, sure: Confidence, *told: Evidence) -> Finding:
+    evidence = [facts.verdict, *told]
+    cause = f"{cause}; neither the time limit nor cancel() sent it"
+    if number == signal.SIGKILL and facts.counted:
+        evidence.append(Evidence("usage", "no process was ended for lack of memory"))
+    elif number == signal.SIGKILL:
+        cause = f"{cause}, but lack of memory may have, which nobody counted"
+        sure = "possible"
+    return Finding(cause, tuple(evidence), "run.log.tail(50)  # what it did last", sure)
 
 
 def _missing_output(facts: Facts) -> Finding:
@@ -90,8 +109,9 @@ def _missing_output(facts: Facts) -> Finding:
         evidence.append(Evidence("file", f"and {len(written) - _MOST_WRITTEN} more were written"))
     if not written:
         evidence.append(Evidence("file", "nothing was written"))
-    cure = f"write it in the command: ... > /{wanted}"
+    cure = f"# in the command: mkdir -p or ... > /{wanted}"
     if near:
         path = names[near[0]].lstrip("/")
-        cure = f'sb.outputs = ("{path}",)  # or in the command: mv /{path} /{wanted}'
+        outputs = ", ".join(literal(path if output == wanted else output) for output in facts.request.outputs)
+        cure = f"sb.outputs = ({outputs},)  # or in the command: mv /{path} /{wanted}"
     return Finding(f"the command ended well and did not write /{wanted}", tuple(evidence), cure, "certain")

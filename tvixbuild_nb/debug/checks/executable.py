@@ -7,6 +7,7 @@ import os
 import posixpath
 
 from tvixbuild_nb.castore import DirectoryNode
+from tvixbuild_nb.debug.checks.cures import host_program, literal, missing_path, search_path
 from tvixbuild_nb.debug.elf import MAGIC, Elf, read_elf
 from tvixbuild_nb.debug.explanation import Evidence, Finding
 from tvixbuild_nb.debug.inside import Entry, MountView
@@ -40,7 +41,7 @@ def examine(view: MountView, path: str, evidence: Evidence, *, strict: bool, dep
         if not strict:
             return None
         inside = [f"{entry.path}/{name}" for name in view.names(entry.path)]
-        cure = f'sb.command = ("{inside[0] if inside else "/bin/sh"}", ...)  # a program, not its directory'
+        cure = f"sb.command = ({literal(inside[0] if inside else '/bin/sh')},)  # a program, not its directory"
         return Finding(f"{path} is a directory, no program", known, cure, "certain")
     if entry.kind != "file":
         return None
@@ -58,7 +59,7 @@ def examine(view: MountView, path: str, evidence: Evidence, *, strict: bool, dep
     if elf is not None:
         return _binary(view, path, elf, known, depth)
     if strict and depth == 0:
-        cure = f'put "#!/bin/sh" into its first line, or sb.command = ("/bin/sh", "{path}")'
+        cure = f'sb.command = ("/bin/sh", {literal(path)})  # or put #!/bin/sh into its first line'
         return Finding(f"{path} is neither an ELF file nor a script with a #! line", known, cure, "certain")
     return None
 
@@ -72,13 +73,12 @@ def _absent(view: MountView, path: str, entry: Entry, known: tuple[Evidence, ...
     places = elsewhere(view, posixpath.basename(path))
     if places:
         there = (Evidence("file", f"{place} is there") for place in places)
-        cure = f'sb.command = ("{places[0]}", *sb.command[1:])  # or wherever {path} is named'
+        cure = f"sb.command = ({literal(places[0])}, *sb.command[1:])  # or wherever {path} is named"
         return Finding(f"{path} is not inside, but there is {places[0]}", (*known, gone, *there), cure, "certain")
     parent = posixpath.dirname(entry.path)
     near = difflib.get_close_matches(posixpath.basename(entry.path), view.names(parent), n=3, cutoff=0.6)
     there = (Evidence("file", f"{parent.rstrip('/')}/{name} is there") for name in near)
-    cure = f'sb.add_host_program("{path}")  # needs inputs_dir=""; or sb.add_input(...) with what has it'
-    return Finding(f"{path} is not inside", (*known, gone, *there), cure, "certain")
+    return Finding(f"{path} is not inside", (*known, gone, *there), missing_path(view.request, path), "certain")
 
 
 def _executable_cure(view: MountView, entry: Entry) -> str:
@@ -111,7 +111,7 @@ def _script(view: MountView, path: str, start: bytes, known: tuple[Evidence, ...
     if "is not inside" in finding.cause and words[0] != "/bin/sh":
         other = elsewhere(view, posixpath.basename((words[1:] or words)[0] if words[0].endswith("/env") else words[0]))
         shell = "/bin/sh" if not other else other[0]
-        cure = f'# in the script: #!{shell}\n# or, with inputs_dir="":\nsb.add_host_program("{words[0]}")'
+        cure = f"# in the script: #!{shell}\n# or:\n{host_program(view.request, words[0])}"
     return Finding(cause, (*known, *finding.evidence), cure, finding.confidence)
 
 
@@ -123,21 +123,36 @@ def _binary(view: MountView, path: str, elf: Elf, known: tuple[Evidence, ...], d
         cure = f"build or take {posixpath.basename(path)} for {here}, or run it on a builder of its own system"
         said = Evidence("file", f"its ELF header says {name}")
         return Finding(f"{path} is for {name}, this host is {here}", (*known, said), cure, "certain")
-    cure = f'sb.add_host_program("{path}")  # brings loader and libraries, needs inputs_dir=""'
     if elf.interpreter is not None:
         loader = view.resolve(elf.interpreter)
         if loader.kind == "missing":
             said = Evidence("file", f"its ELF interpreter {elf.interpreter} is not there")
             return Finding(f"{path} is there, but its ELF interpreter {elf.interpreter} is not inside", (*known, said),
-                           cure, "certain")  # fmt: skip
+                           _with_libraries(view, path), "certain")  # fmt: skip
     missing = _missing_libraries(view, path, elf)
-    if missing and depth < _DEPTH:
-        searched = Evidence("file", f"libraries are looked for in {', '.join(_searched(view, path, elf))}")
-        names = ", ".join(missing)
-        return Finding(
-            f"{path} is there, but its shared library {names} is not found", (*known, searched), cure, "likely"
-        )
-    return None
+    return None if not missing or depth == _DEPTH else _without_libraries(view, path, elf, missing, known)
+
+
+def _without_libraries(
+    view: MountView, path: str, elf: Elf, missing: list[str], known: tuple[Evidence, ...]
+) -> Finding:
+    facts = [f"libraries are looked for in {', '.join(_searched(view, path, elf))}"]
+    facts += filter(None, map(view.searched, missing))
+    cause = f"{path} is there, but its shared library {', '.join(missing)} is not found"
+    cure, sure = _with_libraries(view, path), False
+    places = elsewhere(view, missing[0])
+    if places:
+        facts += [f"{place} is there" for place in places]
+        cure, sure = search_path(view.request, "LD_LIBRARY_PATH", posixpath.dirname(places[0])), True
+    else:
+        # Of another version: libssl.so.3 for libssl.so.1.1.
+        start = missing[0].partition(".so")[0] + ".so"
+        facts += [f"{place} is there" for place, _ in view.files() if posixpath.basename(place).startswith(start)][:3]
+    return Finding(cause, (*known, *(Evidence("file", fact) for fact in facts)), cure, "certain" if sure else "likely")
+
+
+def _with_libraries(view: MountView, path: str) -> str:
+    return f"{host_program(view.request, posixpath.basename(path))}\n# the host's, with its loader and libraries"
 
 
 def _searched(view: MountView, path: str, elf: Elf) -> list[str]:

@@ -7,15 +7,21 @@ import posixpath
 import re
 from collections.abc import Iterator
 
+from tvixbuild_nb.debug.checks.cures import host_program, search_path
 from tvixbuild_nb.debug.checks.executable import elsewhere, examine
 from tvixbuild_nb.debug.explanation import Evidence, Finding
 from tvixbuild_nb.debug.facts import Facts
 from tvixbuild_nb.debug.inside import MountView
 
 _REFUSED = re.compile(
-    r"(?:^|[\s:'\"])(?P<program>[^\s:'\"]+)['\"]?: (?:line \d+: )?"
-    r"(?P<why>(?:command )?not found|No such file or directory|[Ee]xec format error|Permission denied"
-    r"|cannot execute[^:]*|bad interpreter|error while loading shared libraries)"
+    r"(?:^|[\s:'\"‘])(?P<program>[^\s:'\"‘’]+)['\"’]?: (?:line \d+: )?"
+    r"(?P<why>(?:command |inaccessible or )?not found|No such file or directory|[Ee]xec format error|Permission denied"
+    r"|cannot execute[^:]*|bad interpreter|error while loading shared libraries|Command not found)"
+)
+# The other way round: zsh, fish, and musl's loader.
+_REVERSED = re.compile(
+    r"(?P<why>command not found|Unknown command|exec format error|bad interpreter): (?P<program>[^\s:]+)"
+    r"|Error (?:loading shared library \S+: No such file or directory \(needed by|relocating) (?P<loaded>[^\s:)]+)"
 )
 _MOST = 12
 
@@ -29,13 +35,24 @@ def programs(facts: Facts) -> Iterator[Finding]:
         yield from _asked(view, facts.request.command_args[0], facts.verdict, at_start=True)
     elif facts.result.failed_at == "build":
         seen = set[str]()
-        for line, match in facts.lines(_REFUSED):
-            program, why = match["program"], match["why"]
+        # Shells end so when they could not execute something: then it is known to be meant as a program.
+        refused = facts.result.exit_code == 126
+        for line, program, why in _named(facts):
             if program in seen or len(seen) == _MOST:
                 continue
             seen.add(program)
-            if "not found" in why or "/" in program:
-                yield from _asked(view, program, line, at_start=False, not_found="not found" in why)
+            strict = "annot execute" in why or "format error" in why or (refused and why == "Permission denied")
+            if "not found" in why or "Unknown command" in why or "/" in program:
+                yield from _asked(view, program, line, at_start=strict, not_found="ound" in why or "Unknown" in why)
+
+
+def _named(facts: Facts) -> Iterator[tuple[Evidence, str, str]]:
+    for line, match in facts.lines(_REVERSED):
+        yield line, match["program"] or match["loaded"], match["why"] or "loading"
+    for line, match in facts.lines(_REFUSED):
+        # "zsh: command not found: x" is no program called zsh.
+        if not _REVERSED.search(line.text):
+            yield line, match["program"], match["why"]
 
 
 def _asked(
@@ -57,13 +74,17 @@ def _asked(
                 yield finding
                 return
     places = elsewhere(view, program)
-    searched = Evidence("file", f"PATH is {path}" if path else "PATH is not set")
+    looked = view.searched(program)
+    searched = (
+        Evidence("file", f"PATH is {path}" if path else "PATH is not set"),
+        *(() if looked is None else (Evidence("file", looked),)),
+    )
     if places:
         directory = posixpath.dirname(places[0])
         yield Finding(
             f"{program} is in no directory of PATH, but there is {places[0]}",
-            (evidence, searched, *(Evidence("file", f"{place} is there") for place in places)),
-            f'sb.env["PATH"] = "{directory}{":" + path if path else ""}"',
+            (evidence, *searched, *(Evidence("file", f"{place} is there") for place in places)),
+            search_path(view.request, "PATH", directory),
             "certain",
         )
         return
@@ -71,8 +92,8 @@ def _asked(
     near = _near(program, names)
     yield Finding(
         f"{program} is neither in PATH nor in an input",
-        (evidence, searched, *(Evidence("file", f"{names[name]}/{name} is there") for name in near)),
-        f'sb.add_host_program("{program}")  # needs inputs_dir=""; or sb.add_input("tools", ...) and sb.env["PATH"]',
+        (evidence, *searched, *(Evidence("file", f"{names[name]}/{name} is there") for name in near)),
+        host_program(view.request, program),
         "likely",
     )
 

@@ -2,14 +2,18 @@
 
 from __future__ import annotations
 
+import posixpath
 import re
 from collections.abc import Iterator
 
+from tvixbuild_nb.build.known import words
+from tvixbuild_nb.debug.checks.cures import literal, scratch
 from tvixbuild_nb.debug.explanation import Evidence, Finding
 from tvixbuild_nb.debug.facts import Facts
 
-_PATH = re.compile(r"(/[^\s'\":,;)]+)")
-_NETWORK = r"Could not resolve host|bad address '|Network is unreachable|[Nn]ame resolution|Name or service not known"
+_PATH = re.compile(r"(/[^\s'\":,;)\]]+)")
+_QUOTED = re.compile(r"['‘\"]([^'’\"]+)['’\"]")
+_OWNED = rf"{words.OWNERS}|\b65534\b|nobody:nogroup|nobody +nogroup"
 
 
 def surroundings(facts: Facts) -> Iterator[Finding]:
@@ -21,32 +25,48 @@ def surroundings(facts: Facts) -> Iterator[Finding]:
 
 
 def _homeless(facts: Facts) -> Iterator[Finding]:
-    for line, _ in facts.lines(r"/homeless-shelter")[:1]:
-        cure = f'sb.env["HOME"] = "/{_scratch(facts)}"'
+    for line, _ in facts.lines(words.NO_HOME)[:1]:
+        cure = f'sb.env["HOME"] = {literal(f"/{scratch(facts.request)}")}'
         cause = "HOME is /homeless-shelter, which is not there on purpose: builds have no home directory"
         yield Finding(cause, (line,), cure, "certain")
 
 
 def _read_only(facts: Facts) -> Iterator[Finding]:
-    for line, _ in facts.lines(r"Read-only file system")[:1]:
+    for line, _ in facts.lines(words.READ_ONLY):
+        if re.search(words.NO_HOME, line.text):
+            continue
+        found = _PATH.search(line.text.partition(": ")[2] or line.text)
+        path = None if found is None else posixpath.normpath(found[1])
         evidence = [line]
-        path = _PATH.search(line.text)
         writable = () if facts.view is None else facts.view.writable()
         if writable:
             evidence.append(Evidence("mount", f"writable are {', '.join(writable)}"))
-        what = path[1] if path else "a path"
-        directory = what.strip("/").rpartition("/")[0] or what.strip("/")
-        cure = f'sb.scratch_paths = (*sb.scratch_paths, "{directory}")  # or write below /{_scratch(facts)}'
-        if path is None or path[1].count("/") < 2:
-            cure = f"write below /{_scratch(facts)}: sb.working_dir, and no absolute paths elsewhere in the command"
-        yield Finding(
-            f"{what} is not below a scratch path, and the rest is read-only", tuple(evidence), cure, "certain"
-        )
+        cause = f"{path or 'a path'} is not below a scratch path, and the rest is read-only"
+        yield Finding(cause, tuple(evidence), _writing(facts, path), "certain")
+        return
+
+
+def _writing(facts: Facts, path: str | None) -> str:
+    request = facts.request
+    below = f"/{scratch(request)}"
+    inputs = [f"/{request.input_path(name)}" for name in request.inputs]
+    within = next((one for one in inputs if path is not None and f"{path}/".startswith(f"{one}/")), None)
+    if within is not None:
+        copy = f"{below}/{posixpath.basename(within)}"
+        return f"# inputs are read-only; in the command: cp -r --no-preserve=mode {within} {copy}, and write there"
+    parent = "" if path is None else posixpath.dirname(path).strip("/")
+    if path is not None and not parent and facts.view is not None and facts.view.resolve(path).kind == "missing":
+        # Something new at the root, which was to become a directory.
+        parent = path.strip("/")
+    # What the sandbox itself has there would be hidden.
+    if path is None or parent.partition("/")[0] in ("", "etc", "dev", "proc", "sys", "bin"):
+        return f"# in the command: write below {below}, where sb.working_dir should be, too"
+    return f"sb.scratch_paths = (*sb.scratch_paths, {literal(parent)})  # or write below {below}"
 
 
 def _network(facts: Facts) -> Iterator[Finding]:
     constraints = facts.request.constraints
-    for line, _ in facts.lines(_NETWORK)[:1]:
+    for line, _ in facts.lines(words.NO_NETWORK)[:1]:
         if constraints is None or not constraints.network_access:
             cause, sure = "the sandbox has no network: it has a network namespace of its own", True
             cure = 'sb.network_access = True  # or fetch beforehand: sb.add_input("source", ...)'
@@ -57,7 +77,7 @@ def _network(facts: Facts) -> Iterator[Finding]:
 
 
 def _ids(facts: Facts) -> Iterator[Finding]:
-    for line, _ in facts.lines(r"ch(?:own|grp)\b.*: Invalid argument|\b65534\b|nobody:nogroup|nobody +nogroup")[:1]:
+    for line, _ in facts.lines(_OWNED)[:1]:
         evidence = [line]
         if facts.view is not None:
             options = facts.view.options
@@ -73,31 +93,46 @@ def _ids(facts: Facts) -> Iterator[Finding]:
 
 
 def _space(facts: Facts) -> Iterator[Finding]:
-    for line, _ in facts.lines(r"No space left on device")[:1]:
-        path = next((one for one in _PATH.findall(line.text) if not one.startswith("/bin/")), None)
-        place = "the disk below the bundle, or a small tmpfs of the sandbox (/dev/shm has 64 MB)"
-        evidence = [line]
-        if path is not None:
-            place = next((name for name in ("/dev/shm", "/dev", "/tmp") if f"{path}/".startswith(f"{name}/")), "")
-            place = f"{place} (a tmpfs)" if place else "the disk below the bundle"
-            evidence.append(Evidence("mount", f"{path} is on {place}"))
-        tmpfs = "tmpfs)" in place and path is not None
-        cure = f'sb.env["TMPDIR"] = "/{_scratch(facts)}"' if tmpfs else 'sb.run(builder="oci:/PATH/ON/A/BIGGER/DISK")'
+    for line, _ in facts.lines(words.NO_SPACE)[:1]:
+        path, sure = _filled(line.text)
+        if path is None or facts.view is None:
+            place, tmpfs = "the disk below the bundle, or a small tmpfs of the sandbox (/dev/shm has 64 MB)", False
+            evidence = [line]
+        else:
+            inside = path if path.startswith("/") else f"/{facts.request.working_dir}/{path}"
+            mount = facts.view.mount_of(inside)
+            tmpfs = mount is not None and mount.type == "tmpfs"
+            size = next((one for one in (mount.options or ()) if one.startswith("size=")), "") if mount else ""
+            place = "the disk below the bundle"
+            if mount is not None:
+                place = (
+                    f"{mount.destination} ({f'a tmpfs, {size}'.rstrip(', ') if tmpfs else 'the disk below the bundle'})"
+                )
+            evidence = [line, Evidence("mount", f"{inside} is on {place}")]
+        cure = f'sb.env["TMPDIR"] = {literal(f"/{scratch(facts.request)}")}'
         if not tmpfs:
             cure = 'sb = Sandbox(..., builder="oci:/path/on/a/bigger/disk")  # or free space below the bundle root'
-        yield Finding(f"no space is left on {place}", tuple(evidence), cure, "certain" if path else "likely")
+        yield Finding(f"no space is left on {place}", tuple(evidence), cure, "certain" if sure else "likely")
+
+
+def _filled(text: str) -> tuple[str | None, bool]:
+    """The path that could not be written, and whether it is surely that: an absolute one, else what stands quoted."""
+    said = re.split(words.NO_SPACE, text)
+    for part in (said[0].partition(": ")[2] or said[0], said[-1]):
+        paths = _PATH.findall(part)
+        if paths:
+            return str(paths[-1]), True
+        quoted = _QUOTED.findall(part)
+        if quoted:
+            return str(quoted[-1]), False
+    return None, False
 
 
 def _open_files(facts: Facts) -> Iterator[Finding]:
-    for line, _ in facts.lines(r"[Tt]oo many open files")[:1]:
+    for line, _ in facts.lines(words.OPEN_FILES)[:1]:
         limits = [] if facts.view is None else facts.view.options.rlimits
         figures = [limit.soft for limit in limits if limit.type == "RLIMIT_NOFILE"]
         evidence = (line, *(Evidence("usage", f"RLIMIT_NOFILE is {figure}") for figure in figures))
         cause = f"a process had {figures[0] if figures else 'all the'} files open that the sandbox allows"
         cure = 'sb.options = SpecOptions.for_host(rlimits={"NOFILE": 65536})'
         yield Finding(cause, evidence, cure, "certain")
-
-
-def _scratch(facts: Facts) -> str:
-    paths = facts.request.scratch_paths
-    return "build" if "build" in paths else (paths[0] if paths else "tmp")

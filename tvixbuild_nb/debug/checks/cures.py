@@ -1,0 +1,47 @@
+"""Cures as code to paste, where ``sb`` is the sandbox and ``run`` its run; written for the request that failed."""
+
+from __future__ import annotations
+
+import json
+
+from tvixbuild_nb.request import BuildRequest
+
+
+def literal(text: str) -> str:
+    """``text`` as Python has it between double quotes."""
+    return json.dumps(text)
+
+
+def scratch(request: BuildRequest) -> str:
+    """A scratch path of the request to write below, without its leading slash."""
+    paths = request.scratch_paths
+    return "build" if "build" in paths else (paths[0] if paths else "tmp")
+
+
+def host_program(request: BuildRequest, program: str) -> str:
+    """What gives the build a program of this host."""
+    code = f"sb.add_host_program({literal(program)})"
+    if request.inputs_dir == "":
+        return code
+    if not request.inputs:
+        return f'sb.inputs_dir = ""  # what the host has must stand where the host has it\n{code}'
+    return (
+        f'{code}  # needs inputs_dir="", which moves the other inputs; or sb.add_input("tools", ...) with what has it'
+    )
+
+
+def missing_path(request: BuildRequest, path: str) -> str:
+    """What brings the absolute ``path`` inside: as an input where inputs stand, else as the host's program."""
+    above = f"/{request.inputs_dir}/"
+    if not request.inputs_dir or not path.startswith(above):
+        return host_program(request, path)
+    name, _, rest = path.removeprefix(above).partition("/")
+    if name in request.inputs:
+        return f"# the input has no {rest}: put it there, then\nsb.add_input({literal(name)}, ...)"
+    return f"sb.add_input({literal(name)}, ...)  # a path that has {rest or 'it'}"
+
+
+def search_path(request: BuildRequest, variable: str, directory: str) -> str:
+    """What puts a directory before the others of a variable such as PATH."""
+    before = request.environment_vars.get(variable, b"").decode("utf-8", "replace")
+    return f"sb.env[{literal(variable)}] = {literal(f'{directory}:{before}' if before else directory)}"
