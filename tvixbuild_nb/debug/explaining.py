@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Iterable
 from dataclasses import replace
 from pathlib import Path
@@ -22,6 +23,7 @@ from tvixbuild_nb.request import BuildRequest, Redactor
 MAX_LINES = 5000
 MAX_CHARACTERS = 4096
 _LAST = 5
+_MOST_OF_RUNTIME = 1 << 20
 # Lines before the end within which a text is taken for what the build failed of.
 _FRESH = 500
 
@@ -47,7 +49,7 @@ def explain_run(
         return Explanation()
     missed = list(unseen)
     view = _view(request, spec, castore, bundle, searches, missed)
-    facts = Facts(request, result, view, tuple(log), castore)
+    facts = Facts(request, result, view, tuple(log), castore, _runtime_said(bundle, missed))
     hide = redactor or Redactor()
     findings = merged(_aged(finding, facts) for check in CHECKS for finding in _found(check, facts, missed))
     return Explanation(
@@ -119,6 +121,29 @@ def _view(
     except CastoreError as error:
         unseen.append(f"the inputs: {error}")
         return None
+
+
+def _runtime_said(bundle: Path | None, unseen: list[str]) -> tuple[str, ...]:
+    """The errors in the log that runc or crun wrote into the kept bundle, as they worded them."""
+    if bundle is None:
+        return ()
+    try:
+        with open(bundle / "runtime.log", encoding="utf-8", errors="replace") as file:
+            lines = file.read(_MOST_OF_RUNTIME).splitlines()
+    except FileNotFoundError:
+        return ()
+    except OSError as error:
+        unseen.append(f"the runtime's log: {error}")
+        return ()
+    said = []
+    for line in lines:
+        try:
+            entry = json.loads(line)
+        except ValueError:  # cut short by a full disk
+            continue
+        if isinstance(entry, dict) and entry.get("level", "error") in ("error", "fatal"):
+            said.append(" ".join(str(entry.get("msg", "")).split()))
+    return tuple(said)
 
 
 def _known(facts: Facts) -> list[str]:

@@ -14,13 +14,17 @@ from tvixbuild_nb.request import BuildRequest
 
 @dataclass(frozen=True, slots=True)
 class Facts:
-    """A run that did not succeed: ``view`` None when no configuration is known, ``log`` its last lines by number."""
+    """A run that did not succeed: ``view`` None when no configuration is known, ``log`` its last lines by number.
+
+    ``runtime`` are the errors in the runtime's own log, where the bundle was kept.
+    """
 
     request: BuildRequest
     result: BuildResult
     view: MountView | None = None
     log: tuple[tuple[int, str], ...] = ()
     castore: Castore | None = None
+    runtime: tuple[str, ...] = ()
 
     @property
     def counted(self) -> bool:

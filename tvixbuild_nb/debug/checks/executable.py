@@ -120,7 +120,7 @@ def _binary(view: MountView, path: str, elf: Elf, known: tuple[Evidence, ...], d
     runs = _MACHINES.get(here)
     if runs is not None and elf.machine not in runs:
         name = _NAMES.get(elf.machine, f"machine {elf.machine}")
-        cure = f"build or take {posixpath.basename(path)} for {here}, or run it on a builder of its own system"
+        cure = f"# build or take {posixpath.basename(path)} for {here}, or run it on a builder of its own system"
         said = Evidence("file", f"its ELF header says {name}")
         return Finding(f"{path} is for {name}, this host is {here}", (*known, said), cure, "certain")
     if elf.interpreter is not None:

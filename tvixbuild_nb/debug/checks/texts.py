@@ -13,16 +13,21 @@ from tvixbuild_nb.debug.facts import Facts
 def texts(facts: Facts) -> Iterator[Finding]:
     """The known failures of the stage in which the run failed; a runtime's own words are surer than a build's."""
     failed_at = facts.result.failed_at
-    lines = [*facts.log, *((None, line) for line in (facts.result.message or "").split("\n"))]
-    for known in explain_text("\n".join(text for _, text in lines)):
+    lines = [Evidence("log", text.strip(), number) for number, text in facts.log]
+    lines += [Evidence("verdict", text.strip()) for text in (facts.result.message or "").split("\n")]
+    # The verdict has the runtime's last words, which may only follow from the ones before.
+    lines += [Evidence("file", text) for text in facts.runtime if failed_at == "setup"]
+    for known in explain_text("\n".join(one.text for one in lines)):
         # A build may run another runtime, but then its set-up is not this build's.
-        fits = known.stage == failed_at or (failed_at == "build" and known.stage in ("exec", "output"))
+        # And between set-up and exec only the runtime knows the border.
+        also = {"build": ("exec", "output"), "setup": ("exec",)}.get(failed_at or "", ())
+        fits = known.stage == failed_at or known.stage in also
         if not fits:
             continue
         if known.failure.pattern == words.KILLED and facts.counted:
             # Counted is better than guessed: lack of memory has been told of, or it was something else.
             continue
-        number = lines[known.line_number][0]
-        kind = Evidence("verdict" if number is None else "log", known.line.strip(), number)
-        sure: Confidence = "certain" if failed_at == "setup" else "likely"
-        yield Finding(known.cause, (kind,), known.cure, "possible" if known.failure.symptom else sure)
+        sure: Confidence = "certain" if known.stage == failed_at == "setup" else "likely"
+        yield Finding(
+            known.cause, (lines[known.line_number],), known.cure, "possible" if known.failure.symptom else sure
+        )

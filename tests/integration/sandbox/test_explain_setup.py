@@ -1,0 +1,106 @@
+"""run.explain() where the sandbox could not be set up: real hosts broken in one way, and runtimes that only say so."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import pytest
+
+from support.users import AsUser
+from support.wordings import SEEN, WORDINGS
+from tvixbuild_nb import Sandbox, SpecOptions
+from tvixbuild_nb.castore import open_castore
+
+pytestmark = pytest.mark.integration
+
+CODE = """
+import json, os, sys
+from tvixbuild_nb import Sandbox
+from tvixbuild_nb.build import OCIBuildService
+namespaces, inputs, path = json.loads(sys.argv[1])
+os.environ["PATH"] = path
+sandbox = Sandbox("true", builder=OCIBuildService(namespaces=namespaces))
+sandbox.add_input("src", b"input")
+run = sandbox.run(show=False, check=False, inputs=inputs)
+print(json.dumps([run.result.verdict(), run.explain().to_dict(), str(run)]))
+"""
+PATH = "/usr/local/bin:/usr/bin:/bin:/usr/sbin:/sbin"
+NO_SETUID = """
+for tool in newuidmap newgidmap; do
+  cp /usr/bin/$tool /run/$tool.$$; chmod 755 /run/$tool.$$; mount --bind /run/$tool.$$ /usr/bin/$tool; rm /run/$tool.$$
+done
+"""
+CLOSED_FUSE = (
+    "mknod /run/fuse.$$ c 10 229; chmod 600 /run/fuse.$$; mount --bind /run/fuse.$$ /dev/fuse; rm /run/fuse.$$"
+)
+
+
+@pytest.mark.parametrize(
+    ("before", "wrap", "asked", "cause", "cure"),
+    [
+        ("", ["setpriv", "--no-new-privs"], (True, "auto", PATH), "no_new_privs is set", "allowPrivilegeEscalation"),
+        (NO_SETUID, [], (False, "auto", PATH), "lack their setuid bit", "chmod u+s"),
+        ("", [], (False, "auto", "/usr/sbin:/sbin"), "are not installed", "install uidmap"),
+        ("mount -t tmpfs none /proc/sys", [], (True, "auto", PATH), "parts of /proc outside are masked", "unconfined"),
+        ("", [], (False, "fuse", PATH), "only where /etc/fuse.conf allows it", "sed -i"),
+        (CLOSED_FUSE, [], (True, "fuse", PATH), "/dev/fuse is closed", "chmod 0666 /dev/fuse"),
+    ],
+    ids=["no-new-privs", "setuid", "uidmap", "proc", "allow-other", "fuse"],
+)
+def test_a_user_where_the_host_lacks_one_thing(
+    as_user: AsUser, before: str, wrap: list[str], asked: tuple[bool, str, str], cause: str, cure: str
+) -> None:
+    done = as_user([as_user.python, "-c", CODE, json.dumps(asked)], before=before, wrap=wrap)
+    assert done.returncode == 0, done.stderr[-3000:]
+    verdict, found, told = json.loads(done.stdout)
+    first = found["findings"][0]
+    assert verdict.startswith("failed at setup") and cause in first["cause"] and cure in first["cure"], found
+    assert first["confidence"] == "certain" and first["evidence"] and f"hint: {first['cause']}" in told
+    # What only follows from it is no second cause.
+    assert all(one["confidence"] == "possible" for one in found["findings"][1:]), found
+
+
+SAYS = """#!/bin/sh
+while [ $# -gt 0 ]; do case $1 in --log) log=$2; shift ;; run) op=run ;; esac; shift; done
+[ "$op" = run ] || exit 0
+cat "${0%/*}/words" > "$log"
+exit 1
+"""
+
+
+@pytest.mark.parametrize("runtime", ["runc", "crun"])
+def test_every_text_of_a_runtime_that_does_not_set_up(tmp_path: Path, runtime: str) -> None:
+    """The real path from a runtime's log to the finding, for hosts that cannot be had here."""
+    program, words = tmp_path / runtime, tmp_path / "words"
+    program.write_text(SAYS)
+    program.chmod(0o755)
+    sandbox = Sandbox("true", store=open_castore("memory:"), runtime=str(program))
+    for line, told, stage in [*SEEN, *WORDINGS]:
+        if stage not in ("setup", "exec") or line.startswith(("error: ", "       Reason")):
+            continue  # of those that Nix says none comes from a runtime
+        words.write_text(json.dumps({"level": "error", "msg": line}) + "\n")
+        run = sandbox.run(show=False, check=False, keep="never")
+        found = run.explain()
+        assert found, line
+        first = found.findings[0]
+        assert told.lower() in f"{first.cause} {first.cure}".lower() and line.strip() in str(first), str(found)
+        assert run.failed_at in ("setup", "exec") and first.confidence != "possible" or "lines above" in first.cause
+        run.delete()
+    # What stands above the last words counts.
+    said = ["nsexec-0[7]: mapping tool not present: x", "runc run failed: can't get final child's PID from pipe: EOF"]
+    words.write_text("".join(json.dumps({"level": "fatal", "msg": line}) + "\n" for line in said))
+    run = sandbox.run(show=False, check=False)
+    (first,) = run.explain()
+    assert "not installed" in first.cause and first.confidence == "certain"
+    assert [one.kind for one in first.evidence] == ["file"]
+    run.delete()
+
+
+@pytest.mark.parametrize("runtime", ["runc", "crun"])
+def test_a_limit_above_what_the_kernel_allows(runtime: str) -> None:
+    options = SpecOptions.for_host(rlimits={"NOFILE": 1 << 40})
+    run = Sandbox("true", store=open_castore("memory:"), runtime=runtime, options=options).run(show=False, check=False)
+    (found,) = run.explain()
+    assert run.failed_at == "setup" and "above this process's hard limit" in found.cause and found.lines
+    run.delete()
