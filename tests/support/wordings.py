@@ -165,6 +165,7 @@ WORDINGS = [
     ("ssl.SSLCertVerificationError: [SSL: CERTIFICATE_VERIFY_FAILED] certificate verify failed", "SSL_CERT", "build"),
     ("x509: certificate signed by unknown authority", "SSL_CERT", "build"),
     ("tar: x: Cannot change ownership to uid 1000, gid 1000: Invalid argument", "id maps", "build"),
+    ("fatal: detected dubious ownership in repository at '/nix/store/src'", "65534", "build"),
     # Lack of memory in a child
     ("c++: internal compiler error: Killed (program cc1plus)", "memory", "build"),
     ("collect2: fatal error: ld terminated with signal 9 [Killed]", "memory", "build"),

@@ -103,3 +103,12 @@ def test_what_could_not_be_looked_into_is_said() -> None:
     found = explain_run(_result(exit_code=1), REQUEST, None, log=[(1, "sh: foo: not found")], unseen=unseen)
     assert len(found) == 1 and "not looked into: the inputs, for the store x cannot be opened" in str(found)
     assert "\x1b" not in str(found) and found.to_dict()["unseen"] == list(found.unseen)
+
+
+@pytest.mark.parametrize("failed_at", ["setup", "ingest"])
+def test_a_disk_that_was_full_before_or_after_the_command(failed_at: str) -> None:
+    said = "runc run failed: write /b/1.2/.init.pid: no space left on device: /b/1.2: No space left on device"
+    (found,) = _explained([], failed_at=failed_at, message=said)
+    assert found.cause == "no space is left on the disk of /b/1.2" and "oci:/" in found.cure
+    limit = _explained([], failed_at="setup", message="bwrap: Creating new namespace failed: No space left on device")
+    assert len(limit) == 1 and "disk of" not in limit.findings[0].cause

@@ -148,6 +148,12 @@ BUILD: tuple[Failure, ...] = (
     ),
     Failure(
         "build",
+        r"detected dubious ownership in repository at '(?P<path>[^']+)'",
+        "inputs belong to nobody (65534), an id outside the maps, and git wants {path} to be the user's own",
+        "export GIT_CONFIG_COUNT=1 GIT_CONFIG_KEY_0=safe.directory GIT_CONFIG_VALUE_0='*', or copy it first",
+    ),
+    Failure(
+        "build",
         words.KILLED,
         "a child of the build was killed, most likely for lack of memory; the exit status need not be 137",
         "look at memory.events of the cgroup (run.usage), raise the memory limit, build with fewer jobs",

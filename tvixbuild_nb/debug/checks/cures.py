@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import resource
 
 from tvixbuild_nb.request import BuildRequest
 
@@ -39,6 +40,14 @@ def missing_path(request: BuildRequest, path: str) -> str:
     if name in request.inputs:
         return f"# the input has no {rest}: put it there, then\nsb.add_input({literal(name)}, ...)"
     return f"sb.add_input({literal(name)}, ...)  # a path that has {rest or 'it'}"
+
+
+def more_files(now: int) -> str:
+    """What allows more open files than ``now``, as far as this process may."""
+    hard = resource.getrlimit(resource.RLIMIT_NOFILE)[1]
+    most = 65536 if hard == resource.RLIM_INFINITY else min(65536, hard)
+    code = f'sb.options = SpecOptions.for_host(rlimits={{"NOFILE": {max(most, now + 1)}}})'
+    return code if most > now else f"# in the shell that starts this: ulimit -Hn 65536; then\n{code}"
 
 
 def search_path(request: BuildRequest, variable: str, directory: str) -> str:

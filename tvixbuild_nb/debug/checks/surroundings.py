@@ -7,7 +7,7 @@ import re
 from collections.abc import Iterator
 
 from tvixbuild_nb.build.known import words
-from tvixbuild_nb.debug.checks.cures import literal, scratch
+from tvixbuild_nb.debug.checks.cures import literal, more_files, scratch
 from tvixbuild_nb.debug.explanation import Evidence, Finding
 from tvixbuild_nb.debug.facts import Facts
 
@@ -19,6 +19,7 @@ _OWNED = rf"{words.OWNERS}|\b65534\b|nobody:nogroup|nobody +nogroup"
 def surroundings(facts: Facts) -> Iterator[Finding]:
     """Findings from what a build that ran said about the sandbox around it, checked against the mount view."""
     if facts.result.failed_at not in ("build", "output"):
+        yield from _full_host(facts)
         return
     for check in (_homeless, _read_only, _network, _ids, _space, _open_files):
         yield from check(facts)
@@ -115,6 +116,18 @@ def _space(facts: Facts) -> Iterator[Finding]:
         yield Finding(f"no space is left on {place}", tuple(evidence), cure, "certain" if sure else "likely")
 
 
+def _full_host(facts: Facts) -> Iterator[Finding]:
+    """The disk of the bundle, or of the store, was full before or after the command; not a limit on namespaces."""
+    said = next((line for line in (facts.result.message or "").split("\n") if re.search(words.NO_SPACE, line)), None)
+    if said is None or re.search(r"namespace|unshare|clone", said):
+        return
+    path, _ = _filled(said)
+    what = "store or the bundles" if facts.result.failed_at == "ingest" else "bundles"
+    where = f"the disk of {posixpath.dirname(path)}" if path else f"the disk of the {what}"
+    cure = 'sb = Sandbox(..., builder="oci:/path/on/a/bigger/disk")  # or free space there; the store: store="..."'
+    yield Finding(f"no space is left on {where}", (Evidence("verdict", said.strip()),), cure, "certain")
+
+
 def _filled(text: str) -> tuple[str | None, bool]:
     """The path that could not be written, and whether it is surely that: an absolute one, else what stands quoted."""
     said = re.split(words.NO_SPACE, text)
@@ -134,5 +147,4 @@ def _open_files(facts: Facts) -> Iterator[Finding]:
         figures = [limit.soft for limit in limits if limit.type == "RLIMIT_NOFILE"]
         evidence = (line, *(Evidence("usage", f"RLIMIT_NOFILE is {figure}") for figure in figures))
         cause = f"a process had {figures[0] if figures else 'all the'} files open that the sandbox allows"
-        cure = 'sb.options = SpecOptions.for_host(rlimits={"NOFILE": 65536})'
-        yield Finding(cause, evidence, cure, "certain")
+        yield Finding(cause, evidence, more_files(figures[0] if figures else 0), "certain")
