@@ -21,7 +21,7 @@ from tvixbuild_nb.request import BuildRequest, Redactor
 
 # Lines at the end of the log that are looked at, and characters of each.
 MAX_LINES = 5000
-MAX_CHARACTERS = 4096
+MAX_CHARACTERS = 1024
 _LAST = 5
 _MOST_OF_RUNTIME = 1 << 20
 # Lines before the end within which a text is taken for what the build failed of.

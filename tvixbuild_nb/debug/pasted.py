@@ -14,7 +14,7 @@ from tvixbuild_nb.oci.shown import shown
 
 # What went wrong stands near the end; a log may have any size.
 MAX_LINES = 20_000
-MAX_CHARACTERS = 4096
+MAX_CHARACTERS = 1024
 _LAST = 5
 # Colours and cursor movements; titles of windows and links.
 _ESCAPES = re.compile(r"\x1b\[[0-?]*[ -/]*[@-~]|\x1b\][^\x07\x1b]*(?:\x07|\x1b\\)?|\x1b[@-Z\\-_]")
@@ -31,7 +31,7 @@ _FAILURE = re.compile(r"(?i)\berror\b|failed|fatal|not found|denied|cannot")
 def explain_pasted(pieces: Iterable[bytes]) -> Explanation:
     """What is known of the texts in a log; nothing of where it ran can be looked into, so nothing is certain.
 
-    ``pieces`` are the bytes as they come: the last 20 000 lines are kept, 4096 characters of each. Colours, quoting of
+    ``pieces`` are the bytes as they come: the last 20 000 lines are kept, 1024 characters of each. Colours, quoting of
     Nix and its JSON lines are taken off first. An empty log has nothing wrong.
     """
     lines: deque[tuple[int, str]] = deque(enumerate(_lines(pieces), 1), maxlen=MAX_LINES)
@@ -59,7 +59,7 @@ def _envelopes(lines: Iterable[tuple[int, str]]) -> Iterator[str]:
 
 
 def _lines(pieces: Iterable[bytes]) -> Iterator[str]:
-    """The lines as a person read them, each cut to 4096 characters while it is gathered."""
+    """The lines as a person read them, each cut to 1024 characters while it is gathered."""
     decoder = codecs.getincrementaldecoder("utf-8")("replace")
     rest = ""
     for piece in pieces:

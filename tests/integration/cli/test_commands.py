@@ -50,6 +50,18 @@ def read_until(stream: IO[bytes] | None, text: bytes) -> bytes:
     return data
 
 
+def test_why_a_build_failed_is_told_once(command: Command, tmp_path: Path) -> None:
+    request = written(tmp_path, request_of("echo > /opt", environment_vars={"A": "b"}))
+    told = command("run", request, "--keep", "never", status=1)
+    cause = "/opt is not below a scratch path, and the rest is read-only"
+    assert told.count(cause) == 1 and "(certain)" in told and "do: sb.scratch_paths" in told and "hint" not in told
+    assert told.index("failed at build") < told.index(cause) < told.index("  log: ")
+    assert cause not in command.err
+    # And where nothing is known, that is not dressed up.
+    told = command("run", written(tmp_path, request_of("exit 3")), "--keep", "never", status=1)
+    assert "the command ended with status 3" in told and "do:" not in told and "hint" not in told
+
+
 def test_a_build_that_succeeds(command: Command, tmp_path: Path) -> None:
     script = "echo to stdout; echo to stderr >&2; mkdir /nix/store/out; echo a needle > /nix/store/out/f"
     request = written(tmp_path, request_of(script, refscan_needles=["absent", "needle"]))

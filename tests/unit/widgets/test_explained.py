@@ -2,9 +2,21 @@
 
 from __future__ import annotations
 
+import threading
+from collections.abc import Mapping
+
+from tvixbuild_nb import Sandbox, open_castore
+from tvixbuild_nb.build import DummyBuild, DummyBuildService
+from tvixbuild_nb.castore import Node
 from tvixbuild_nb.debug import Explanation
 from tvixbuild_nb.debug.explanation import Evidence, Finding
+from tvixbuild_nb.errors import OutputError
+from tvixbuild_nb.request import BuildRequest
+from tvixbuild_nb.widgets.kit import fragment
 from tvixbuild_nb.widgets.run import explanation_forms
+from tvixbuild_nb.widgets.run.data import run_data
+from tvixbuild_nb.widgets.run.facts import run_facts
+from tvixbuild_nb.widgets.run.static import run_html
 
 
 def test_findings_have_evidence_and_cure() -> None:
@@ -18,3 +30,22 @@ def test_where_nothing_is_known_that_is_said() -> None:
     unknown = explanation_forms(Explanation(wrong=True, known=("failed at build: <status> 3",))).bundle()
     assert "is not known" in unknown["text/html"] and "&lt;status&gt; 3" in unknown["text/html"]
     assert explanation_forms(Explanation()).bundle()["text/plain"] == "nothing is wrong"
+
+
+def test_a_live_run_that_fails_has_the_section_once_it_is_over() -> None:
+    go_on = threading.Event()
+
+    def refused(request: BuildRequest, build: DummyBuild) -> Mapping[str, Node]:
+        go_on.wait(60)
+        raise OutputError("hash mismatch in fixed-output derivation '<x>':")
+
+    castore = open_castore("memory:")
+    run = Sandbox("x", store=castore, builder=DummyBuildService(castore, refused), outputs=["build/o"]).start()
+    assert run_data(run_facts(run))["findings"] == []
+    go_on.set()
+    data = run_data(run_facts(run.wait()))
+    (shown,) = data["findings"]
+    assert "what was fetched is not what was written down" in shown["cause"] and shown["confidence"] == "likely"
+    page = str(run_html(data, fragment("log")))
+    assert page.count("what was fetched is not") == 1 and "got:" in page and "<x>" not in page
+    assert page.index("what was fetched is not") < page.index("log")

@@ -60,13 +60,14 @@ EXEC: tuple[Failure, ...] = (
 BUILD: tuple[Failure, ...] = (
     Failure(
         "build",
-        r"bad interpreter: /\S+\^M|/\S+\^M: bad interpreter|env: .*\\r['’]?: No such file or directory",
+        rf"bad interpreter: /\S{{1,400}}\^M|{words.PATH}\^M: bad interpreter"
+        r"|env: \S{1,400}\\r['’]?: No such file or directory",
         "a script's #! line ends in CR LF, so that its interpreter's name ends in CR",
         "convert its line ends: sed -i 's/\\r$//' SCRIPT",
     ),
     Failure(
         "build",
-        r"(?P<interpreter>/\S+): bad interpreter: No such file or directory",
+        rf"(?P<interpreter>{words.PATH}): bad interpreter: No such file or directory",
         "a script's #! line names {interpreter}, which the sandbox does not have",
         "patchShebangs, or give the interpreter as an input",
     ),
@@ -78,13 +79,13 @@ BUILD: tuple[Failure, ...] = (
     ),
     Failure(
         "build",
-        r"(?P<program>/[^\s:]+): (?:cannot execute: required file not found|cannot execute: No such file or directory)",
+        rf"(?P<program>{words.PATH}): cannot execute: (?:required file not found|No such file or directory)",
         "{program} is there, but its ELF interpreter or the one in its #! line is not inside (or that line ends in CR)",
         "give the interpreter as an input, check the #! line (file, readelf -l), convert CR LF line ends",
     ),
     Failure(
         "build",
-        r"(?P<program>/[^\s:]+): (?:cannot execute binary file|[Ee]xec format error)"
+        rf"(?P<program>{words.PATH}): (?:cannot execute binary file|[Ee]xec format error)"
         r"|(?:cannot execute binary file|exec format error): (?P<zsh>/\S+)",
         "{program}{zsh} is for another architecture, or is no program",
         "check with file and uname -m; build it for this machine",

@@ -1,4 +1,8 @@
-"""How programs of many kinds (C, Python, Node, Go, Rust, Java) say the same thing: regular expressions, no causes."""
+"""How programs of many kinds (C, Python, Node, Go, Rust, Java) say the same thing: regular expressions, no causes.
+
+They meet logs that nobody chose: what is not a literal begins where a word does and has an end, so that a long line
+takes no more time than its length.
+"""
 
 from __future__ import annotations
 
@@ -22,13 +26,15 @@ KILLED = (
     r"|: line \d+: +\d+ Killed\b|terminated with signal 9|\(signal: 9, SIGKILL|signal 9 .*cc1"
     r"|LLVM ERROR: out of memory|[Oo]ut of memory|Cannot allocate memory|virtual memory exhausted"
 )
-_TOOL = r"['\"‘`]?(?P<tool>[^\s:/'\"`‘’]+?)(?:\\r)?['\"’]?"
+# An absolute path, from its beginning; a group of this name goes around it.
+PATH = r"(?<![^\s:'\"`(‘])/[^\s:]{1,400}"
+_TOOL = r"['\"‘`]?(?P<tool>[^\s:/'\"`‘’]{1,100}?)(?:\\r)?['\"’]?"
 # A program that is not there, as shells say it, make, and what executes a program for somebody.
 NO_TOOL = (
-    r"(?:\b(?:ba|da|a|k|mk|z|)sh(?:\[\d+\])?: (?:line )?(?:\d+: )?|\S+: (?:line )?\d+: )"
+    r"(?:\b(?:ba|da|a|k|mk|z|)sh(?:\[\d+\])?: (?:line )?(?:\d+: )?|(?<!\S)\S{1,400}: (?:line )?\d+: )"
     + _TOOL
     + r": (?:command |inaccessible or )?not found",
-    r"\b(?:zsh|fish|\S+:\d+): (?:command not found|Unknown command): " + _TOOL + r"(?=\s|$)",
+    r"(?<!\S)(?:zsh|fish|\S{1,400}:\d+): (?:command not found|Unknown command): " + _TOOL + r"(?=\s|$)",
     r"\bmake(?:\[\d+\])?: " + _TOOL + r": (?:No such file or directory|Command not found)",
     r"\b(?:env: (?:can't execute )?|failed to run command |Can't exec )" + _TOOL + r": No such file or directory",
 )
