@@ -52,6 +52,10 @@ def explain_run(
     facts = Facts(request, result, view, tuple(log), castore, _runtime_said(bundle, missed))
     hide = redactor or Redactor()
     findings = merged(_aged(finding, facts) for check in CHECKS for finding in _found(check, facts, missed))
+    if not findings and result.failed_at != "build" and result.hint is not None:
+        # What ended it was our own error, which says what to do.
+        said = Evidence("verdict", result.message or result.status)
+        findings = [Finding((result.message or result.status).split("\n")[0], (said,), result.hint, "likely")]
     return Explanation(
         tuple(_shown(finding, hide) for finding in findings),
         wrong=True,

@@ -1,8 +1,13 @@
-"""run.explain() where the sandbox could not be set up: real hosts broken in one way, and runtimes that only say so."""
+"""run.explain() where the sandbox could not be set up: hosts and configurations broken in one way, with real runtimes.
+
+And runtimes that only say what hosts say that cannot be had here.
+"""
 
 from __future__ import annotations
 
 import json
+import shutil
+import sys
 from pathlib import Path
 
 import pytest
@@ -41,7 +46,7 @@ CLOSED_FUSE = (
     [
         ("", ["setpriv", "--no-new-privs"], (True, "auto", PATH), "no_new_privs is set", "allowPrivilegeEscalation"),
         (NO_SETUID, [], (False, "auto", PATH), "lack their setuid bit", "chmod u+s"),
-        ("", [], (False, "auto", "/usr/sbin:/sbin"), "are not installed", "install uidmap"),
+        ("", [], (False, "auto", "/usr/sbin:/sbin"), "and they are not installed", "install uidmap"),
         ("mount -t tmpfs none /proc/sys", [], (True, "auto", PATH), "parts of /proc outside are masked", "unconfined"),
         ("", [], (False, "fuse", PATH), "only where /etc/fuse.conf allows it", "sed -i"),
         (CLOSED_FUSE, [], (True, "fuse", PATH), "/dev/fuse is closed", "chmod 0666 /dev/fuse"),
@@ -104,3 +109,110 @@ def test_a_limit_above_what_the_kernel_allows(runtime: str) -> None:
     (found,) = run.explain()
     assert run.failed_at == "setup" and "above this process's hard limit" in found.cause and found.lines
     run.delete()
+
+
+# A runtime that breaks the configuration in one way, and then is the real one.
+BREAKS = """#!{python}
+import json, os, sys
+here = os.path.dirname(os.path.abspath(__file__))
+arguments = sys.argv[1:]
+if "run" in arguments or "create" in arguments:
+    place = arguments[arguments.index("--bundle") + 1] if "--bundle" in arguments else os.getcwd()
+    with open(place + "/config.json") as file:
+        config = json.load(file)
+    with open(here + "/change") as file:
+        exec(file.read(), {{"config": config, "bundle": place, "os": os}})
+    with open(place + "/config.json", "w") as file:
+        json.dump(config, file)
+os.execvp("{runtime}", ["{runtime}", *arguments])
+"""
+USER = "config['process']['user']['uid'] = 4242"
+NO_MAPS = "config['linux']['uidMappings'] = []; config['linux']['gidMappings'] = []"
+TERMINAL = "config['process']['terminal'] = True"
+CGROUP = "config['linux']['cgroupsPath'] = '/none'"
+MEMORY = "config['linux']['resources'] = {'memory': {'limit': 1 << 26}}"
+GROUP = "[each['options'].append('gid=5') for each in config['mounts'] if each['type'] == 'devpts']"
+SYSFS = """
+config['mounts'] = [each for each in config['mounts'] if each['destination'] != '/sys']
+config['mounts'].append({'destination': '/sys', 'type': 'sysfs', 'source': 'sysfs', 'options': ['ro']})
+config['linux']['namespaces'] = [each for each in config['linux']['namespaces'] if each['type'] != 'network']
+"""
+NO_NAMESPACE = """
+config['linux']['namespaces'] = [each for each in config['linux']['namespaces'] if each['type'] != 'user']
+del config['linux']['uidMappings'], config['linux']['gidMappings']
+"""
+CLOSED = "os.chmod(bundle + '/root', 0)"
+OPTIONS = "[each.update(options=['bind', 'ro']) for each in config['mounts'] if 'src' in each['destination']]"
+RANGE = "config['linux']['uidMappings'][-1]['hostID'] = 900000"
+# runtime, namespaces of the keeper's own, what is broken, a word of the cause
+BROKEN = [
+    ("runc", False, GROUP, "gid=5"),
+    ("runc", False, SYSFS, "a fresh sysfs needs"),
+    ("runc", False, NO_NAMESPACE, "a config.json without a user namespace"),
+    ("runc", False, CGROUP, "may not make cgroups there"),
+    ("runc", False, MEMORY, "a limit needs a cgroup"),
+    ("runc", False, CLOSED, "is closed (0700)"),
+    ("runc", False, RANGE, "/etc/subuid gives this account no range"),
+    ("runc", True, OPTIONS, "has to keep the nosuid and nodev"),
+    ("runc", True, RANGE, "not in this namespace at all"),
+    ("crun", True, GROUP, "gid=5"),
+    ("crun", True, RANGE, "the kernel takes these id maps from nobody"),
+]
+MANY = """
+import json, os, sys
+from pathlib import Path
+from tvixbuild_nb import Sandbox
+from tvixbuild_nb.build import OCIBuildService
+for runtime, namespaces, change, cause in json.loads(sys.argv[1]):
+    Path("change").write_text(change)
+    service = OCIBuildService(namespaces=namespaces, runtime=os.path.abspath(runtime))
+    sandbox = Sandbox("true", builder=service)
+    sandbox.add_input("src", b"input")
+    run = sandbox.run(show=False, check=False)
+    print(json.dumps([cause, run.result.verdict(), run.explain().to_dict()]))
+    service.close()
+"""
+
+
+def _broken(place: Path, runtime: str, python: str = sys.executable) -> str:
+    program = place / runtime
+    program.write_text(BREAKS.format(python=python, runtime=shutil.which(runtime, path=PATH)))
+    program.chmod(0o755)
+    return str(program)
+
+
+@pytest.mark.parametrize(
+    ("runtime", "change", "cause"),
+    [
+        ("runc", USER, "process.user names an id"),
+        ("crun", USER, "process.user names an id"),
+        ("runc", NO_MAPS, "holds no id maps"),
+        ("runc", TERMINAL, "process.terminal is true"),
+        ("crun", TERMINAL, "process.terminal is true"),
+    ],
+)
+def test_a_configuration_that_is_broken_in_one_way(tmp_path: Path, runtime: str, change: str, cause: str) -> None:
+    (tmp_path / "change").write_text(change)
+    run = Sandbox("true", store=open_castore("memory:"), runtime=_broken(tmp_path, runtime)).run(
+        show=False, check=False
+    )
+    found = run.explain()
+    assert run.failed_at == "setup" and found.first is not None, str(found)
+    assert cause in found.first.cause and found.first.confidence == "certain" and len(found) == 1, str(found)
+    run.delete()
+
+
+def test_configurations_that_somebody_who_is_not_root_cannot_have(as_user: AsUser) -> None:
+    place = as_user.home / "broken"
+    place.mkdir()
+    for name in ("runc", "crun"):
+        _broken(place, name, as_user.python)
+    shutil.chown(place, as_user.user.uid, as_user.user.gid)
+    done = as_user([as_user.python, "-c", MANY, json.dumps(BROKEN)], cwd=place)
+    told = [json.loads(line) for line in done.stdout.splitlines()]
+    assert len(told) == len(BROKEN), done.stderr[-3000:]
+    for cause, verdict, found in told:
+        first, *others = found["findings"]
+        assert verdict.startswith("failed at setup") and cause in first["cause"], (verdict, found)
+        assert first["confidence"] == "certain" and first["evidence"], found
+        assert all(one["confidence"] == "possible" or "newuidmap" in str(one) for one in others), found

@@ -13,7 +13,7 @@ from tvixbuild_nb.castore import open_castore
 from tvixbuild_nb.debug import Explanation
 from tvixbuild_nb.debug.explaining import explain_run
 from tvixbuild_nb.debug.pasted import explain_pasted
-from tvixbuild_nb.request import BuildRequest
+from tvixbuild_nb.request import BuildConstraints, BuildRequest
 
 TEXTS = [line for line, _, _ in (*SEEN, *WORDINGS)]
 REQUEST = BuildRequest(command_args=["/bin/sh"])
@@ -112,3 +112,17 @@ def test_a_disk_that_was_full_before_or_after_the_command(failed_at: str) -> Non
     assert found.cause == "no space is left on the disk of /b/1.2" and "oci:/" in found.cure
     limit = _explained([], failed_at="setup", message="bwrap: Creating new namespace failed: No space left on device")
     assert len(limit) == 1 and "disk of" not in limit.findings[0].cause
+
+
+def test_an_error_of_our_own_is_told_with_what_it_says_to_do() -> None:
+    (found,) = _explained([], failed_at="setup", message="the file system process died", hint="inputs='checkout'")
+    assert found.cause == "the file system process died" and found.cure == "inputs='checkout'"
+    assert not _explained([], exit_code=1, message="the command ended with status 1", hint="a guess")
+
+
+def test_names_that_are_not_resolved_although_there_is_a_network() -> None:
+    request = BuildRequest(command_args=["x"], constraints=BuildConstraints(system="x86_64-linux", network_access=True))
+    log = [(1, "curl: (6) Could not resolve host: example.org")]
+    found = explain_run(_result(exit_code=6), request, open_castore("memory:"), log=log)
+    assert found.findings[0].confidence == "possible" and "resolv.conf" in found.findings[0].cure
+    assert "no network: it has" not in str(found)

@@ -20,9 +20,16 @@ SETUP: tuple[Failure, ...] = (
     ),
     Failure(
         "setup",
-        r"mapping tool not present|new[ug]idmap is not installed",
+        r"new[ug]idmap is not installed",
         "newuidmap and newgidmap are not installed",
         "sudo apt-get install uidmap",
+    ),
+    Failure(
+        "setup",
+        r"mapping tool not present",
+        "these ids take newuidmap and newgidmap, and they are not installed (or the ids are not in this namespace "
+        "at all)",
+        "sudo apt-get install uidmap; as root of a namespace, map only ids that it has",
     ),
     Failure(
         "setup",
@@ -57,7 +64,8 @@ SETUP: tuple[Failure, ...] = (
     ),
     Failure(
         "setup",
-        r"cannot specify gid= mount options for unmapped gid in rootless containers",
+        r"cannot specify gid= mount options for unmapped gid in rootless containers"
+        r"|mount `devpts` to `\S*`: Invalid argument",
         "a mount (devpts) asks for gid=5, which the id maps do not hold",
         "leave gid=5 out of the options; the rootless rendering does",
     ),
@@ -91,8 +99,8 @@ SETUP: tuple[Failure, ...] = (
     ),
     Failure(
         "setup",
-        r"error preparing rootfs.*permission denied",
-        "a directory on the way to the bundle is closed (0700) to the id that the container's root is mapped to",
+        r"error preparing rootfs.*permission denied|fork/exec /proc/self/exe: permission denied",
+        "the bundle, or a directory on the way to it, is closed (0700) to the id that is the container's root",
         "chmod a+x every directory above the bundle, or choose another bundle root; doctor() names the closed one",
     ),
     Failure(
@@ -123,7 +131,8 @@ SETUP: tuple[Failure, ...] = (
     ),
     Failure(
         "setup",
-        r"open /dev/tty: no such device or address|open /dev/ptmx: No such file or directory",
+        r"open /dev/tty: no such device or address|open /dev/ptmx: No such file or directory"
+        r"|cannot allocate tty if runc will detach|use --console-socket with --detach when a terminal is used",
         "process.terminal is true and there is no terminal here",
         "terminal false, the default",
     ),
@@ -142,16 +151,22 @@ SETUP: tuple[Failure, ...] = (
     ),
     Failure(
         "setup",
-        r"write failed /proc/self/[ug]id_map: Operation not permitted"
-        r"|writing file `/proc/\S*[ug]id_map`: Operation not permitted",
+        r"write failed /proc/self/[ug]id_map: Operation not permitted",
         "AppArmor lets programs make a user namespace but not map ids or mount in it (Ubuntu 24.04's default)",
         "sudo sysctl -w kernel.apparmor_restrict_unprivileged_userns=0, or an AppArmor profile with userns for it",
         source="systemd/mkosi#3266, opencontainers/runc#4069",
     ),
     Failure(
         "setup",
+        r"writing file `/proc/\d+/[ug]id_map`: (?:Operation not permitted|Invalid argument)",
+        "the kernel takes these id maps from nobody here: their ids are not this account's (/etc/subuid), or AppArmor "
+        "lets programs make a user namespace but not map ids in it (Ubuntu 24.04's default)",
+        "map ids that this account has; with AppArmor: sudo sysctl -w kernel.apparmor_restrict_unprivileged_userns=0",
+    ),
+    Failure(
+        "setup",
         r"(?:Creating new namespace|unshare|clone).* failed: No space left on device"
-        r"|failed to unshare .*: No space left on device",
+        r"|failed to unshare .*: No space left on device|fork/exec /proc/self/exe: no space left on device",
         "the limit on user namespaces or on their nesting is reached; it is not the disk",
         "sudo sysctl -w user.max_user_namespaces=15000",
         source="containers/bubblewrap#371",
@@ -211,6 +226,7 @@ SETUP: tuple[Failure, ...] = (
     Failure(
         "setup",
         r"failed to unshare (?:user|remaining) namespaces?: Operation not permitted"
+        r"|fork/exec /proc/self/exe: operation not permitted"
         r"|cloning builder process: Operation not permitted|does not support the kernel namespaces that are required",
         "user namespaces are forbidden here: by a sysctl, or by the seccomp profile or AppArmor of a container around",
         "sudo sysctl -w kernel.unprivileged_userns_clone=1 user.max_user_namespaces=15000; in a container "

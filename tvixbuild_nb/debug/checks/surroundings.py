@@ -119,7 +119,7 @@ def _space(facts: Facts) -> Iterator[Finding]:
 def _full_host(facts: Facts) -> Iterator[Finding]:
     """The disk of the bundle, or of the store, was full before or after the command; not a limit on namespaces."""
     said = next((line for line in (facts.result.message or "").split("\n") if re.search(words.NO_SPACE, line)), None)
-    if said is None or re.search(r"namespace|unshare|clone", said):
+    if said is None or re.search(r"namespace|unshare|clone|fork/exec", said):
         return
     path, _ = _filled(said)
     what = "store or the bundles" if facts.result.failed_at == "ingest" else "bundles"
