@@ -25,6 +25,8 @@ _ENVELOPE = re.compile(
     r"builder for '(?P<drv>[^']+)' failed (?P<how>with exit code \d+|due to signal \d+[^;]*)"
     r"|Cannot build '(?P<new>[^']+)'"
 )
+# Newer ones say how on the line after.
+_REASON = re.compile(r"^\s*Reason: (?P<reason>.+?)\.?$")
 _FAILURE = re.compile(r"(?i)\berror\b|failed|fatal|not found|denied|cannot")
 
 
@@ -55,7 +57,11 @@ def _envelopes(lines: Iterable[tuple[int, str]]) -> Iterator[str]:
     for number, text in lines:
         for match in _ENVELOPE.finditer(text):
             how = f" {match['how']}" if match["how"] else ""
-            yield shown(f"log line {number}: the builder of {match['drv'] or match['new']} failed{how}")
+            what = f"the builder of {match['drv']} failed{how}" if match["drv"] else f"{match['new']} was not built"
+            yield shown(f"log line {number}: {what}")
+        reason = _REASON.match(text)
+        if reason is not None:
+            yield shown(f"log line {number}: {reason['reason']}")
 
 
 def _lines(pieces: Iterable[bytes]) -> Iterator[str]:

@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-import os
 from pathlib import Path
 
 import pytest
 
+from support.elves import elf_file
 from tvixbuild_nb import Sandbox
 from tvixbuild_nb.castore import open_castore
 from tvixbuild_nb.debug import Explanation
@@ -32,21 +32,11 @@ def _program(tmp_path: Path, contents: bytes, mode: int = 0o755) -> Path:
     return place
 
 
-def _elf(machine: int = 0, interpreter: bytes = b"/lib/ld-none.so.1\0") -> bytes:
-    host = {"x86_64": 62, "aarch64": 183}.get(os.uname().machine, 62)
-    header = b"\x7fELF\x02\x01\x01" + bytes(9) + (2).to_bytes(2, "little") + (machine or host).to_bytes(2, "little")
-    header += (1).to_bytes(4, "little") + bytes(8) + (64).to_bytes(8, "little") + bytes(8) + bytes(4)
-    header += b"".join(number.to_bytes(2, "little") for number in (64, 56, 1, 0, 0, 0))
-    table = (3).to_bytes(4, "little") + (4).to_bytes(4, "little") + (120).to_bytes(8, "little") + bytes(16)
-    table += len(interpreter).to_bytes(8, "little") * 2 + (1).to_bytes(8, "little")
-    return header + table + interpreter
-
-
 @pytest.mark.parametrize(
     ("contents", "mode", "cause", "cure"),
     [
-        (_elf(), 0o755, "its ELF interpreter /lib/ld-none.so.1 is not inside", "add_host_program"),
-        (_elf(machine=8), 0o755, "is for MIPS", "for"),
+        (elf_file(), 0o755, "its ELF interpreter /lib/ld-none.so.1 is not inside", "add_host_program"),
+        (elf_file(machine=8), 0o755, "is for MIPS", "for"),
         (b"#!/bin/sh\r\necho\r\n", 0o755, "ends in CR LF", r"s/\r$//"),
         (b"#!/usr/bin/env python3\n", 0o755, "/usr/bin/env is not inside", "#!"),
         (b"echo\n", 0o755, "neither an ELF file nor a script", "#!/bin/sh"),
@@ -77,7 +67,7 @@ def test_a_command_that_is_not_there(tmp_path: Path) -> None:
 
 
 def test_a_program_the_log_calls_not_found(tmp_path: Path) -> None:
-    found = _explained("echo hi; /nix/store/tool/hello", inputs={"tool": _program(tmp_path, _elf())})
+    found = _explained("echo hi; /nix/store/tool/hello", inputs={"tool": _program(tmp_path, elf_file())})
     first = found.findings[0]
     assert "is there, but its ELF interpreter" in first.cause and first.lines == {2}, str(found)
     missing = _explained("nonesuch-tool")

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import shutil
 import subprocess
 import sys
 import threading
@@ -14,6 +15,7 @@ from typing import Any
 import pytest
 
 from support.cli import start_command
+from support.elves import elf_file
 from tvixbuild_nb import Run, Sandbox, SpecOptions
 from tvixbuild_nb.castore import open_castore
 from tvixbuild_nb.debug import Explanation
@@ -23,6 +25,7 @@ from tvixbuild_nb.sandbox.hostprogram import program_files
 pytestmark = pytest.mark.integration
 MEMORY = SpecOptions.for_host(limits={"memory": 32 << 20})
 HUNGRY = "dd if=/dev/zero of=/dev/null bs=48M count=1"
+BASH = os.path.realpath(shutil.which("bash") or "/bin/bash")
 OPENS = 'i=3; while [ $i -lt 1500 ]; do eval "exec $i</dev/null" || exit 5; i=$((i+1)); done'
 
 
@@ -168,6 +171,33 @@ def test_a_program_that_is_looked_for_in_vain_and_where(tmp_path: Path) -> None:
     assert "nonesuch is neither in PATH nor in an input" in found.cause
     told = [one.text for one in found.evidence]
     assert "nonesuch was looked for in /nix/store/b, /nix/store/a: nowhere" in told, told
+
+
+@pytest.mark.parametrize(
+    ("contents", "mode", "cause"),
+    [
+        (b"#!/bin/none\n", 0o755, "its interpreter cannot be executed: /bin/none is not inside"),
+        (b"#!/bin/sh\r\n", 0o755, "ends in CR LF"),
+        (b"#!/bin/sh\n", 0o644, "/tool/hello is not executable"),
+        ("loader", 0o755, "its ELF interpreter /lib/ld-none.so.1 is not inside"),
+        ("machine", 0o755, "/tool/hello is for MIPS"),
+    ],
+    ids=["interpreter", "crlf", "no-x", "loader", "architecture"],
+)  # fmt: skip
+def test_what_bash_says_of_programs_that_do_not_start(
+    tmp_path: Path, contents: bytes | str, mode: int, cause: str
+) -> None:
+    if isinstance(contents, str):
+        contents = elf_file(machine=8) if contents == "machine" else elf_file()
+    (tmp_path / "hello").write_bytes(contents)
+    (tmp_path / "hello").chmod(mode)
+    sandbox = _sandbox(["/bin/bash", "-c", "/tool/hello; exit $?"], inputs_dir="", inputs={"tool": tmp_path})
+    sandbox.add_host_program("bash")
+    sandbox.command = (BASH, *sandbox.command[1:])
+    found = _explained(sandbox)
+    first = found.findings[0]
+    assert cause in first.cause and first.confidence == "certain" and len(found) == 1, str(found)
+    assert first.lines == {1} and any(one.text.startswith("/tool/hello: file") for one in first.evidence), str(found)
 
 
 @pytest.mark.parametrize(

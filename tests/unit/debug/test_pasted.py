@@ -55,6 +55,24 @@ def test_what_is_not_known_is_said_so_with_nix_envelope() -> None:
     assert "is not known" in str(told) and f"the builder of {DRV} failed with exit code 2" in str(told)
 
 
+def test_how_newer_ones_of_nix_say_it_is_known_with_the_derivations() -> None:
+    log = (
+        f"\x1b[31;1merror:\x1b[0m Cannot build '\x1b[35;1m{DRV}\x1b[0m'.\n"
+        "       Reason: \x1b[31;1mbuilder failed with exit code 2\x1b[0m.\n       Output paths:\n"
+        "         /nix/store/0123456789abcdfghijklmnpqrsvwxyz-hello\n       Last 1 log lines:\n"
+        "       > make: *** [all] Error 2\n       For full logs, run:\n         nix log x\n"
+    )
+    told = _explained(log)
+    assert not told and told.known[:2] == (
+        f"log line 1: {DRV} was not built",
+        "log line 2: builder failed with exit code 2",
+    )
+    found = _explained(
+        log.replace("make: *** [all] Error 2", "x.c:1:1: fatal error: zlib.h: No such file or directory")
+    )
+    assert [one.lines for one in found] == [{6}] and "zlib.h" in found.findings[0].cause
+
+
 @pytest.mark.parametrize(
     "text",
     ["", "\n", "checking for foo... no\nbuilding\ninstalling\n", "hello\x1b[2J\n", "> quoted\n"],

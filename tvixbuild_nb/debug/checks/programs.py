@@ -43,7 +43,8 @@ def programs(facts: Facts) -> Iterator[Finding]:
             seen.add(program)
             strict = "annot execute" in why or "format error" in why or (refused and why == "Permission denied")
             if "not found" in why or "Unknown command" in why or "/" in program:
-                yield from _asked(view, program, line, at_start=strict, not_found="ound" in why or "Unknown" in why)
+                not_found = strict or "not found" in why or "Unknown" in why
+                yield from _asked(view, program, line, at_start=strict, not_found=not_found)
 
 
 def _named(facts: Facts) -> Iterator[tuple[Evidence, str, str]]:
