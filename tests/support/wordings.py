@@ -36,6 +36,8 @@ SEEN = [
     ("unable to start container process: unable to start init: fork/exec /proc/self/exe: permission denied",
      "chmod a+x", "setup"),
     ("newuidmap is not installed: No such file or directory", "install uidmap", "setup"),
+    ("nsexec-0[92]: failed to update /proc/93/uid_map: No such file or directory", "pid namespace", "setup"),
+    ("opening file `/proc/80/gid_map` for writing: No such file or directory", "pid namespace", "setup"),
     ("use --console-socket with --detach when a terminal is used", "terminal", "setup"),
     ("error setting rlimit type 7: operation not permitted", "hard limit", "setup"),
     ("reopen fd 8: permission denied", "LXC", "setup"),

@@ -29,7 +29,7 @@ WATCHED = (
 run = build()
 await_text(run, "ready")
 say(ready=run.id)
-say(**verdict(run))
+say(**verdict(run), causes=[one.cause for one in run.explain()])
 again = sandbox("cat /nix/store/a >/nix/store/out", inputs={"a": b"A"}, outputs=["nix/store/out"]).run(show=False)
 say(**verdict(again))
 run.delete()
@@ -60,7 +60,7 @@ def test_a_killed_helper_is_a_setup_failure_and_the_next_build_works(kernels: Ke
     verdict = kernel.hear()
     assert (verdict["status"], verdict["failed_at"]) == ("failed", "setup")
     assert ("file system process" if victim in ("fs", "view") else "keeper") in verdict["message"]
-    assert "run it again" in verdict["hint"]
+    assert "run it again" in verdict["hint"] and verdict["causes"] == [verdict["message"]]
     assert verdict["bundle"] is None
     again = kernel.hear()
     assert (again["status"], again["inputs"]) == ("succeeded", "fuse"), again

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import json
 import shutil
+import subprocess
 import sys
 from pathlib import Path
 
@@ -216,3 +217,21 @@ def test_configurations_that_somebody_who_is_not_root_cannot_have(as_user: AsUse
         assert verdict.startswith("failed at setup") and cause in first["cause"], (verdict, found)
         assert first["confidence"] == "certain" and first["evidence"], found
         assert all(one["confidence"] == "possible" or "newuidmap" in str(one) for one in others), found
+
+
+OTHER_PROC = """
+echo $(($(cat /proc/sys/kernel/pid_max) - 5000)) > /proc/sys/kernel/ns_last_pid || true
+exec "$@"
+"""
+
+
+@pytest.mark.parametrize("runtime", ["runc", "crun"])
+def test_a_proc_of_another_pid_namespace(root: None, tmp_path: Path, runtime: str) -> None:
+    program = [sys.executable, "-c", MANY, json.dumps([(shutil.which(runtime, path=PATH), False, "", "")])]
+    inside = ["unshare", "--pid", "--fork", "--kill-child", "sh", "-c", OTHER_PROC, "sh", *program]
+    done = subprocess.run(inside, cwd=tmp_path, capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stderr[-3000:]
+    _, verdict, found = json.loads(done.stdout)
+    first = found["findings"][0]
+    assert verdict.startswith("failed at setup") and "/proc belongs to another pid namespace" in first["cause"], found
+    assert first["confidence"] == "certain" and "mount -t proc" in first["cure"]

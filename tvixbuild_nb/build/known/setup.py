@@ -40,7 +40,8 @@ SETUP: tuple[Failure, ...] = (
     ),
     Failure(
         "setup",
-        r"failed to update /proc/\d+/[ug]id_map: Permission denied",
+        r"(?:failed to update /proc/\d+/[ug]id_map|opening file `/proc/\d+/[ug]id_map` for writing): "
+        r"(?:Permission denied|No such file or directory)",
         "/proc belongs to another pid namespace, so the runtime finds somebody else under that number",
         "mount proc again inside the pid namespace: mount -t proc proc /proc",
     ),
