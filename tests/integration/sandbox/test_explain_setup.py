@@ -20,6 +20,15 @@ from tvixbuild_nb.castore import open_castore
 
 pytestmark = pytest.mark.integration
 
+ALLOWS_OTHER = "printf 'user_allow_other\\n' > /run/f.$$; mount --bind /run/f.$$ /etc/fuse.conf; rm /run/f.$$"
+WITHOUT_FUSE = """
+dev=/run/dev.$$; mkdir $dev; mount -t tmpfs none $dev
+cp -a /dev/null /dev/zero /dev/full /dev/random /dev/urandom /dev/tty $dev/
+mkdir -m 1777 $dev/shm; mkdir $dev/pts; ln -s /proc/self/fd $dev/fd
+mount -t devpts -o newinstance,ptmxmode=0666 devpts $dev/pts; ln -s pts/ptmx $dev/ptmx
+mount --move $dev /dev; rmdir $dev
+"""
+NO_MORE_NAMESPACES = 'echo 0 > /proc/sys/user/max_user_namespaces; exec "$@"'
 CODE = """
 import json, os, sys
 from tvixbuild_nb import Sandbox
@@ -51,8 +60,23 @@ CLOSED_FUSE = (
         ("mount -t tmpfs none /proc/sys", [], (True, "auto", PATH), "parts of /proc outside are masked", "unconfined"),
         ("", [], (False, "fuse", PATH), "only where /etc/fuse.conf allows it", "sed -i"),
         (CLOSED_FUSE, [], (True, "fuse", PATH), "/dev/fuse is closed", "chmod 0666 /dev/fuse"),
+        (WITHOUT_FUSE, [], (True, "fuse", PATH), "there is no /dev/fuse", "--device /dev/fuse"),
+        (
+            ALLOWS_OTHER,
+            ["setpriv", "--no-new-privs"],
+            (False, "fuse", PATH),
+            "takes fusermount's setuid bit away",
+            "allowPrivilegeEscalation",
+        ),
+        (
+            "",
+            ["unshare", "--user", "--map-current-user", "--keep-caps", "sh", "-c", NO_MORE_NAMESPACES, "sh"],
+            (False, "auto", PATH),
+            "the limit on user namespaces",
+            "max_user_namespaces",
+        ),
     ],
-    ids=["no-new-privs", "setuid", "uidmap", "proc", "allow-other", "fuse"],
+    ids=["no-new-privs", "setuid", "uidmap", "proc", "allow-other", "fuse", "no-fuse", "fusermount", "limit"],
 )
 def test_a_user_where_the_host_lacks_one_thing(
     as_user: AsUser, before: str, wrap: list[str], asked: tuple[bool, str, str], cause: str, cure: str

@@ -126,3 +126,13 @@ def test_names_that_are_not_resolved_although_there_is_a_network() -> None:
     found = explain_run(_result(exit_code=6), request, open_castore("memory:"), log=log)
     assert found.findings[0].confidence == "possible" and "resolv.conf" in found.findings[0].cure
     assert "no network: it has" not in str(found)
+
+
+def test_what_a_set_up_went_without_may_be_why_where_nothing_else_is_known() -> None:
+    degraded = ("namespaces for the keeper: unshare: failed to unshare user namespace: No space left on device",)
+    found = _explained([], failed_at="setup", message="something odd", degraded=degraded)
+    assert [one.confidence for one in found] == ["possible"] and "namespaces" in found.findings[0].cause
+    assert found.first is None
+    known = _explained([], failed_at="setup", message="rootless container requires user namespaces", degraded=degraded)
+    assert [one.confidence for one in known] == ["certain"]
+    assert not _explained([], exit_code=3, degraded=degraded)

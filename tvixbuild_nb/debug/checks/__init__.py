@@ -9,12 +9,12 @@ from tvixbuild_nb.debug.checks.missing import missing
 from tvixbuild_nb.debug.checks.programs import programs
 from tvixbuild_nb.debug.checks.rejected import rejected
 from tvixbuild_nb.debug.checks.surroundings import surroundings
-from tvixbuild_nb.debug.checks.texts import texts
+from tvixbuild_nb.debug.checks.texts import texts, without
 from tvixbuild_nb.debug.explanation import Finding
 from tvixbuild_nb.debug.facts import Facts
 
 Check = Callable[[Facts], Iterable[Finding]]
 # What looked into the sandbox stands before what only read texts.
-CHECKS: tuple[Check, ...] = (programs, missing, surroundings, rejected, ends, texts)
+CHECKS: tuple[Check, ...] = (programs, missing, surroundings, rejected, ends, texts, without)
 
 __all__ = ["CHECKS", "Check"]

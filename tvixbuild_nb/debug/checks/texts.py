@@ -10,6 +10,14 @@ from tvixbuild_nb.debug.explanation import Confidence, Evidence, Finding
 from tvixbuild_nb.debug.facts import Facts
 
 
+def without(facts: Facts) -> Iterator[Finding]:
+    """What a set-up that failed had to do without, where that is known: perhaps it is why."""
+    if facts.result.failed_at == "setup":
+        for known in explain_text("\n".join(facts.result.degraded)):
+            said = Evidence("verdict", f"without: {known.line}")
+            yield Finding(known.cause, (said,), known.cure, "possible")
+
+
 def texts(facts: Facts) -> Iterator[Finding]:
     """The known failures of the stage in which the run failed; a runtime's own words are surer than a build's."""
     failed_at = facts.result.failed_at
