@@ -177,6 +177,9 @@ WORDINGS = [
     ("x509: certificate signed by unknown authority", "SSL_CERT", "build"),
     ("tar: x: Cannot change ownership to uid 1000, gid 1000: Invalid argument", "id maps", "build"),
     ("fatal: detected dubious ownership in repository at '/nix/store/src'", "65534", "build"),
+    ("/bin/sh: can't fork: Resource temporarily unavailable", "limits.pids", "build"),
+    ("bash: fork: retry: Resource temporarily unavailable", "limits.pids", "build"),
+    ("make: vfork: Resource temporarily unavailable", "limits.pids", "build"),
     # Lack of memory in a child
     ("c++: internal compiler error: Killed (program cc1plus)", "memory", "build"),
     ("collect2: fatal error: ld terminated with signal 9 [Killed]", "memory", "build"),

@@ -104,7 +104,7 @@ class Questions:
         first = None if result.ok else self._explained.first
         if first is None:
             return result.hint and self.redactor.text(result.hint)
-        cure = " ".join(first.cure.split("\n"))
+        cure = "; ".join(first.cure.split("\n"))
         return f"{first.cause}: {cure}"
 
     def exec(self, command: Sequence[str] | str, *, fresh: bool = False, timeout: float | None = None) -> Executed:

@@ -23,7 +23,8 @@ from tvixbuild_nb.debug.elf import read_elf
 from tvixbuild_nb.sandbox.hostprogram import program_files
 
 pytestmark = pytest.mark.integration
-MEMORY = SpecOptions.for_host(limits={"memory": 32 << 20})
+MEMORY = {"memory": 32 << 20}
+FORKS = "for i in 1 2 3 4 5 6 7 8; do sleep 0.3 & done; wait"
 HUNGRY = "dd if=/dev/zero of=/dev/null bs=48M count=1"
 BASH = os.path.realpath(shutil.which("bash") or "/bin/bash")
 OPENS = 'i=3; while [ $i -lt 1500 ]; do eval "exec $i</dev/null" || exit 5; i=$((i+1)); done'
@@ -44,7 +45,7 @@ def _explained(sandbox: Sandbox, **how: Any) -> Explanation:
 
 def _pasted(sandbox: Sandbox, cure: str) -> Run:
     """The run after ``cure`` was pasted into a notebook where the sandbox is called sb."""
-    scope: dict[str, Any] = {"sb": sandbox, "SpecOptions": SpecOptions}
+    scope: dict[str, Any] = {"sb": sandbox}
     exec(cure, scope)
     run = scope.get("run") or sandbox.run(show=False, check=False)
     assert isinstance(run, Run)
@@ -64,8 +65,9 @@ def _tool(place: Path, contents: str = "#!/bin/sh\necho hello\n", mode: int = 0o
         ("mkdir -p /opt/x", {}, "/opt is not below a scratch path", "writable are"),
         ("mkdir -p $HOME/.cache", {"env": {"HOME": "/homeless-shelter"}}, "no home directory", "homeless"),
         (OPENS, {}, "1024 files open", "RLIMIT_NOFILE is 1024"),
-        (f"exec {HUNGRY}", {"options": MEMORY}, "out of memory: the command", "ended 1 of its processes"),
-        (f"({HUNGRY}) || exit 3", {"options": MEMORY}, "out of memory: a child", "ended 1 of its processes"),
+        (f"exec {HUNGRY}", {"limits": MEMORY}, "out of memory: the command", "ended 1 of its processes"),
+        (f"({HUNGRY}) || exit 3", {"limits": MEMORY}, "out of memory: a child", "ended 1 of its processes"),
+        (FORKS, {"limits": {"pids": 6}}, "as many processes and threads run as may", "can't fork"),
         ("dd if=/dev/zero of=${TMPDIR:-/dev/shm}/x bs=1M count=66", {}, "on /dev/shm (a tmpfs, size=", "/dev/shm/x is"),
         (["/bin/sh", "-c", "true"], {"provide_bin_sh": False}, "/bin/sh is not inside", "stat /bin/sh"),
         ("echo > /nix/store/uot", {"outputs": ["nix/store/out"]}, "did not write /nix/store/out", "uot was written"),
@@ -73,13 +75,15 @@ def _tool(place: Path, contents: str = "#!/bin/sh\necho hello\n", mode: int = 0o
         ("echo 'x.c:1:1: fatal error: z.h: No such file or directory'; [ $CPATH ]", {"inputs": {"z": {}}},
          "z.h is there, but not where", "/nix/store/z/include/z.h is there"),
     ],
-    ids=["erofs", "home", "files", "memory", "memory-child", "shm", "no-shell", "output", "file", "header"],
+    ids=["erofs", "home", "files", "memory", "memory-child", "processes", "shm", "no-shell", "output", "file", "h"],
 )  # fmt: skip
 def test_a_pasted_cure_mends_it(tmp_path: Path, command: object, fields: dict[str, Any], cause: str, told: str) -> None:
     if "inputs" in fields:
         (tmp_path / "include").mkdir()
         (tmp_path / "include" / "z.h").write_text("")
         fields = {"inputs": {"z": tmp_path}}
+    if "limits" in fields:
+        fields = {"options": SpecOptions.for_host(**fields)}
     sandbox = _sandbox(command, **fields)
     found = _explained(sandbox)
     first = found.findings[0]
@@ -289,12 +293,14 @@ def _cut(store: Path) -> None:
         (["/nix/store/tool/hello"], {"runtime": "crun"}),
         ("sh -c 'kill -9 $$'; (exit 137); (exit 127); true", {}),
         (["/bin/sh", "-c", "kill -9 $$"], {}),
-        (f"({HUNGRY}) || true", {"options": MEMORY}),
+        (f"({HUNGRY}) || true", {"limits": MEMORY}),
         ("echo made > /nix/store/out", {"outputs": ["nix/store/out"], "network_access": True}),
     ],
     ids=["words", "crun", "children", "pid-1", "memory", "output"],
 )
 def test_a_healthy_run_has_no_finding(tmp_path: Path, command: object, fields: dict[str, Any]) -> None:
+    if "limits" in fields:
+        fields = {"options": SpecOptions.for_host(**fields)}
     run = _sandbox(command, inputs={"tool": _tool(tmp_path)}, **fields).run(show=False)
     found = run.explain()
     assert run.ok and not found and not found.wrong and str(found) == "nothing is wrong" and "hint" not in str(run)

@@ -185,9 +185,17 @@ BUILD: tuple[Failure, ...] = (
     ),
     Failure(
         "build",
+        words.NO_FORK,
+        "as many processes and threads run as may (limits.pids, or RLIMIT_NPROC)",
+        "from tvixbuild_nb import SpecOptions; "
+        'sb.options = SpecOptions.for_host(limits={"pids": 4096})  # or fewer jobs at a time',
+    ),
+    Failure(
+        "build",
         words.OPEN_FILES,
         "a process has more files open than its limit (in our sandboxes 1024)",
-        'sb.options = SpecOptions.for_host(rlimits={"NOFILE": 65536}); outside: ulimit -n',
+        "from tvixbuild_nb import SpecOptions; "
+        'sb.options = SpecOptions.for_host(rlimits={"NOFILE": 65536})  # outside: ulimit -n',
     ),
     Failure(
         "build",

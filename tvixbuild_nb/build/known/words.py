@@ -17,6 +17,7 @@ NO_CERTIFICATES = (
 )
 READ_ONLY = r"[Rr]ead-only file system"
 NO_SPACE = r"[Nn]o space left on device"
+NO_FORK = r"(?:can't fork|\b(?:v?fork|clone|pthread_create)\b.{0,80}Resource temporarily unavailable)"
 OPEN_FILES = r"[Tt]oo many open files"
 NO_HOME = r"/homeless-shelter"
 OWNERS = r"ch(?:own|grp)\b.*: Invalid argument|Cannot change ownership to "

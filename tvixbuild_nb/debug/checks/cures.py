@@ -42,11 +42,18 @@ def missing_path(request: BuildRequest, path: str) -> str:
     return f"sb.add_input({literal(name)}, ...)  # a path that has {rest or 'it'}"
 
 
+def options(change: str) -> str:
+    """What changes one of the options the sandbox is rendered with, and no other."""
+    return (
+        f"from tvixbuild_nb import SpecOptions\nsb.options = (sb.options or SpecOptions.for_host()).replace({change})"
+    )
+
+
 def more_files(now: int) -> str:
     """What allows more open files than ``now``, as far as this process may."""
     hard = resource.getrlimit(resource.RLIMIT_NOFILE)[1]
     most = 65536 if hard == resource.RLIM_INFINITY else min(65536, hard)
-    code = f'sb.options = SpecOptions.for_host(rlimits={{"NOFILE": {max(most, now + 1)}}})'
+    code = options(f'rlimits={{"NOFILE": {max(most, now + 1)}}}')
     return code if most > now else f"# in the shell that starts this: ulimit -Hn 65536; then\n{code}"
 
 

@@ -9,7 +9,7 @@ import signal
 from collections.abc import Iterator
 
 from tvixbuild_nb.build.known import words
-from tvixbuild_nb.debug.checks.cures import literal
+from tvixbuild_nb.debug.checks.cures import literal, options
 from tvixbuild_nb.debug.explanation import Confidence, Evidence, Finding
 from tvixbuild_nb.debug.facts import Facts
 
@@ -62,7 +62,7 @@ def _out_of_memory(facts: Facts) -> Finding:
     return Finding(
         f"out of memory: {whose} was ended by the kernel",
         tuple(evidence),
-        f'sb.options = SpecOptions.for_host(limits={{"memory": {2 * peak}}})  # bytes; or fewer jobs at a time',
+        options(f'limits={{"memory": {2 * peak}}}') + "  # bytes; or fewer jobs at a time",
         "certain",
     )
 
