@@ -5,8 +5,8 @@ from __future__ import annotations
 import io
 import os
 import stat
-from collections.abc import Iterator
 from dataclasses import dataclass
+from functools import cached_property
 from pathlib import Path
 from typing import BinaryIO, Literal
 
@@ -165,20 +165,23 @@ class MountView:
         known = self._root.find(entry.path)
         return () if known is None else tuple(child.name for child in known.children or ())
 
-    def files(self) -> Iterator[tuple[str, Node]]:
-        """Every file and link of the inputs by its path inside, until there were very many."""
+    @cached_property
+    def files(self) -> tuple[tuple[str, Node], ...]:
+        """Every file and link of the inputs by its path inside, until there were very many; read once."""
         todo: list[tuple[str, Node]] = [
             (f"/{self.request.input_path(name)}", node) for name, node in reversed(list(self.request.inputs.items()))
         ]
+        found: list[tuple[str, Node]] = []
         for _ in range(_MOST_NAMES):
             if not todo:
-                return
+                break
             path, node = todo.pop()
             if not isinstance(node, DirectoryNode):
-                yield path, node
+                found.append((path, node))
                 continue
             for name, below in self._directory(node.digest).entries.items():
                 todo.append((f"{path}/{os.fsdecode(name)}", below))
+        return tuple(found)
 
     def searched(self, name: str) -> str | None:
         """Where the build really looked for a file of this name, in order, as its accesses have it; None if unknown."""

@@ -177,6 +177,13 @@ def test_a_program_that_is_looked_for_in_vain_and_where(tmp_path: Path) -> None:
     assert "nonesuch was looked for in /nix/store/b, /nix/store/a: nowhere" in told, told
 
 
+@pytest.mark.parametrize("command", ["helo", ["helo"], ["/nix/store/tool/helo"]], ids=["shell", "path", "absolute"])
+def test_a_program_that_is_there_under_another_name(tmp_path: Path, command: object) -> None:
+    sandbox = _sandbox(command, inputs={"tool": _tool(tmp_path)}, env={"PATH": "/nix/store/tool"})
+    (found,) = _explained(sandbox)
+    assert any(one.text == "/nix/store/tool/hello is there" for one in found.evidence), str(found)
+
+
 @pytest.mark.parametrize(
     ("contents", "mode", "cause"),
     [

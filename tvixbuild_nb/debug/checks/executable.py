@@ -22,7 +22,7 @@ _DEFAULT = ("/lib", "/usr/lib", "/lib64", "/usr/lib64")
 
 def elsewhere(view: MountView, name: str) -> tuple[str, ...]:
     """Where the inputs have an entry of this name, at most three; those in a bin directory first."""
-    found = [path for path, _ in view.files() if posixpath.basename(path) == name]
+    found = [path for path, _ in view.files if posixpath.basename(path) == name]
     return tuple(sorted(found, key=lambda path: posixpath.basename(posixpath.dirname(path)) != "bin")[:_MOST_PLACES])
 
 
@@ -147,7 +147,7 @@ def _without_libraries(
     else:
         # Of another version: libssl.so.3 for libssl.so.1.1.
         start = missing[0].partition(".so")[0] + ".so"
-        facts += [f"{place} is there" for place, _ in view.files() if posixpath.basename(place).startswith(start)][:3]
+        facts += [f"{place} is there" for place, _ in view.files if posixpath.basename(place).startswith(start)][:3]
     return Finding(cause, (*known, *(Evidence("file", fact) for fact in facts)), cure, "certain" if sure else "likely")
 
 

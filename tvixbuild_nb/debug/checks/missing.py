@@ -50,7 +50,7 @@ def missing(facts: Facts) -> Iterator[Finding]:
 def _finding(view: MountView, kind: _Kind, name: str, line: Evidence) -> Finding:
     what = kind.what.format(name)
     files = [file.format(name) for file in kind.files]
-    places = [path for path, _ in view.files() if any(path.endswith(f"/{file}") for file in files)][:_MOST]
+    places = [path for path, _ in view.files if any(path.endswith(f"/{file}") for file in files)][:_MOST]
     names = dict.fromkeys((*(posixpath.basename(file) for file in files), name))
     looked = [said for said in map(view.searched, names) if said is not None]
     evidence = (
