@@ -34,11 +34,15 @@ class Trial:
 
 @dataclass(frozen=True, slots=True)
 class Variation:
-    """One thing that is varied: its name, in words what becomes of it, and the trial of a round (from 0 on)."""
+    """One thing that is varied: its name, in words what becomes of it, and the trial of a round (from 0 on).
+
+    ``stays``: what one might think is varied with it and is not, None when there is nothing of the kind.
+    """
 
     name: str
     what: str
     apply: Callable[[Trial, int], Trial]
+    stays: str | None = None
 
 
 def _hostname(trial: Trial, round: int) -> Trial:
@@ -73,8 +77,18 @@ VARIATIONS: Mapping[str, Variation] = {
         Variation("hostname", "another hostname", _hostname),
         Variation("timezone", "another time zone (TZ)", _zone),
         Variation("locale", "another locale (LANG, LC_ALL)", _locale),
-        Variation("order", "directories of inputs are listed backwards", _order),
-        Variation("cores", "another number of cores (NIX_BUILD_CORES)", _cores),
+        Variation(
+            "order",
+            "directories of inputs are listed backwards",
+            _order,
+            "the order in which scratch directories are listed: it is their file system's",
+        ),
+        Variation(
+            "cores",
+            "another number of cores (NIX_BUILD_CORES)",
+            _cores,
+            "the processors that a build can count by itself (nproc)",
+        ),
     )
 }
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import ExitStack
 from dataclasses import dataclass, field, replace
@@ -9,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 from tvixbuild_nb.build import BuildPolicy
 from tvixbuild_nb.castore import TreeDiff
+from tvixbuild_nb.debug.diffoscope import Said, diffoscope, diffoscope_path
 from tvixbuild_nb.debug.guesses import guesses
 from tvixbuild_nb.debug.origins import Origin, ScratchPlace, first_difference
 from tvixbuild_nb.debug.variations import Trial, Variation, varied
@@ -27,12 +29,18 @@ if TYPE_CHECKING:
     from tvixbuild_nb.sandbox.sandbox import Sandbox
 
 
+# No two runs that are compared see the same time: archives keep times in steps of two seconds.
+CLOCK_STEP = 2.0
+_TAB = "\t"
+
+
 @dataclass(frozen=True, slots=True)
 class Cause:
     """Why outputs differ: ``variation`` (None: by itself, nothing was varied), shown by ``run`` beside the first one.
 
     ``outputs``: path -> what differs; ``origin``: where it began, None when that cannot be told; ``looks_like``: a
-    guess; ``failure``: the verdict, when the run did not even succeed.
+    guess; ``failure``: the verdict, when the run did not even succeed; ``steady`` False: the same variation once more
+    gave the first run's outputs, so it is chance; ``diffoscope``: path -> what it says, where it is installed.
     """
 
     variation: Variation | None
@@ -41,13 +49,16 @@ class Cause:
     origin: Origin | None = None
     looks_like: str | None = None
     failure: str | None = None
+    steady: bool = True
+    diffoscope: Mapping[str, Said] = field(default_factory=dict)
 
     @property
     def headline(self) -> str:
         """It in one line."""
         if self.variation is None:
             return f"by itself, with nothing varied (run {self.run})"
-        return f"{self.variation.name}: {self.variation.what} (run {self.run})"
+        told = f"{self.variation.name}: {self.variation.what} (run {self.run})"
+        return told if self.steady else f"by chance: with this varied once, and not when that was repeated: {told}"
 
 
 @dataclass(frozen=True, slots=True)
@@ -56,12 +67,14 @@ class Checked:
 
     ``runs``: ids, the first is the one the others are compared with; ``vary``: names of what was varied; ``causes``:
     what the outputs depend on, empty when all were the same. ``together``: none of what was varied does it alone.
+    ``not_varied``: what one might think was varied, too, in words.
     """
 
     runs: tuple[str, ...]
     vary: tuple[str, ...]
     causes: tuple[Cause, ...] = ()
     together: bool = False
+    not_varied: tuple[str, ...] = ()
     redactor: Redactor = NOTHING_SECRET
 
     def __bool__(self) -> bool:
@@ -74,6 +87,7 @@ class Checked:
         varied = f"varied: {', '.join(self.vary)}" if self.vary else "nothing varied"
         if self:
             yield f"the outputs of {len(self.runs)} runs are the same; {varied}"
+            yield from (f"  not varied: {each}" for each in self.not_varied)
             return
         yield f"the build may not be deterministic: its outputs differ ({len(self.runs)} runs; {varied})"
         if self.together:
@@ -90,7 +104,12 @@ class Checked:
                     yield from (f"      {line}" for line in cause.origin.diff.report(self.redactor.text))
             for path, diff in cause.outputs.items():
                 yield f"    {visible(path)}:"
-                yield from (f"      {line}" for line in diff.report(self.redactor.text))
+                said = cause.diffoscope.get(path)
+                lines = diff.report(self.redactor.text, *([0] if said is not None and said.text else []))
+                yield from (f"      {line}" for line in lines)
+                if said is not None:
+                    yield from (f"      {visible(self.redactor.text(line), keep=_TAB)}" for line in said.lines())
+        yield from (f"  not varied: {each}" for each in self.not_varied)
 
     def to_dict(self) -> dict[str, Any]:
         """As JSON data."""
@@ -99,14 +118,19 @@ class Checked:
             "runs": list(self.runs),
             "vary": list(self.vary),
             "together": self.together,
+            "not_varied": list(self.not_varied),
             "causes": [
                 {
                     "variation": None if cause.variation is None else cause.variation.name,
                     "run": cause.run,
+                    "steady": cause.steady,
                     "failure": cause.failure,
                     "looks_like": cause.looks_like,
                     "origin": None if cause.origin is None else cause.origin.path,
                     "outputs": {path: [each.to_dict() for each in diff] for path, diff in cause.outputs.items()},
+                    "diffoscope": {
+                        path: list(map(self.redactor.text, said.lines())) for path, said in cause.diffoscope.items()
+                    },
                 }
                 for cause in self.causes
             ],
@@ -141,6 +165,8 @@ class _Check:
 
     def run(self, n: int, variations: Sequence[Variation]) -> Checked:
         first = self._built(self._plain).raise_for_status()
+        # Once is enough: time goes on, so no later run sees that of the first one.
+        _await_another_time()
         for round in range(n - 1):
             other = self._built(varied(self._plain, variations, round))
             if not same_outputs(first, other):
@@ -156,17 +182,27 @@ class _Check:
         for each in variations:
             alone = self._built(varied(self._plain, [each], round)) if len(variations) > 1 else other
             if not same_outputs(first, alone):
-                causes.append(self._cause(first, alone, each))
-        if causes:
-            return self._checked(variations, causes)
-        return self._checked(variations, [self._cause(first, other, _joined(variations))], together=True)
+                causes.append(self._repeated(first, alone, each, round))
+        together = not causes
+        if together:
+            causes.append(self._repeated(first, other, _joined(variations), round))
+        # Nothing is to blame when by now the outputs are others as it is: it was the hour, or chance.
+        last = self._built(self._plain)
+        if not same_outputs(first, last):
+            return self._checked(variations, [self._cause(first, last, None)])
+        return self._checked(variations, causes, together=together)
+
+    def _repeated(self, first: Run, other: Run, variation: Variation, round: int) -> Cause:
+        again = self._built(varied(self._plain, [variation], round))
+        return replace(self._cause(first, other, variation), steady=not same_outputs(first, again))
 
     def _checked(
-        self, variations: Iterable[Variation], causes: Iterable[Cause] = (), *, together: bool = False
+        self, variations: Sequence[Variation], causes: Iterable[Cause] = (), *, together: bool = False
     ) -> Checked:
         ids = tuple(run.id for run in self._runs)
         names = tuple(each.name for each in variations)
-        return Checked(ids, names, tuple(causes), together, self._sandbox.redactor)
+        stays = tuple(each.stays for each in variations if each.stays is not None)
+        return Checked(ids, names, tuple(causes), together, stays, self._sandbox.redactor)
 
     def _built(self, trial: Trial) -> Run:
         sandbox = self._sandbox
@@ -184,7 +220,15 @@ class _Check:
         outputs = changed_outputs(first, other)
         hostnames = [run.spec.hostname for run in (first, other) if run.spec is not None and run.spec.hostname]
         likely = next(filter(None, (guesses(diff, hostnames) for diff in outputs.values())), None)
-        return Cause(variation, other.id, outputs, self._origin(first, other), likely)
+        origin = self._origin(first, other)
+        return Cause(variation, other.id, outputs, origin, likely, diffoscope=self._diffoscope(outputs))
+
+    def _diffoscope(self, outputs: Mapping[str, TreeDiff]) -> dict[str, Said]:
+        program = diffoscope_path()
+        # It takes apart what it prints: a secret's value could no longer be found in it, and left out.
+        if program is None or self._sandbox.secrets:
+            return {}
+        return {path: diffoscope(program, diff) for path, diff in outputs.items()}
 
     def _origin(self, first: Run, other: Run) -> Origin | None:
         if first.bundle is None or other.bundle is None or other.result is None:
@@ -194,6 +238,11 @@ class _Check:
             for path in first.request.scratch_paths
         ]
         return first_difference(other.castore, scratch, first.request.outputs, other.result.started)
+
+
+def _await_another_time() -> None:
+    # What is written later may carry a time a tick behind the clock's.
+    time.sleep(CLOCK_STEP - time.time() % CLOCK_STEP + 0.02)
 
 
 def _joined(variations: Sequence[Variation]) -> Variation:

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
 from tvixbuild_nb.build import BuildPolicy
-from tvixbuild_nb.castore import DirectoryNode, Node
+from tvixbuild_nb.castore import Castore, Digest, DirectoryNode, FileNode, Node
+from tvixbuild_nb.castore.progress import human
 from tvixbuild_nb.display import mimebundle, plain, register
 from tvixbuild_nb.errors import HostRefused, InvalidValue
 from tvixbuild_nb.escaping import visible
@@ -25,7 +26,8 @@ class Minimized:
 
     ``removable``: names; ``needed``: those of which nothing was looked at, and without which the outputs are others or
     the build fails; ``base`` and ``proof``: ids of the run with all inputs and of the one without the removable ones
-    (None: none can go); ``deterministic`` False: the outputs differ from run to run, so that nothing can be proved.
+    (None: none can go); ``size``: bytes of the removable ones' contents, what occurs twice counted once;
+    ``deterministic`` False: the outputs differ from run to run, so that nothing can be proved.
     """
 
     removable: tuple[str, ...]
@@ -33,6 +35,7 @@ class Minimized:
     base: str
     proof: str | None
     deterministic: bool = True
+    size: int = 0
     inputs: Mapping[str, Node] = field(default_factory=dict, repr=False)
     sandbox: Sandbox | None = field(default=None, repr=False, compare=False)
 
@@ -55,7 +58,8 @@ class Minimized:
             return
         if self.removable:
             entries = sum(_entries(self.inputs[name]) for name in self.removable)
-            yield f"{len(self.removable)} of {len(self.inputs)} inputs can go ({entries:,} entries):"
+            saved = f"{entries:,} entries, {human(self.size)}"
+            yield f"{len(self.removable)} of {len(self.inputs)} inputs can go ({saved}):"
             yield from (f"  {visible(name)}" for name in self.removable)
             yield f"proof: run {self.proof} without them has the outputs of run {self.base}"
             yield "apply() takes them out of the sandbox"
@@ -66,7 +70,7 @@ class Minimized:
 
     def to_dict(self) -> dict[str, Any]:
         """As JSON data."""
-        names = ("removable", "needed", "base", "proof", "deterministic")
+        names = ("removable", "needed", "base", "proof", "deterministic", "size")
         return {name: list(value) if isinstance(value := getattr(self, name), tuple) else value for name in names}
 
     def _repr_mimebundle_(self, include: object = None, exclude: object = None) -> dict[str, Any]:
@@ -102,8 +106,10 @@ class _Minimizing:
         removed = self._removable((), unused)
         if self._needed and not self._same(self._run(self._request)):
             return Minimized((), (), base.id, None, deterministic=False, inputs=self._request.inputs)
+        inputs = self._request.inputs
+        size = _contents(self._sandbox.store, [inputs[name] for name in removed])
         return Minimized(
-            removed, tuple(self._needed), base.id, self._proof, inputs=self._request.inputs, sandbox=self._sandbox
+            removed, tuple(self._needed), base.id, self._proof, size=size, inputs=inputs, sandbox=self._sandbox
         )
 
     def _removable(self, removed: tuple[str, ...], candidates: Sequence[str]) -> tuple[str, ...]:
@@ -132,6 +138,18 @@ class _Minimizing:
     def _run(self, request: BuildRequest, *, trace: bool = False) -> Run:
         policy = BuildPolicy(timeout=self._timeout, keep="never", trace=trace, options=self._sandbox.options)
         return tried(self._sandbox, request, policy)
+
+
+def _contents(castore: Castore, nodes: Iterable[Node]) -> int:
+    """Bytes of all files of these trees, each contents once."""
+    sizes: dict[Digest, int] = {}
+    for node in nodes:
+        found: Iterable[Node] = [node]
+        if isinstance(node, DirectoryNode):
+            closure = castore.directories.get_closure(node.digest)
+            found = (entry for directory in closure for entry in directory.entries.values())
+        sizes.update((each.digest, each.size) for each in found if isinstance(each, FileNode))
+    return sum(sizes.values())
 
 
 def _entries(node: Node) -> int:

@@ -203,8 +203,9 @@ class Sandbox(Description):
 
         Parameters: ``vary``, what is varied, None for all of ``hostname``, ``timezone``, ``locale``, ``order`` (in
         which directories of inputs are listed), ``cores`` (NIX_BUILD_CORES); ``timeout``, seconds for each run. The
-        first run is as it is. When one differs, more runs find out what does it, and where in the scratch directories
-        it began. :class:`InvalidValue` for an unknown name, :class:`BuildFailed` when the first run fails.
+        first run is as it is, the others begin two seconds of the clock later at most. When one differs, more runs
+        find out what does it, and where in the scratch directories it began; diffoscope tells how, where it is on
+        PATH. :class:`InvalidValue` for an unknown name, :class:`BuildFailed` when the first run fails.
         """
         from tvixbuild_nb.debug.variations import VARIATIONS, variations_named  # loaded when first asked
         from tvixbuild_nb.sandbox.checking import check_sandbox

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from pathlib import Path
 from typing import Any
 
@@ -56,8 +57,10 @@ def test_what_a_build_depends_on_is_told_and_where_it_began(make: Any) -> None:
     assert by_name["order"].looks_like == "the same lines in another order"
     text = str(checked)
     assert "an intermediate file" in text and "+otherhost" in text and "-localhost" in text
+    assert "not varied: the order in which scratch directories" in text and "(nproc)" in text
     # Only what is asked for is varied.
-    assert sandbox.check(n=2, vary=["timezone", "cores"])
+    checked = sandbox.check(n=2, vary=["timezone", "cores"])
+    assert checked and "(nproc)" in str(checked) and len(checked.not_varied) == 1
 
 
 def test_a_build_that_differs_by_itself(make: Any) -> None:
@@ -65,6 +68,21 @@ def test_a_build_that_differs_by_itself(make: Any) -> None:
     [cause] = checked.causes
     assert cause.variation is None and "by itself" in str(checked) and "not be deterministic" in str(checked)
     assert not make("cat /proc/sys/kernel/random/uuid > /nix/store/out").check(n=2, vary=[])
+
+
+def test_time_is_never_taken_for_what_was_varied(make: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    program = tmp_path / "diffoscope"
+    program.write_text("#!/bin/sh\necho It is told by; cat before after; exit 1\n")
+    program.chmod(0o755)
+    monkeypatch.setenv("PATH", f"{tmp_path}:{os.environ['PATH']}")
+    checked = make("date +%s > /nix/store/out").check(n=2)
+    [cause] = checked.causes
+    assert cause.variation is None and cause.looks_like is not None and "a time" in cause.looks_like, str(checked)
+    assert "It is told by" in str(checked) and "from byte" not in str(checked.causes[0].diffoscope)
+    assert checked.to_dict()["causes"][0]["diffoscope"]["nix/store/out"][0] == "It is told by"
+    # It takes apart what it prints, so where values are secret it is not asked.
+    sandbox = make("date +%s > /nix/store/out", env={"PATH": "/bin", "TOKEN": "secret-value"}, secrets=["TOKEN"])
+    assert not sandbox.check(n=2, vary=[]).causes[0].diffoscope
 
 
 def test_a_run_that_fails_only_elsewhere_and_what_is_refused(make: Any) -> None:
@@ -86,7 +104,7 @@ def test_inputs_that_can_go_are_proposed_and_proved(make: Any) -> None:
     minimized = sandbox.minimize()
     assert set(minimized.removable) == {"unused", "other"} and minimized.needed == ("named",)
     assert set(sandbox.inputs) == {"used", "unused", "named", "other"}
-    assert "2 of 4 inputs can go (4 entries)" in str(minimized) and minimized.proof is not None
+    assert "2 of 4 inputs can go (4 entries, 1 B)" in str(minimized) and minimized.proof is not None
     minimized.apply()
     assert set(sandbox.inputs) == {"used", "named"}
     again = sandbox.minimize()
