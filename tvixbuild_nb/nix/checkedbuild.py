@@ -17,17 +17,24 @@ from tvixbuild_nb.request import BuildRequest
 
 def checked_service(
     service: BuildService, derivation: Derivation, source: PathSource, read: ReadDerivation, castore: Castore
-) -> BuildService:
+) -> CheckedBuilds:
     """``service`` as it builds ``derivation``; raises what :func:`closure` raises while inputs are missing."""
     roots = input_paths(derivation, read)
     return CheckedBuilds(service, derivation, OutputChecks(derivation, closure(source, roots, roots), castore))
 
 
 class CheckedBuilds:
-    """Builds by ``inner``; what has the outputs of ``derivation`` is checked, anything else is built as it is."""
+    """Builds by ``inner``; what has the outputs of ``derivation`` is checked, anything else is built as it is.
 
-    def __init__(self, inner: BuildService, derivation: Derivation, checks: OutputChecks) -> None:
+    ``request``: what its builder runs as, None for whatever comes. Another one's outputs are checked, too, but they
+    are not the derivation's, and no record names it as theirs.
+    """
+
+    def __init__(
+        self, inner: BuildService, derivation: Derivation, checks: OutputChecks, request: BuildRequest | None = None
+    ) -> None:
         self._inner = inner
+        self._request = request
         self._derivation = derivation
         self._checks = checks
         paths = [output.path for output in derivation.outputs.values() if output.path is not None]
@@ -45,8 +52,16 @@ class CheckedBuilds:
         """See :class:`BuildService`."""
         if set(request.outputs) != self._outputs:
             return self._inner.do_build(request, context)
-        context.record.write_origin(origin_of(self._derivation))
+        origin = origin_of(self._derivation)
+        if self._request is not None and request != self._request:
+            del origin["deriver"]
+        if origin:
+            context.record.write_origin(origin)
         return self._inner.do_build(request, replace(context, check=self._checks))
+
+    def over(self, inner: BuildService, request: BuildRequest | None = None) -> CheckedBuilds:
+        """The same checks of what ``inner`` builds."""
+        return CheckedBuilds(inner, self._derivation, self._checks, request)
 
     def close(self) -> None:
         self._inner.close()

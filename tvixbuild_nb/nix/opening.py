@@ -12,7 +12,7 @@ from tvixbuild_nb.build import BuildPolicy, BuildService
 from tvixbuild_nb.castore import Castore
 from tvixbuild_nb.nix.aterm import parse_aterm
 from tvixbuild_nb.nix.building import BuilderOptions, derivations_from, request_for
-from tvixbuild_nb.nix.checkedbuild import checked_service
+from tvixbuild_nb.nix.checkedbuild import CheckedBuilds, checked_service
 from tvixbuild_nb.nix.closure import ClosurePlan, plan_closure
 from tvixbuild_nb.nix.closurebuild import ClosureBuild
 from tvixbuild_nb.nix.derivation import Derivation
@@ -45,7 +45,7 @@ class Opened:
         """What builds it, where no sandbox can; None: any service."""
         return service_for(self.derivation, self.castore)
 
-    def checked(self, service: BuildService) -> BuildService:
+    def checked(self, service: BuildService) -> CheckedBuilds:
         """What builds it by ``service``, its outputs checked as Nix checks them; its inputs have to be there."""
         return checked_service(service, self.derivation, self.source, self.read, self.castore)
 

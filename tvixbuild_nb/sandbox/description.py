@@ -5,6 +5,7 @@ from __future__ import annotations
 import inspect
 import os
 from collections.abc import Callable, Iterable, Mapping
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Self
 
@@ -86,6 +87,8 @@ class Description:
         self._has_constraints = True
         self._store = store
         self._builder = builder
+        # What makes a build service check the outputs of the derivation that this came from.
+        self._checked: Callable[[BuildService], BuildService] | None = None
         self._watchers: Watchers | None = None
         for name, value in (inputs or {}).items():
             self.add_input(name, value)
@@ -207,6 +210,7 @@ class Description:
         keys: Iterable[str] = (),
         store: Castore | str | None = None,
         jobs: int | None = None,
+        cores: int = 0,
         **surroundings: Any,
     ) -> Self:
         """A sandbox that runs the builder of a Nix derivation as Nix would; its inputs are in the store then.
@@ -216,24 +220,37 @@ class Description:
         Parameters: ``derivation``, the path of a .drv file or what is in one; ``inputs``, where the closure of its
         inputs comes from: ``local`` (this host's Nix store), ``local?root=DIR``, ``file:///CACHE``, ``http://...``;
         ``keys`` (``name:base64``), whose signatures a binary cache's paths need; ``jobs``, how many of them to build at
-        once (None: as many as there are CPUs); ``surroundings`` as in :meth:`from_request`. What is not done here is
-        refused by name. Outputs are checked as Nix does: a refused one makes the run fail, and is in ``run.rejected``.
+        once (None: as many as there are CPUs); ``cores``, NIX_BUILD_CORES of each (0: all there are, as Nix has it);
+        ``surroundings`` as in :meth:`from_request`. What is not done here is refused by name.
+
+        Outputs are checked as Nix does: a refused one makes the run fail, and is in ``run.rejected``. So it stays with
+        another ``builder`` or ``runtime``; of a changed request the record does not name the derivation.
         """
+        from tvixbuild_nb.nix.building import BuilderOptions
         from tvixbuild_nb.nix.opening import opened_derivation
 
         castore = store if isinstance(store, Castore) else shared_store(store)
-        with opened_derivation(derivation, castore, inputs, keys=keys) as opened:
+        with opened_derivation(derivation, castore, inputs, keys=keys, options=BuilderOptions(cores=cores)) as opened:
             builder, runtime = surroundings.get("builder"), surroundings.get("runtime")
             service = builder if isinstance(builder, BuildService) else shared_builder(builder, castore, runtime)
             plan = opened.plan()
             if plan.steps:
                 opened.closure_build(plan, service, jobs=jobs).run()
             request = opened.request()
-            surroundings["builder"] = opened.service() or opened.checked(service)
-        return cls.from_request(request, store=castore, **surroundings)
+            special = opened.service()
+            checks = None if special is not None else opened.checked(service)
+        sandbox = cls.from_request(request, store=castore, **surroundings)
+        if checks is not None:
+            sandbox._checked = partial(checks.over, request=request)
+        else:
+            sandbox._builder = special
+        return sandbox
 
     def save(self, path: str | os.PathLike[str]) -> None:
-        """Write the request as protobuf-JSON; contents of inputs stay in the store."""
+        """Write the request as protobuf-JSON; contents of inputs stay in the store.
+
+        A request knows of no derivation: what is loaded from it has its outputs unchecked, ``from_derivation`` does it.
+        """
         Path(path).write_text(self.request.to_json() + "\n", encoding="utf-8")
 
     @classmethod

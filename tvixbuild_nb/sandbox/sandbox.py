@@ -117,10 +117,11 @@ class Sandbox(Description):
 
     @property
     def builder(self) -> BuildService:
-        """The build service; opened on first use."""
-        if self._builder is None or isinstance(self._builder, str):
-            self._builder = shared_builder(self._builder, self.store, self.runtime)
-        return self._builder
+        """The build service, opened on first use; one of a derivation checks its outputs, whatever is set here."""
+        service = self._builder
+        if service is None or isinstance(service, str):
+            service = shared_builder(service, self.store, self.runtime)
+        return service if self._checked is None else self._checked(service)
 
     @builder.setter
     def builder(self, builder: BuildService | str | None) -> None:

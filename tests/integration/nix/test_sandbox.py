@@ -3,16 +3,19 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from copy import copy
 from pathlib import Path
 
 import pytest
 
 from support.nix import Nix
 from tvixbuild_nb import Sandbox
+from tvixbuild_nb.build import DummyBuildService
 from tvixbuild_nb.castore import Castore, open_castore
-from tvixbuild_nb.errors import InvalidDerivation, NotFound, UnsupportedDerivation
-from tvixbuild_nb.nix import StoreDir, read_derivation
+from tvixbuild_nb.errors import HostRefused, InvalidDerivation, NotFound, UnsupportedDerivation
+from tvixbuild_nb.nix import StoreDir, StorePath, read_derivation
 from tvixbuild_nb.nix.narinfo import parse_narinfo
+from tvixbuild_nb.sandbox import Run
 
 pytestmark = [pytest.mark.integration, pytest.mark.usefixtures("root")]
 
@@ -80,6 +83,31 @@ def test_both_build_the_same(nix: Nix, expressions: Path, castore: Castore, name
         assert (info.path, info.nar_hash, info.references) == (output, run.nar_hash[key], run.references[key])
     again = Sandbox.from_derivation((nix.store / basename).read_bytes(), place, store=castore)
     assert again.request == sandbox.request
+
+
+def test_the_checks_stay_whoever_builds(nix: Nix, expressions: Path, castore: Castore) -> None:
+    [basename] = nix.instantiate(expressions, "-A", "fixed")
+    place = f"local?root={nix.root / 'root'}"
+    sandbox = Sandbox.from_derivation(nix.store / basename, place, store=castore, cores=3)
+    assert sandbox.request.environment_vars["NIX_BUILD_CORES"] == b"3"
+    [output] = sandbox.outputs
+    for contents in (b"hello", b"other"):
+        made = castore.ingest_bytes(contents)
+        sandbox.builder = DummyBuildService(castore, lambda request, build, made=made: {output: made})
+        run = sandbox.run(show=False)
+        assert run.ok == (contents == b"hello") and ("hash mismatch" in (run.message or "")) != run.ok
+        if run.ok:
+            assert Run.open(run.id).narinfo().info.deriver == StorePath.parse(basename)
+    # What another command made is no output of the derivation, whatever it holds.
+    sandbox.builder = None
+    sandbox.command = ("/bin/sh", "-c", f"printf hello > /{output}")
+    run = copy(sandbox).run(show=False)
+    info = Run.open(run.id).narinfo().info
+    assert run.ok and info.deriver is None and info.ca is not None
+    # A runtime counts when it is asked for, not only before the first run.
+    sandbox.runtime = "none"
+    with pytest.raises(HostRefused, match="none"):
+        sandbox.run(show=False)
 
 
 def test_what_cannot_be_built_is_refused(nix: Nix, expressions: Path, castore: Castore, tmp_path: Path) -> None:
