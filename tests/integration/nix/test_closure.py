@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import signal
 import subprocess
 import threading
 import time
@@ -13,7 +14,7 @@ from pathlib import Path
 
 import pytest
 
-from support.cli import Command
+from support.cli import Command, start_command
 from support.leftovers import Leftovers
 from support.nix import Nix
 from tvixbuild_nb import Sandbox, runs
@@ -195,3 +196,20 @@ def test_cancelling_ends_the_real_builds(
     [run] = runs()
     assert run.status == "cancelled"
     assert [node.state for node in going.nodes] == ["failed", "skipped"]
+
+
+def test_ctrl_c_ends_what_is_built_first(
+    nix: Nix, derivation: Expressions, tmp_path: Path, no_leftovers: Leftovers
+) -> None:
+    place = ("--from", f"local?root={nix.root / 'root'}", "--store", tmp_path / "castore", "--keep", "never")
+    process = start_command("drv", "run", nix.store / derivation("waits"), *place)
+    deadline = time.monotonic() + 30
+    while not any("slow" in run.log.text() for run in runs()):
+        assert process.poll() is None and time.monotonic() < deadline
+        time.sleep(0.05)
+    process.send_signal(signal.SIGINT)
+    _, err = process.communicate(timeout=30)
+    assert process.returncode == 130 and b"Traceback" not in err, err.decode()
+    [run] = runs()
+    assert run.status == "cancelled"
+    assert no_leftovers.wait() == []
