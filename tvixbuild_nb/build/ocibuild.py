@@ -31,6 +31,8 @@ if TYPE_CHECKING:
 
 # Bytes of log that are looked at for known failures.
 LOG_TAIL = 8192
+# Runtimes that enter a container in which nothing was executed yet; crun does not where it has a user namespace.
+HOLDING = frozenset({"runc"})
 
 
 class OCIBuild:
@@ -65,7 +67,7 @@ class OCIBuild:
         context.accept()
         try:
             with context.stage("queue"):
-                self.service.take_turn(context)
+                self._take_turn()
             try:
                 with context.stage("bundle"):
                     self._make_bundle(plan)
@@ -80,7 +82,7 @@ class OCIBuild:
                 try:
                     self._await_gone()
                 finally:
-                    self.service.end_turn()
+                    self._end_turn()
         except Ended as ended:
             verdict = ended.verdict
         except (TvixBuildError, OSError) as error:
@@ -101,6 +103,8 @@ class OCIBuild:
 
     def _accept_request(self) -> None:
         self.record.write_request(self.request)
+        if self.policy.options is not None:
+            self.record.write_options(self.policy.options)
         self.service.check_inputs(self.request)
 
     def _render(self) -> PlannedBuild:
@@ -114,6 +118,15 @@ class OCIBuild:
         self.degraded.extend(plan.degraded)
         self.record.write_config(plan.spec.to_json())
         return plan
+
+    def _take_turn(self) -> None:
+        # What is only held does no work that others would have to wait for.
+        if not self.context.hold:
+            self.service.take_turn(self.context)
+
+    def _end_turn(self) -> None:
+        if not self.context.hold:
+            self.service.end_turn()
 
     # -- bundle and mounts ------------------------------------------------------------------------
 
@@ -170,6 +183,7 @@ class OCIBuild:
                 self.bundle.fill(plan.bundle)
                 if self.context.scratch is not None:
                     seed(self.context.scratch, self.bundle.scratch)
+                    self.bundle.refill(plan.bundle)
             self._channel.go()
             return self._await("mounted", "started", "exited")
 
@@ -188,9 +202,13 @@ class OCIBuild:
             log=str(record.log_path),
             index=str(record.index_path),
             timeout=self.policy.timeout,
+            silent_timeout=self.policy.silent_timeout,
+            hold=self.context.hold and plan.runtime.kind in HOLDING,
             grace=self.policy.grace,
             observe=str(record.inside_path) if self.policy.observe else None,
             sample=str(record.sample_path),
+            processes=str(record.processes_path),
+            door=str(record.path.absolute()),
             terminal=plan.options.terminal,
             cgroup=plan.cgroup,
             adopt=plan.adopt,
@@ -213,7 +231,7 @@ class OCIBuild:
             with self.context.cancel.heard_by(self._channel.cancel):
                 self._take_exit(self._await("exited"))
         assert self._exit is not None
-        verdict = verdicts.of_command(self._exit, self.policy.timeout, self._last_line)
+        verdict = verdicts.of_command(self._exit, self.policy, self._last_line)
         if verdict is not None:
             raise Ended(verdict)
 

@@ -13,12 +13,14 @@ import time
 from collections.abc import Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
+from typing import Any
 
 from tvixbuild_nb.build import locks
 from tvixbuild_nb.build.events import EndEvent, Event, LogEvent, StageEvent, recorded_event
 from tvixbuild_nb.build.result import BuildResult, UsageSample, lost_result
 from tvixbuild_nb.errors import HostRefused, RunNotFound
 from tvixbuild_nb.keeper import STREAMS, LogReader
+from tvixbuild_nb.oci import SpecOptions
 from tvixbuild_nb.request import BuildRequest, Redactor
 
 STATE_VARIABLE = "TVIXBUILD_NB_STATE"
@@ -115,12 +117,24 @@ class RunRecord:
     def sample_path(self) -> Path:
         return self.path / "sample.json"
 
+    @property
+    def processes_path(self) -> Path:
+        return self.path / "processes.json"
+
     def read_sample(self) -> UsageSample | None:
         """What the build used when it was last looked at, half a second ago; None where nobody looks (yet)."""
         try:
             return UsageSample.model_validate_json(self.sample_path.read_bytes())
         except FileNotFoundError:
             return None
+
+    def read_processes(self) -> tuple[float, list[dict[str, Any]]] | None:
+        """When, and the processes there were, when the build was ended for want of time; None otherwise."""
+        try:
+            noted = json.loads(self.processes_path.read_bytes())
+        except FileNotFoundError:
+            return None
+        return noted["time"], noted["processes"]
 
     def write_request(self, request: BuildRequest) -> None:
         self._write("request.json", request.to_json().encode())
@@ -139,6 +153,17 @@ class RunRecord:
             return Redactor.of(self.read_request().environment_vars, names)
         except FileNotFoundError:
             return Redactor()
+
+    def write_options(self, options: SpecOptions) -> None:
+        """Note the options that the run was asked to be rendered with: config.json does not tell all of them."""
+        self._write("options.json", options.model_dump_json().encode())
+
+    def read_options(self) -> SpecOptions | None:
+        """What :meth:`write_options` noted; None where the host's were good enough."""
+        try:
+            return SpecOptions.model_validate_json((self.path / "options.json").read_bytes())
+        except FileNotFoundError:
+            return None
 
     def write_origin(self, origin: Mapping[str, str]) -> None:
         """Note what the outputs are to Nix beyond their bytes: ``deriver``, and ``ca`` of a fixed one."""

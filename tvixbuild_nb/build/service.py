@@ -29,6 +29,7 @@ class BuildPolicy:
     """How to build, as opposed to what; nothing of it changes a successful build's outputs.
 
     timeout   seconds that the command may run, None for no limit
+    silent_timeout   seconds that it may go without a byte of output; who waits for what is recorded before it is ended
     grace     seconds between asking the processes to end (SIGTERM) and ending them (SIGKILL)
     keep      which bundles stay: of failed builds, always, never
     inputs    fuse, checkout, or auto: FUSE where it works
@@ -40,6 +41,7 @@ class BuildPolicy:
     """
 
     timeout: float | None = None
+    silent_timeout: float | None = None
     grace: float = 1.0
     keep: Keep = "failure"
     inputs: Inputs = "auto"
@@ -50,12 +52,13 @@ class BuildPolicy:
     options: SpecOptions | None = None
 
     def __post_init__(self) -> None:
-        for name in ("timeout", "grace"):
+        for name in ("timeout", "silent_timeout", "grace"):
             seconds = getattr(self, name)
             if isinstance(seconds, bool) or not isinstance(seconds, int | float | None):
                 raise InvalidValue(f"seconds are a number, not {seconds!r}", path=name)
-        if self.timeout is not None and not self.timeout > 0:
-            raise InvalidValue(f"a timeout is more than 0 seconds, not {self.timeout}", path="timeout")
+        for name in ("timeout", "silent_timeout"):
+            if (limit := getattr(self, name)) is not None and not limit > 0:
+                raise InvalidValue(f"a timeout is more than 0 seconds, not {limit}", path=name)
         if not self.grace >= 0:
             raise InvalidValue(f"a grace is 0 seconds or more, not {self.grace}", path="grace")
         for name, value, known in (
@@ -119,7 +122,8 @@ class BuildContext:
 
     ``check`` raises :class:`OutputError` for outputs that were made and are not to be taken: the build then failed, and
     they are the result's ``rejected``. ``scratch``: the ``scratch/`` of another bundle of the same request, of which
-    this one begins with a copy.
+    this one begins with a copy. ``hold``: the sandbox is there for others to enter until the build is cancelled; its
+    command is never executed where the runtime can do that (``ocibuild.HOLDING``), and nobody's turn is taken.
     """
 
     record: RunRecord
@@ -130,6 +134,7 @@ class BuildContext:
     accepted: threading.Event = field(default_factory=threading.Event)
     check: OutputCheck | None = None
     scratch: Path | None = None
+    hold: bool = False
 
     def accept(self) -> None:
         """The request was not refused: from here on the build ends with a result, not an exception."""

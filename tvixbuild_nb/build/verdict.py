@@ -13,6 +13,7 @@ from tvixbuild_nb.build.events import FailedAt, Status
 from tvixbuild_nb.build.failures import explain_text
 from tvixbuild_nb.build.known import words
 from tvixbuild_nb.build.outputs import MissingOutputs
+from tvixbuild_nb.build.service import BuildPolicy
 from tvixbuild_nb.errors import Cancelled, CastoreError, OutputError, TvixBuildError
 
 # What runc and crun say when everything was set up and only the program itself could not be started.
@@ -78,15 +79,17 @@ class Ended(Exception):
         self.verdict = verdict
 
 
-def of_command(ended: dict[str, Any], timeout: float | None, last_line: Callable[[], str | None]) -> Verdict | None:
+def of_command(ended: dict[str, Any], policy: BuildPolicy, last_line: Callable[[], str | None]) -> Verdict | None:
     """The verdict on the command's end, None when it ended well.
 
-    ``ended`` is the keeper's ``exited`` message, ``last_line`` reads the end of the log. What a build
-    prints proves nothing; whether its first process ever executed the command is the kernel's word.
+    ``ended`` is the keeper's ``exited`` message of a build by ``policy``, ``last_line`` reads the end of the log. What
+    a build prints proves nothing; whether its first process ever executed the command is the kernel's word.
     """
     stopped = ended["stopped"]
     if stopped == "timed-out":
-        return Verdict("timed-out", message=f"the time limit of {timeout:g} s passed")
+        return Verdict("timed-out", message=f"the time limit of {policy.timeout:g} s passed")
+    if stopped == "silent":
+        return Verdict("timed-out", message=f"it wrote nothing for {policy.silent_timeout:g} s")
     if stopped in ("cancelled", "owner-gone"):
         return Verdict("cancelled", message="the build was cancelled")
     if stopped == "view-died":

@@ -45,8 +45,8 @@ def build(
             sandbox = Sandbox.from_request(request, store=castore, builder=builder, runtime=args.runtime)
             with closing(sandbox.builder):
                 run = sandbox.start(
-                    timeout=args.timeout, keep=args.keep, inputs=args.inputs, strict=args.strict,
-                    observe=args.observe, trace=args.trace,
+                    timeout=args.timeout, silent_timeout=args.silent_timeout, keep=args.keep, inputs=args.inputs,
+                    strict=args.strict, observe=args.observe, trace=args.trace,
                 )  # fmt: skip
                 return _watch(run, args, summary)
     except BuildFailed as error:
@@ -63,6 +63,7 @@ def policy_of(args: Namespace) -> BuildPolicy:
     """How to build, as the options of ``tvixbuild-nb run`` say."""
     return BuildPolicy(
         timeout=args.timeout,
+        silent_timeout=args.silent_timeout,
         keep=args.keep,
         inputs=args.inputs,
         strict=args.strict,

@@ -1,4 +1,4 @@
-"""The commands that ask about a run: explain, why, script, exec."""
+"""The commands that ask about a run: explain, accesses, why, script, processes."""
 
 from __future__ import annotations
 
@@ -9,12 +9,10 @@ from dataclasses import asdict
 
 from rich.text import Text
 
-from tvixbuild_nb.cli.entry import FAILED
 from tvixbuild_nb.cli.screen import console, safe, write_json, write_lines
 from tvixbuild_nb.debug.pasted import explain_pasted
 from tvixbuild_nb.errors import InvalidValue
 from tvixbuild_nb.sandbox import Run
-from tvixbuild_nb.sandbox.printer import harmless
 
 _CHUNK = 1 << 16
 
@@ -60,9 +58,17 @@ def script(args: Namespace) -> int:
     return 0
 
 
-def execute(args: Namespace) -> int:
-    """Execute a command in a run's sandbox, and end as it ended."""
-    run = Run.open(args.run)
-    executed = run.exec(args.words, fresh=args.fresh, timeout=args.timeout)
-    sys.stdout.write(harmless(str(executed)) if sys.stdout.isatty() else executed.output)
-    return FAILED if executed.exit_code is None else executed.exit_code
+def processes(args: Namespace) -> int:
+    """Tell who waits for what in a run's sandbox, now or when time was up; :class:`InvalidValue` when nobody knows."""
+    tree = Run.open(args.run).processes()
+    if tree is None:
+        raise InvalidValue(
+            "the run is over, and was not ended for want of time",
+            path="run",
+            hint="they are known of a run that goes on",
+        )
+    if args.json:
+        write_json(tree.to_dict())
+    else:
+        write_lines(Text(safe(line)) for line in str(tree).split("\n"))
+    return 0

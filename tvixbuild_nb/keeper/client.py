@@ -69,9 +69,12 @@ class BuildPlan:
 
     own: (path below the bundle, uid, gid) to be handed to the sandbox's user before the start
     user: uid and gid of the sandbox's user, who may reopen the output pipes; None leaves them
-    timeout, grace: seconds; grace is the time between SIGTERM and SIGKILL
+    timeout, silent_timeout, grace: seconds; in all, without output, and between SIGTERM and SIGKILL
+    hold: make the container and never execute its command: others enter it
     observe: file for what the container looks like before it starts, or None
     sample: file for what it uses while it goes on
+    processes: file for who waited for what when time was up
+    door: directory for the socket through which others enter
     cgroup: name of the parent cgroup, or None
     adopt: uid and gid that the scratch tree is given to after the run, or None
     seeded: whether the scratch tree is a copy of one that was given away so
@@ -87,9 +90,13 @@ class BuildPlan:
     log: str
     index: str
     timeout: float | None
+    silent_timeout: float | None
     grace: float
+    hold: bool
     observe: str | None
     sample: str
+    processes: str
+    door: str
     terminal: bool
     cgroup: str | None
     adopt: tuple[int, int] | None

@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import array
 import json
+import os
 import socket
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from typing import Any
 
 Message = dict[str, Any]
@@ -17,6 +19,41 @@ MAX_MESSAGE = 180_000
 def channel() -> tuple[socket.socket, socket.socket]:
     """Two connected ends that keep message borders and report end-of-file."""
     return socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
+
+
+def listen_in(directory: str, name: str, kind: int = socket.SOCK_SEQPACKET) -> socket.socket:
+    """A socket that listens as ``directory``/``name``, however long that is; OSError when it cannot be made."""
+    listener = socket.socket(socket.AF_UNIX, kind)
+    try:
+        with _near(directory) as near:
+            listener.bind(f"{near}/{name}")
+        listener.listen()
+    except OSError:
+        listener.close()
+        raise
+    return listener
+
+
+def connect_in(directory: str, name: str) -> socket.socket:
+    """A connection with whoever listens as ``directory``/``name``; OSError when nobody does."""
+    sock = socket.socket(socket.AF_UNIX, socket.SOCK_SEQPACKET)
+    try:
+        with _near(directory) as near:
+            sock.connect(f"{near}/{name}")
+    except OSError:
+        sock.close()
+        raise
+    return sock
+
+
+@contextmanager
+def _near(directory: str) -> Iterator[str]:
+    """The directory by a short path: the address of a unix socket has room for 107 bytes only."""
+    fd = os.open(directory, os.O_RDONLY | getattr(os, "O_DIRECTORY", 0) | os.O_CLOEXEC)
+    try:
+        yield f"/proc/self/fd/{fd}"
+    finally:
+        os.close(fd)
 
 
 def send(sock: socket.socket, message: Message, fds: Sequence[int] = ()) -> None:

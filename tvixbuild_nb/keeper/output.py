@@ -10,7 +10,7 @@ import socket
 import time
 
 from tvixbuild_nb.keeper.log import STREAMS, LogWriter
-from tvixbuild_nb.keeper.messages import receive_fd
+from tvixbuild_nb.keeper.messages import listen_in, receive_fd
 
 _CHUNK = 1 << 18
 _F_SETPIPE_SZ = 1031
@@ -32,8 +32,9 @@ class Output:
         self.options: list[str] = []
         self.stdout, self.stderr = (self._pipe(stream, user) for stream in (0, 1))
         if terminal:
+            # The runtime is started inside the bundle and takes the bare name.
             name = "console.sock"
-            self._listener = _listen(bundle, name)
+            self._listener = listen_in(bundle, name, socket.SOCK_STREAM)
             self.options = ["--console-socket", name]
 
     def _pipe(self, stream: int, user: list[int] | None) -> int:
@@ -111,16 +112,3 @@ class Output:
         if self._listener is not None:
             self._listener.close()
             self._listener = None
-
-
-def _listen(bundle: str, name: str) -> socket.socket:
-    listener = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
-    # Through the descriptor: the address of a unix socket has room for 107 bytes only. The runtime
-    # is started inside the bundle and takes the bare name.
-    directory = os.open(bundle, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
-    try:
-        listener.bind(f"/proc/self/fd/{directory}/{name}")
-    finally:
-        os.close(directory)
-    listener.listen(1)
-    return listener

@@ -6,12 +6,15 @@ import socket
 
 from tvixbuild_nb.keeper.messages import Message, receive, send
 
+# Reasons to end a build for which its processes are asked first, and have the grace to end by themselves.
+GRACEFUL = ("cancelled", "timed-out", "silent")
+
 
 class OwnerLine:
     """What the owner is told, and what it said.
 
     ``complete``: it has filled the bundle. ``stopped``: why the build is to end (cancelled, owner-gone; a supervisor
-    adds timed-out and view-died), None while it may go on; the first reason stays.
+    adds timed-out, silent and view-died), None while it may go on; the first reason stays.
     """
 
     def __init__(self, line: socket.socket) -> None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import os
 import subprocess
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -32,14 +33,18 @@ class Runtime:
             options += ["--rootless", "true"]
         return [self.path, *options, *arguments]
 
-    def start(self, arguments: list[str], stdout: int, stderr: int, cwd: str) -> subprocess.Popen[bytes]:
-        """Start one call with the given output descriptors, no input, and a minimal environment."""
+    def start(
+        self, arguments: list[str], stdout: int, stderr: int, cwd: str, *,
+        stdin: int = subprocess.DEVNULL, keep: Sequence[int] = (),
+    ) -> subprocess.Popen[bytes]:  # fmt: skip
+        """Start one call with the given descriptors (no input unless given), those to ``keep``, little environment."""
         return subprocess.Popen(
             arguments,
-            stdin=subprocess.DEVNULL,
+            stdin=stdin,
             stdout=stdout,
             stderr=stderr,
             cwd=cwd,
+            pass_fds=tuple(keep),
             env={"PATH": os.environ.get("PATH") or os.defpath, "XDG_RUNTIME_DIR": self.state},
         )
 

@@ -7,50 +7,25 @@ happened by messages on the run's socket; all waiting is bounded, and the owner 
 from __future__ import annotations
 
 import contextlib
-import errno
-import json
-import math
 import os
 import select
-import signal
 import socket
 import subprocess
-import time
 from collections.abc import Iterator
+from contextlib import nullcontext
 from typing import Any
 
 from tvixbuild_nb.keeper import linux
 from tvixbuild_nb.keeper.cgroups import BuildCgroup
-from tvixbuild_nb.keeper.inspect import catches, inside, other_processes
+from tvixbuild_nb.keeper.container import Container, SetupProblem
 from tvixbuild_nb.keeper.joining import JoinAhead
 from tvixbuild_nb.keeper.log import LogWriter
 from tvixbuild_nb.keeper.messages import Message
 from tvixbuild_nb.keeper.output import Output
 from tvixbuild_nb.keeper.ownerline import OwnerLine
 from tvixbuild_nb.keeper.runtime import Runtime, last_error
-from tvixbuild_nb.keeper.sampling import Sampler
-from tvixbuild_nb.keeper.trees import adopt, remove
+from tvixbuild_nb.keeper.trees import adopt, give, remove
 from tvixbuild_nb.keeper.views import MountedInputs, PendingView, ViewFailed, ask_for_view, bind_shared_view
-
-KILL_PATIENCE = 5.0
-DRAIN_PATIENCE = 2.0
-LAUNCH_PATIENCE = 1.0
-FULL = 1 << 16
-
-
-def _is_full(path: str) -> bool:
-    disk = os.statvfs(path)
-    return disk.f_bavail * disk.f_frsize < FULL
-
-
-class SetupProblem(Exception):
-    """The sandbox could not be set up; becomes the ``exited`` message's ``setup_error``."""
-
-    def __init__(self, message: str, hint: str | None = None, stage: str = "run", *, view_died: bool = False) -> None:
-        super().__init__(message)
-        self.hint = hint
-        self.stage = stage
-        self.view_died = view_died
 
 
 @contextlib.contextmanager
@@ -70,16 +45,12 @@ class Supervisor:
         self.owner = OwnerLine(owner)
         self.file_systems = file_systems
         self.bundle: str = plan["bundle"]
-        self.container: str = plan["container"]
         self.runtime = Runtime.from_message(plan["runtime"])
         self.runtime_log = os.path.join(self.bundle, "runtime.log")
         self.cgroup = BuildCgroup(plan["cgroup"]) if plan["cgroup"] else None
         self.joining: JoinAhead | None = None
         self.view: MountedInputs | None = None
-        self.output: Output | None = None
-        self.init: int | None = None
-        self.reaped = False
-        self.runtime_killed = False
+        self.container: Container | None = None
         self.problems: list[str] = []
         self.usage: dict[str, Any] = {}
 
@@ -160,7 +131,11 @@ class Supervisor:
             adopt(os.path.join(self.bundle, "scratch"), *self.plan["user"])
         try:
             for relative, uid, gid in self.plan["own"]:
-                os.chown(os.path.join(self.bundle, relative), uid, gid, follow_symlinks=False)
+                # What a build has left may lack some of it, or lead elsewhere.
+                with (
+                    contextlib.suppress(FileNotFoundError, NotADirectoryError) if self.plan["seeded"] else nullcontext()
+                ):
+                    give(self.bundle, relative, uid, gid)
         except PermissionError:
             # Without a user namespace of its own the keeper may not; the build's capabilities let it
             # write there all the same.
@@ -178,170 +153,14 @@ class Supervisor:
     # -- the run -----------------------------------------------------------------------------
 
     def _run(self, log: LogWriter) -> Message:
-        started = time.time()
-        clock = time.monotonic()
-        timeout = self.plan["timeout"]
-        deadline = None if timeout is None else clock + timeout
-        self.output = Output(self.plan["terminal"], self.bundle, self.plan["user"], log)
+        output = Output(self.plan["terminal"], self.bundle, self.plan["user"], log)
+        self.container = Container(self.plan, self.owner, output, self.view, self.cgroup)
         try:
-            error = self._launch(deadline)
-            if self.joining is not None:
-                self.joining.end()
-            if self.init is None:
-                self.output.drain(time.monotonic() + DRAIN_PATIENCE)
-                return {
-                    "setup_error": error or "the runtime ended before the container was there",
-                    "hint": None,
-                    "runtime_killed": self.runtime_killed,
-                }
-            self.owner.tell({"event": "started", "time": started})
-            self._watch(deadline)
-            ended = self._reap()
-            self.output.drain(time.monotonic() + DRAIN_PATIENCE)
+            return self.container.live(self.joining)
         finally:
-            self.output.close()
-        self.usage["wall"] = time.monotonic() - clock
-        return {**ended, "runtime_error": error}
-
-    def _launch(self, deadline: float | None) -> str | None:
-        """Start the container, detached; sets ``init`` when it came to be. The runtime's error or None."""
-        assert self.output is not None
-        pid_file = os.path.join(self.bundle, "init.pid")
-        options = ["--bundle", self.bundle, "--pid-file", pid_file, *self.output.options]
-        verb = ["create"] if self.plan["observe"] else ["run", "-d"]
-        error = self._call([*verb, *options, self.container], deadline)
-        with contextlib.suppress(FileNotFoundError, ValueError), open(pid_file, encoding="ascii") as file:
-            self.init = int(file.read())
-        if error is not None and not linux.is_child(self.init):
-            self.init = None
-        if error is None and self.init is not None and self.plan["observe"] and self.owner.stopped is None:
-            found = inside(self.init)
-            with open(self.plan["observe"], "w", encoding="utf-8", errors="surrogateescape") as file:
-                json.dump(found, file)
-            error = self._call(["start", self.container], deadline)
-        self.output.close_theirs()
-        return error
-
-    def _call(self, arguments: list[str], deadline: float | None) -> str | None:
-        """One call of the runtime while output flows; None, or why it failed."""
-        assert self.output is not None
-        command = self.runtime.command(self.runtime_log, *arguments)
-        try:
-            process = self.runtime.start(command, self.output.stdout, self.output.stderr, self.bundle)
-        except OSError as error:
-            raise SetupProblem(f"{self.runtime.path}: {error.strerror}", "install the runtime") from error
-        pidfd = os.pidfd_open(process.pid)
-        try:
-            while process.poll() is None:
-                self._turn(pidfd, deadline)
-                if self.owner.stopped is not None and not self._finishes(pidfd):
-                    process.kill()
-                    process.wait()
-                    return f"stopped while the sandbox was set up: {self.owner.stopped}"
-        finally:
-            os.close(pidfd)
-        if process.returncode == 0:
-            return None
-        if process.returncode < 0:
-            self.runtime_killed = True
-            return f"{self.runtime.kind} was killed by {signal.Signals(-process.returncode).name}"
-        words = last_error(self.runtime_log) or f"{self.runtime.kind} ended with status {process.returncode}"
-        # On a full disk the runtime says "unexpected EOF" at best: its own files were cut short.
-        return f"{words}: {self.bundle}: {os.strerror(errno.ENOSPC)}" if _is_full(self.bundle) else words
-
-    def _finishes(self, pidfd: int) -> bool:
-        """Whether the runtime is done in a moment: the command may run already, and then is to be asked to end."""
-        assert self.output is not None
-        patience = LAUNCH_PATIENCE if self.owner.stopped in ("cancelled", "timed-out") else 0.0
-        until = time.monotonic() + patience
-        while not linux.has_ended(pidfd) and time.monotonic() < until:
-            poll = select.poll()
-            poll.register(pidfd, select.POLLIN)
-            self.output.register(poll)
-            self.output.take(dict(poll.poll(20)))
-        return linux.has_ended(pidfd)
-
-    def _watch(self, deadline: float | None) -> None:
-        """Until the container's first process ended, by itself or because we stopped it."""
-        assert self.init is not None
-        sampler = Sampler(self.plan["sample"], self.cgroup)
-        pidfd = os.pidfd_open(self.init)
-        try:
-            while not linux.has_ended(pidfd):
-                if self.owner.stopped is not None:
-                    self._stop(pidfd)
-                    return
-                self._turn(pidfd, deadline, sampler.left())
-                sampler.take(self.init)
-        finally:
-            os.close(pidfd)
-
-    def _turn(self, pidfd: int, deadline: float | None, patience: float = math.inf) -> None:
-        """Wait ``patience`` seconds for whatever comes first: output, a word of the owner, an end, the time."""
-        assert self.output is not None
-        poll = select.poll()
-        poll.register(pidfd, select.POLLIN)
-        poll.register(self.owner, select.POLLIN)
-        if self.view is not None:
-            poll.register(self.view, select.POLLIN)
-        self.output.register(poll)
-        left = patience if deadline is None else min(patience, max(0.0, deadline - time.monotonic()))
-        ready = dict(poll.poll(None if left == math.inf else left * 1000))
-        self.output.take(ready)
-        if self.owner.fileno() in ready:
-            self.owner.listen()
-        if self.view is not None and self.view.fileno() in ready:
-            self.owner.stop("view-died")
-        if deadline is not None and time.monotonic() >= deadline:
-            self.owner.stop("timed-out")
-
-    def _stop(self, pidfd: int) -> None:
-        """End the container: ask everybody in it once, wait for the grace, then kill init and so all of it."""
-        assert self.init is not None and self.output is not None
-        grace = time.monotonic() + (self.plan["grace"] if self.owner.stopped in ("cancelled", "timed-out") else 0)
-        # The first process of a pid namespace hears of a SIGTERM only when it has a handler for it.
-        patient = catches(self.init, signal.SIGTERM)
-        for pid in [*other_processes(self.init), *([self.init] if patient else [])]:
-            with contextlib.suppress(ProcessLookupError):
-                os.kill(pid, signal.SIGTERM)
-        while time.monotonic() < grace and not linux.has_ended(pidfd) and (patient or other_processes(self.init)):
-            poll = select.poll()
-            poll.register(pidfd, select.POLLIN)
-            self.output.register(poll)
-            self.output.take(dict(poll.poll(20)))
-        with contextlib.suppress(ProcessLookupError):
-            os.kill(self.init, signal.SIGKILL)
-        if not linux.has_ended(pidfd, KILL_PATIENCE) and self.view is not None:
-            # A process that hangs in a file-system request dies only when the server does.
-            with contextlib.suppress(ProcessLookupError):
-                os.kill(self.view.pid, signal.SIGKILL)
-            linux.has_ended(pidfd, KILL_PATIENCE)
-
-    def _reap(self) -> Message:
-        assert self.init is not None
-        poll_started = time.monotonic()
-        executed = not linux.never_executed(self.init)
-        pid, status, resources = os.wait4(self.init, os.WNOHANG)
-        while pid == 0 and time.monotonic() - poll_started < KILL_PATIENCE:
-            time.sleep(0.01)
-            pid, status, resources = os.wait4(self.init, os.WNOHANG)
-        if pid == 0:
-            raise SetupProblem("the container's first process cannot be killed")
-        self.reaped = True
-        if self.view is not None:
-            # Nobody looks into it any more.
-            self.view.unmount()
-        self.usage.update(
-            cpu_user=resources.ru_utime, cpu_system=resources.ru_stime, peak_memory_process=resources.ru_maxrss * 1024
-        )
-        if self.cgroup is not None:
-            self.usage["cgroup"] = self.cgroup.usage()
-        code = os.waitstatus_to_exitcode(status)
-        return {
-            "executed": executed,
-            "exit_code": code if code >= 0 else None,
-            "signal": -code if code < 0 else None,
-        }
+            output.close()
+            self.usage = self.container.usage
+            self.problems.extend(self.container.problems)
 
     # -- after -------------------------------------------------------------------------------
 
@@ -364,7 +183,9 @@ class Supervisor:
                 self.problems.append(f"outputs may be unreadable: {error.filename}: {error.strerror}")
         janitor = self.plan["janitor"]
         if janitor is not None:
-            arguments = self.runtime.command(self.runtime_log, "run", "--bundle", janitor, f"{self.container}-janitor")
+            arguments = self.runtime.command(
+                self.runtime_log, "run", "--bundle", janitor, f"{self.plan['container']}-janitor"
+            )
             done = self.runtime.start(arguments, subprocess.DEVNULL, subprocess.DEVNULL, janitor)
             if done.wait() != 0:
                 self.problems.append(f"outputs may be unreadable: {last_error(self.runtime_log)}")
@@ -377,10 +198,10 @@ class Supervisor:
         which goes with the bundle. That spares a process per build. A container that never came so far is the
         runtime's.
         """
-        if self.reaped:
+        if self.container is not None and self.container.reaped:
             return None
         try:
-            return self.runtime.delete(self.container, self.runtime_log)
+            return self.runtime.delete(self.plan["container"], self.runtime_log)
         except (OSError, subprocess.TimeoutExpired) as error:
             return str(error)
 

@@ -50,6 +50,21 @@ class _Cursor:
         return status.st_dev, status.st_ino
 
 
+def give(directory: str, relative: str, uid: int, gid: int) -> None:
+    """Give what is at ``relative`` below ``directory`` to uid:gid; no part of ``relative`` is followed as a link.
+
+    FileNotFoundError and NotADirectoryError where there is no such thing, or a link leads to it.
+    """
+    *parents, name = relative.split("/")
+    at = _Cursor(directory)
+    try:
+        for parent in parents:
+            at.down(parent)
+        os.chown(name, uid, gid, dir_fd=at.fd, follow_symlinks=False)
+    finally:
+        at.close()
+
+
 def adopt(path: str, uid: int, gid: int) -> None:
     """Give the tree at ``path`` to uid:gid and let the owner read it all.
 

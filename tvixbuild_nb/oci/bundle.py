@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import os
 import shutil
+import stat
 from dataclasses import dataclass
-from pathlib import Path
+from pathlib import Path, PurePosixPath
 from typing import Self
 
 from tvixbuild_nb.errors import InvalidSpec, SetupFailed
@@ -65,6 +66,25 @@ class Bundle:
         except OSError as error:
             raise _failed(Path(error.filename or plan.path), error) from error
 
+    def refill(self, plan: BundlePlan) -> None:
+        """Make what is missing of the plan's mount points after other scratch directories took the place of its own.
+
+        :class:`SetupFailed` names the path: also where something of another kind stands in the way.
+        """
+        wanted = {
+            str(path)
+            for made in plan.made
+            if made.path in plan.mount_points and made.why in ("mount point", "working_dir")
+            for path in (PurePosixPath(made.path), *PurePosixPath(made.path).parents[:-2])
+        }
+        for made in plan.made:
+            path = self.path / made.path
+            if made.path in wanted and not _stands(path, made.kind):
+                try:
+                    _make(self.path, made)
+                except OSError as error:
+                    raise _failed(path, error) from error
+
     def give(self, plan: BundlePlan) -> None:
         """Give the scratch directories to the build's user; needs root. :class:`SetupFailed` otherwise."""
         if plan.host_owner is None:
@@ -95,6 +115,15 @@ class Bundle:
     @property
     def inputs(self) -> Path:
         return self.path / INPUTS
+
+
+def _stands(path: Path, kind: str) -> bool:
+    """Whether it is there as what it is to be; hostile hands made it, so no link is followed."""
+    try:
+        mode = os.lstat(path).st_mode
+    except FileNotFoundError:
+        return False
+    return stat.S_ISDIR(mode) if kind == "directory" else stat.S_ISREG(mode)
 
 
 def _make(bundle: Path, made: Made) -> None:

@@ -1,68 +1,69 @@
-"""Executed: another command in the sandbox of a run that is over, with the scratch directories as it left them."""
+"""Executed: a command in the sandbox of a run, how it ended and what it wrote."""
 
 from __future__ import annotations
 
 import os
-from collections.abc import Iterator, Sequence
-from contextlib import contextmanager, nullcontext
+import select
+import time
+from collections.abc import Sequence
 from dataclasses import dataclass, field
-from pathlib import Path
-from typing import TYPE_CHECKING, Any, cast
+from typing import TYPE_CHECKING, Any, TextIO
 
-from tvixbuild_nb.build import BuildContext, BuildPolicy, RunRecord
-from tvixbuild_nb.build.locks import take
-from tvixbuild_nb.build.service import Inputs
 from tvixbuild_nb.display import mimebundle, plain, register
-from tvixbuild_nb.errors import HostRefused, InvalidValue
-from tvixbuild_nb.keeper.trees import remove
-from tvixbuild_nb.oci import Diff, Spec, SpecOptions, recover_options
-from tvixbuild_nb.oci.compare import between
-from tvixbuild_nb.oci.options import Limits
-from tvixbuild_nb.sandbox.services import shared_builder
+from tvixbuild_nb.errors import SetupFailed
+from tvixbuild_nb.keeper.visiting import Left, Visit
+from tvixbuild_nb.oci import Diff
+from tvixbuild_nb.sandbox.entering import Entrance
+from tvixbuild_nb.sandbox.printer import SafeText
 
 if TYPE_CHECKING:
     from tvixbuild_nb.sandbox.run import Run
 
-_SCRATCH = "scratch"
-_BEFORE = "scratch.before"
-# The cgroup is called after the bundle, which is another one each time.
-_NEVER_SAME = "linux.cgroupsPath"
+# Bytes of output that are kept.
+MOST = 32 << 20
+_CHUNK = 1 << 16
+# Seconds for output after the command: of one that was ended, and of one that left somebody behind who holds the pipe.
+_LAST_WORDS = 1.0
+_STRAGGLERS = 0.2
 
 
 @dataclass(frozen=True, slots=True)
 class Executed:
-    """How a command ended in the sandbox of a run, and what it wrote; ``str()`` is for people, without secrets.
+    """How a command ended in the sandbox of ``run``, and what it wrote; ``str()`` is for people, without secrets.
 
-    ``differences``: where its config.json is not that of the run: the arguments, and nothing else.
+    Parameters: ``exit_code``, its status, None when it did not come to one; ``signal`` that ended it, or None;
+    ``reason``, why it has no status, in words; ``output``, what it wrote to both streams, the first 32 MiB of it;
+    ``left_out``, how many bytes more there were; ``differences`` from the run's config.json.
     """
 
     command: tuple[str, ...]
     run: Run = field(repr=False)
+    exit_code: int | None
+    signal: int | None
+    reason: str | None
+    output: str = field(repr=False)
+    left_out: int
     differences: Diff = field(repr=False)
 
     @property
     def ok(self) -> bool:
         """Whether it ended with status 0."""
-        return self.run.ok
+        return self.exit_code == 0
 
     @property
-    def exit_code(self) -> int | None:
-        """Its status; None when a signal ended it, or it never began."""
-        return self.run.exit_code
-
-    @property
-    def output(self) -> str:
-        """All that it wrote, to both streams."""
-        return self.run.log.text()
+    def verdict(self) -> str:
+        """How it ended, in words."""
+        return self.reason or f"ended with status {self.exit_code}"
 
     def __str__(self) -> str:
-        text = self.run.redactor.text(self.output)
-        if self.ok:
-            return text
-        result = self.run.result
-        assert result is not None
-        end = "" if not text or text.endswith("\n") else "\n"
-        return f"{text}{end}[{self.run.redactor.text(result.verdict())}]"
+        parts = [self.output]
+        if self.left_out:
+            parts.append(f"[{self.left_out} more bytes were not kept]")
+        if not self.ok:
+            parts.append(f"[{self.verdict}]")
+        *whole, last = parts
+        text = "".join(part if not part or part.endswith("\n") else f"{part}\n" for part in whole) + last
+        return self.run.redactor.text(text)
 
     def _repr_mimebundle_(self, include: object = None, exclude: object = None) -> dict[str, Any]:
         return mimebundle(self)
@@ -71,91 +72,109 @@ class Executed:
 register(Executed, plain)
 
 
-def execute(run: Run, command: Sequence[str] | str, *, fresh: bool = False, timeout: float | None = None) -> Executed:
-    """Execute ``command`` (a text: by /bin/sh) with the mounts, ids and variables of a run that is over.
+def execute(
+    sandbox: Entrance,
+    words: Sequence[str],
+    *,
+    timeout: float | None = None,
+    output: TextIO | None = None,
+    stdin: int | None = None,
+) -> Executed:
+    """Execute ``words`` inside and wait for the end; after ``timeout`` seconds it is ended.
 
-    In the scratch directories as they were left, by the run or by the last command here, or with ``fresh`` as they were
-    at the start. :class:`InvalidValue` while the run goes on, when it never had a configuration, when its bundle was
-    not kept; :class:`HostRefused` while another command is executed in it.
+    ``output`` is shown what is written as it comes; ``stdin`` is a descriptor for its input, None for none. A command
+    that cannot be started is :class:`Executed`, too.
     """
-    spec = run.spec
-    if run.result is None:
-        raise InvalidValue(f"run {run.id} still goes on", path="run", hint="wait for it: run.wait()")
-    if spec is None:
-        raise InvalidValue("the run never had a configuration", path="run", hint="it was refused before that")
-    bundle = None if fresh else run.bundle
-    if bundle is None and not fresh:
-        raise InvalidValue(
-            "its bundle was not kept", path="run", hint="fresh=True begins anew; keep='always' keeps it next time"
-        )
-    words = ("/bin/sh", "-c", command) if isinstance(command, str) else tuple(command)
-    with nullcontext() if bundle is None else _held(bundle):
-        inner = _run(run, spec, words, bundle, timeout)
-        if bundle is not None and inner.bundle is not None:
-            _take_over(bundle, inner)
-    configs = spec.to_dict(), inner.config or {}
-    rows = between(configs[1], configs[0], f"run {run.id}", (run.redactor,))
-    return Executed(words, inner, Diff(rows.other, tuple(row for row in rows if row.where != _NEVER_SAME)))
-
-
-def _run(run: Run, spec: Spec, words: tuple[str, ...], bundle: Path | None, timeout: float | None) -> Run:
-    from tvixbuild_nb.sandbox.run import Run  # which stands on this module
-
-    result = run.result
-    assert result is not None
-    record = RunRecord.create(run.record.path / "executed")
-    if run.redactor.names:
-        record.write_secrets(run.redactor.names)
-    policy = BuildPolicy(
-        timeout=timeout,
-        keep="never" if bundle is None else "always",
-        inputs=cast("Inputs", result.inputs) if result.inputs in ("fuse", "checkout") else "auto",
-        trace=False,
-        options=_options(run, spec),
-    )
-    context = BuildContext(record, policy, scratch=None if bundle is None else bundle / _SCRATCH)
-    request = run.request.replace(command_args=words, outputs=())
-    inner = Run.begin(shared_builder(result.service, run.castore, result.runtime), request, context)
+    command = tuple(words)
+    words = command if sandbox.tools is None else sandbox.tools.on_path(command)
+    taken = Taken(None if output is None else (output, SafeText(output, sandbox.run.redactor)))
+    code, number, reason = None, None, None
+    ours, theirs = os.pipe()
+    nothing = os.open(os.devnull, os.O_RDONLY | os.O_CLOEXEC)
     try:
-        return inner.wait()
-    except BaseException:
-        inner.cancel()
-        inner.follow(None)
-        raise
-
-
-def _options(run: Run, spec: Spec) -> SpecOptions:
-    resources = spec.linux.resources
-    cpu = resources.cpu
-    limits = Limits(
-        memory=None if resources.memory is None else resources.memory.limit,
-        pids=None if resources.pids is None else resources.pids.limit,
-        cpu=None if cpu is None else cpu.quota / cpu.period,
-    )
-    return recover_options(run.request, spec).replace(cgroups_path=None, limits=limits or None)
-
-
-@contextmanager
-def _held(bundle: Path) -> Iterator[None]:
-    """Nobody else executes in this bundle; what a process left that died while it put things in place is put right."""
-    lock = take(bundle.with_name(f"{bundle.name}.lock"))
-    if lock is None:
-        raise HostRefused("another command is executed in this run's sandbox", path=str(bundle), hint="wait for it")
-    try:
-        if not (bundle / _SCRATCH).exists() and (bundle / _BEFORE).exists():
-            (bundle / _BEFORE).rename(bundle / _SCRATCH)
-        yield
+        try:
+            visit = sandbox.enter(words, (nothing if stdin is None else stdin, theirs, theirs), give=True)
+        finally:
+            os.close(theirs)
+            os.close(nothing)
+        with visit:
+            left = taken.follow(ours, visit, None if timeout is None else time.monotonic() + timeout)
+        if left is None:
+            reason = f"ended after {timeout:g} s"
+            # It has a moment to write its last words.
+            taken.drain(ours, _LAST_WORDS)
+        else:
+            code, number = left.exit_code, left.signal
+            if left.sent_away:
+                reason = "ended with its sandbox"
+            elif number is not None:
+                reason = f"ended by signal {number}"
+    except SetupFailed as error:
+        reason = error.message
     finally:
-        bundle.with_name(f"{bundle.name}.lock").unlink()
-        os.close(lock)
+        os.close(ours)
+    text = taken.finish()
+    if code is None and number is None and reason is not None and text.strip() == reason:
+        text = ""  # runc says why it could not, where the command would have written
+    return Executed(command, sandbox.run, code, number, reason, text, taken.left_out, sandbox.differences(words))
 
 
-def _take_over(bundle: Path, inner: Run) -> None:
-    """What the command left takes the place of what it found, when it ran at all: else there may be half a copy."""
-    made = inner.bundle
-    assert made is not None
-    if inner.usage is not None and inner.usage.wall is not None:
-        (bundle / _SCRATCH).rename(bundle / _BEFORE)
-        (made / _SCRATCH).rename(bundle / _SCRATCH)
-        remove(str(bundle / _BEFORE))
-    remove(str(made))
+class Taken:
+    """What came out of a pipe: the first of it kept, all of it shown where somebody looks."""
+
+    def __init__(self, shown: tuple[TextIO, SafeText] | None = None) -> None:
+        self.left_out = 0
+        self._data = bytearray()
+        self._shown = shown
+
+    def follow(self, fd: int, visit: Visit, deadline: float | None) -> Left | None:
+        """Read until the command has ended; how it did, or None when the (monotonic) ``deadline`` passed before.
+
+        What it has started and left behind may hold the pipe open for as long as it likes.
+        """
+        poll = select.poll()
+        poll.register(fd, select.POLLIN)
+        poll.register(visit, select.POLLIN)
+        while True:
+            left = None if deadline is None else max(0.0, deadline - time.monotonic())
+            ready = dict(poll.poll(None if left is None else left * 1000))
+            if not ready:
+                return None
+            if fd in ready:
+                if not self._read(fd):
+                    return visit.wait(left)
+            else:
+                ended = visit.wait()
+                self.drain(fd, _STRAGGLERS)
+                return ended
+
+    def drain(self, fd: int, patience: float) -> None:
+        """Read what is still there, until the end or for ``patience`` seconds."""
+        poll = select.poll()
+        poll.register(fd, select.POLLIN)
+        until = time.monotonic() + patience
+        while poll.poll(max(0.0, until - time.monotonic()) * 1000) and self._read(fd):
+            pass
+
+    def _read(self, fd: int) -> bool:
+        data = os.read(fd, _CHUNK)
+        self.take(data)
+        return bool(data)
+
+    def take(self, data: bytes) -> None:
+        """One piece."""
+        room = max(0, MOST - len(self._data))
+        self._data += data[:room]
+        self.left_out += max(0, len(data) - room)
+        if self._shown is not None:
+            output, safe = self._shown
+            output.write(safe.feed(data))
+            output.flush()
+
+    def finish(self) -> str:
+        """The text of what was kept."""
+        if self._shown is not None:
+            output, safe = self._shown
+            output.write(safe.finish())
+            output.flush()
+        return self._data.decode("utf-8", "replace")

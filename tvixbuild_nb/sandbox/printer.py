@@ -10,6 +10,7 @@ from typing import TextIO
 
 from tvixbuild_nb.build.record import RunRecord
 from tvixbuild_nb.display import in_kernel
+from tvixbuild_nb.request import Redactor
 
 HEAD = 512 * 1024
 TAIL = 16 * 1024
@@ -37,12 +38,40 @@ def default_output() -> TextIO:
     return sys.stdout if in_kernel() else sys.stderr
 
 
+class SafeText:
+    """Bytes of a build, however they are cut, as text for ``output``: harmless, and without the values of secrets.
+
+    Colours pass where they show: in a terminal, unless NO_COLOR is set, and under a notebook's cell.
+    """
+
+    def __init__(self, output: TextIO, redactor: Redactor) -> None:
+        self._colours = in_kernel() or (output.isatty() and not os.environ.get("NO_COLOR"))
+        self._decoder = codecs.getincrementaldecoder("utf-8")("replace")
+        self._hidden = redactor.stream()
+
+    def feed(self, data: bytes) -> str:
+        """What of it can be shown whatever comes next."""
+        # Hidden last: what would be dropped must not part a secret in two.
+        return self._hidden.feed(self._harmless(data, False))
+
+    def finish(self) -> str:
+        """The rest."""
+        return self._hidden.feed(self._harmless(b"", True)) + self._hidden.finish()
+
+    def skip(self) -> None:
+        """What comes next does not follow what came before."""
+        self._decoder.reset()
+        self._hidden.skip()
+
+    def _harmless(self, data: bytes, final: bool) -> str:
+        return harmless(self._decoder.decode(data, final), colours=self._colours)
+
+
 class LogPrinter:
     """Copies a growing log to ``output``; where it cannot keep up or there is too much, it says what it left out.
 
     The first 512 KiB are shown, or everything as long as it keeps up when ``output`` is a terminal; then the
-    last 16 KiB. ``run.log`` has all of it. The values of the run's secrets are left out. Colours pass where they show:
-    in a terminal, unless NO_COLOR is set, and under a notebook's cell.
+    last 16 KiB. ``run.log`` has all of it.
     """
 
     def __init__(self, record: RunRecord, output: TextIO) -> None:
@@ -50,9 +79,7 @@ class LogPrinter:
         self._output = output
         self._position = 0
         self._budget = None if output.isatty() else HEAD
-        self._colours = in_kernel() or (output.isatty() and not os.environ.get("NO_COLOR"))
-        self._decoder = codecs.getincrementaldecoder("utf-8")("replace")
-        self._hidden = record.redactor().stream()
+        self._text = SafeText(output, record.redactor())
 
     def show(self) -> None:
         """Print what came since the last call."""
@@ -73,21 +100,16 @@ class LogPrinter:
         if size - self._position > TAIL:
             self._skip_to(size - TAIL)
         self._print(size - self._position)
-        self._output.write(self._hidden.feed(self._harmless(b"", True)) + self._hidden.finish())
+        self._output.write(self._text.finish())
         self._output.flush()
         self._log.close()
 
     def _print(self, length: int) -> None:
         data = self._log.read(self._position, length)
         self._position += len(data)
-        # Hidden last: what would be dropped must not part a secret in two.
-        self._output.write(self._hidden.feed(self._harmless(data)))
-
-    def _harmless(self, data: bytes, final: bool = False) -> str:
-        return harmless(self._decoder.decode(data, final), colours=self._colours)
+        self._output.write(self._text.feed(data))
 
     def _skip_to(self, position: int) -> None:
         self._output.write(f"\n[... {position - self._position} bytes not shown here, run.log has them ...]\n")
-        self._decoder.reset()
-        self._hidden.skip()
+        self._text.skip()
         self._position = position

@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import os
+import time
 from collections.abc import Mapping, Sequence
 from functools import cached_property
 from pathlib import Path
-from typing import TYPE_CHECKING, cast
+from typing import TYPE_CHECKING, TextIO, cast
 
 from tvixbuild_nb.castore import Castore, Node, Tree
 from tvixbuild_nb.errors import InvalidValue, TvixBuildError
@@ -15,6 +16,7 @@ from tvixbuild_nb.request import BuildRequest, Redactor
 if TYPE_CHECKING:
     from tvixbuild_nb.build import BuildOutput, BuildResult, RunRecord
     from tvixbuild_nb.debug import Explanation, Why
+    from tvixbuild_nb.debug.processes import ProcessTree
     from tvixbuild_nb.debug.script import Script
     from tvixbuild_nb.fs import AccessTrace
     from tvixbuild_nb.nix import NixHash, StorePath
@@ -25,6 +27,7 @@ if TYPE_CHECKING:
     from tvixbuild_nb.sandbox.log import RunLog
     from tvixbuild_nb.sandbox.run import Run
     from tvixbuild_nb.sandbox.rundiff import RunDiff
+    from tvixbuild_nb.sandbox.shell import Shell
     from tvixbuild_nb.sandbox.trees import Origin, RunTree
 
 
@@ -107,16 +110,55 @@ class Questions:
         cure = "; ".join(first.cure.split("\n"))
         return f"{first.cause}: {cure}"
 
-    def exec(self, command: Sequence[str] | str, *, fresh: bool = False, timeout: float | None = None) -> Executed:
-        """Execute a command in the sandbox of this run, which is over: same mounts, ids and variables.
+    def exec(
+        self,
+        command: Sequence[str] | str,
+        *,
+        fresh: bool = False,
+        timeout: float | None = None,
+        tools: Sequence[str] = (),
+        output: TextIO | None = None,
+    ) -> Executed:
+        """Execute a command in the sandbox of this run: into it while it goes on, else in the same one again.
 
-        Parameters: ``command``, program and arguments, or a text for /bin/sh; ``fresh``, with the scratch directories
-        as at the start instead of as they were left (by the run, or by the last command); ``timeout`` in seconds.
-        Raises what :func:`~tvixbuild_nb.sandbox.executing.execute` raises. What the command changes stays.
+        Same mounts, ids and variables. Parameters: ``command``, program and arguments, or a text for a shell inside;
+        ``fresh``, with the scratch directories as at the start instead of as they were left (by the run, or by who
+        entered last); ``timeout`` in seconds; ``tools``, programs of this host that the sandbox lacks; ``output`` is
+        shown what is written as it comes. What the command changes stays. Raises what
+        :func:`~tvixbuild_nb.sandbox.entering.entrance` raises.
         """
-        from tvixbuild_nb.sandbox.executing import execute  # loaded when first asked
+        from tvixbuild_nb.sandbox.entering import entrance  # loaded when first asked
+        from tvixbuild_nb.sandbox.executing import execute
+        from tvixbuild_nb.sandbox.shells import words_of
 
-        return execute(cast("Run", self), command, fresh=fresh, timeout=timeout)
+        with entrance(cast("Run", self), fresh=fresh, tools=tools) as sandbox:
+            return execute(sandbox, words_of(sandbox, command), timeout=timeout, output=output)
+
+    def shell(self, *, fresh: bool | None = None, phase: str | None = None, tools: Sequence[str] = ()) -> Shell:
+        """A shell in the sandbox of this run, as :meth:`exec`; ``sh("command")`` executes one after the other in it.
+
+        Parameters: ``phase``, of stdenv: from the start, all phases before it are run, and the shell has their
+        variables and functions; the rest as for :meth:`exec`. ``tvixbuild-nb shell`` is the same on a terminal. Close
+        it, or use it as a context manager. Raises what :func:`~tvixbuild_nb.sandbox.entering.entrance` and
+        :func:`~tvixbuild_nb.sandbox.shells.shell_for` raise.
+        """
+        from tvixbuild_nb.sandbox.shell import Shell  # loaded when first asked
+
+        return Shell.begin(cast("Run", self), fresh=fresh, phase=phase, tools=tools)
+
+    def processes(self) -> ProcessTree | None:
+        """Who waits for what in the sandbox: now, or when time was up; None for a run that was not ended for that.
+
+        :class:`HostRefused` while a run that goes on has no sandbox (yet, or any more).
+        """
+        from tvixbuild_nb.debug.processes import process_tree  # loaded when first asked
+        from tvixbuild_nb.keeper.visiting import look
+
+        if self.result is None:
+            facts = look(str(self.record.path.absolute()))
+            return process_tree(facts, "now", time.time(), self.redactor)
+        noted = self.record.read_processes()
+        return None if noted is None else process_tree(noted[1], "when time was up", noted[0], self.redactor)
 
     def why(self, needle_or_input: str | bytes | Node) -> Why:
         """Where in the outputs a reference stands: file, offset and context, targets of symlinks and names too.

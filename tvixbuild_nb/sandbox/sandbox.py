@@ -131,6 +131,7 @@ class Sandbox(Description):
         self,
         *,
         timeout: float | None = None,
+        silent_timeout: float | None = None,
         check: bool = False,
         keep: Keep = "failure",
         inputs: Inputs = "auto",
@@ -146,6 +147,7 @@ class Sandbox(Description):
         """
         policy = BuildPolicy(
             timeout=timeout,
+            silent_timeout=silent_timeout,
             keep=keep,
             inputs=inputs,
             strict=strict,
@@ -162,6 +164,7 @@ class Sandbox(Description):
         self,
         *,
         timeout: float | None = None,
+        silent_timeout: float | None = None,
         check: bool = False,
         keep: Keep = "failure",
         inputs: Inputs = "auto",
@@ -180,7 +183,14 @@ class Sandbox(Description):
         the build and returns its (cancelled) run; a second one interrupts the waiting itself.
         """
         run = self.start(
-            timeout=timeout, check=False, keep=keep, inputs=inputs, strict=strict, observe=observe, trace=trace
+            timeout=timeout,
+            silent_timeout=silent_timeout,
+            check=False,
+            keep=keep,
+            inputs=inputs,
+            strict=strict,
+            observe=observe,
+            trace=trace,
         )
         shown: Presented | None = None
         try:

@@ -54,6 +54,8 @@ def test_commands_are_executed_in_what_the_failure_left(
         *("1000", "own", "kept", "kept", "extra", "input", "600:1000", "/build"),
     ], str(first)
     assert {row.where.partition("[")[0] for row in first.differences} == {"process.args"}
+    nothing = run.exec(["/bin/nope"])
+    assert (nothing.exit_code, nothing.output) == (None, "") and "/bin/nope" in nothing.verdict
     # What one command changes the next one finds; the run itself is as it was.
     second = run.exec(["/bin/sh", "-c", "cat new; rm half; exit 4"])
     assert (second.exit_code, second.output) == (4, "hunter2-hunter2\n")
@@ -69,7 +71,12 @@ def test_commands_are_executed_in_what_the_failure_left(
     command = Command(capfdbinary)
     assert command("exec", run.id, "--", "/bin/sh", "-c", "ls /build") == "extra\nlink\nnew\n"
     command("exec", "--fresh", run.id, "--", "/bin/sh", "-c", "exit 9", status=9)
-    assert run.exec("sleep 60", timeout=0.3).run.status == "timed-out"
+    late = run.exec("echo begun; sleep 60", timeout=0.3)
+    assert not late.ok and late.output == "begun\n" and late.verdict == "ended after 0.3 s"
+    assert run.exec("kill -9 $$").verdict == "ended by signal 9"
+    # What it leaves behind does not keep it.
+    assert run.exec("sleep 60 & echo done").output == "done\n"
+    assert not any((run.record.path / "entered").iterdir())
 
     assert run.bundle is not None
     lock = run.bundle.with_name(f"{run.bundle.name}.lock")
@@ -78,7 +85,7 @@ def test_commands_are_executed_in_what_the_failure_left(
     until = time.monotonic() + 10
     while not is_taken(lock) and time.monotonic() < until:
         time.sleep(0.01)
-    with pytest.raises(HostRefused, match="another command"):
+    with pytest.raises(HostRefused, match="somebody is in"):
         run.exec("true")
     going.join()
     assert not lock.exists()

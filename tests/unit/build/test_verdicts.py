@@ -6,6 +6,7 @@ from typing import Any
 
 import pytest
 
+from tvixbuild_nb.build import BuildPolicy
 from tvixbuild_nb.build import verdict as verdicts
 from tvixbuild_nb.build.outputs import MissingOutputs
 from tvixbuild_nb.build.verdict import Verdict
@@ -14,7 +15,7 @@ from tvixbuild_nb.errors import Cancelled, KeeperError, OutputError, SetupFailed
 
 def _of(last_line: str | None = None, **message: Any) -> Verdict | None:
     ended = {"stopped": None, "executed": True, "exit_code": 0, "signal": None, "hint": None, **message}
-    return verdicts.of_command(ended, 2.5, lambda: last_line)
+    return verdicts.of_command(ended, BuildPolicy(timeout=2.5, silent_timeout=1.5), lambda: last_line)
 
 
 @pytest.mark.parametrize(
@@ -27,6 +28,7 @@ def _of(last_line: str | None = None, **message: Any) -> Verdict | None:
         ({"setup_error": "executable file `x` not found"}, "failed", "exec"),
         ({"setup_error": 'error mounting "proc" to rootfs'}, "failed", "setup"),
         ({"stopped": "timed-out"}, "timed-out", None),
+        ({"stopped": "silent"}, "timed-out", None),
         ({"stopped": "cancelled", "setup_error": "stopped"}, "cancelled", None),
         ({"stopped": "owner-gone", "exit_code": 0}, "cancelled", None),
         ({"stopped": "view-died"}, "failed", "setup"),

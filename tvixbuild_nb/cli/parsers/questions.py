@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from argparse import ArgumentParser
+
 from tvixbuild_nb.cli.parsers.commands import RUN, Commands, seconds
 
 
@@ -11,7 +13,9 @@ def add_questions(commands: Commands) -> None:
     _add_why(commands)
     _add_diff(commands)
     _add_script(commands)
+    _add_processes(commands)
     _add_exec(commands)
+    _add_shell(commands)
 
 
 def _add_explain(commands: Commands) -> None:
@@ -59,13 +63,47 @@ def _add_script(commands: Commands) -> None:
     script.add_argument("-o", dest="output", metavar="FILE", required=True, help="where to; must not exist")
 
 
+def _add_processes(commands: Commands) -> None:
+    processes = commands.add(
+        "processes", "questions:processes", "tell who waits for what in the sandbox of a run", "json",
+        more="Of a run that goes on, in whatever process; of one that was ended by its time limit, or for its silence, "
+        "as it was then.",
+    )  # fmt: skip
+    processes.add_argument("run", metavar="RUN", help=RUN)
+
+
+_ENTERED = (
+    "While the run goes on, into it; when it is over, into the same sandbox again: same mounts, ids and variables, the "
+    "scratch directories as the run, or who entered last, left them."
+)
+
+
 def _add_exec(commands: Commands) -> None:
     execute = commands.add(
-        "exec", "questions:execute", "execute a command in the sandbox of a run that is over",
-        more="Same mounts, ids and variables; the scratch directories are as the run, or the last command, left them. "
-        "Exit status: the command's, 1 when a signal ended it or it could not begin.",
+        "exec", "entering:execute", "execute a command in the sandbox of a run",
+        more=f"{_ENTERED} Exit status: the command's, 1 when a signal ended it or it could not begin.",
     )  # fmt: skip
-    execute.add_argument("--fresh", action="store_true", help="scratch directories as at the start of the run")
     execute.add_argument("--timeout", type=seconds, metavar="SECONDS", help="end the command after that time")
-    execute.add_argument("run", metavar="RUN", help=RUN)
+    _add_entering(execute)
     execute.add_argument("words", metavar="COMMAND", nargs="+", help="program and arguments; -- before its own options")
+
+
+def _add_shell(commands: Commands) -> None:
+    shell = commands.add(
+        "shell", "entering:shell", "open a shell in the sandbox of a run",
+        more=f"{_ENTERED} On a terminal it is interactive, else it reads its commands from standard input. "
+        "What differs from the run's config.json is told first. Exit status: the shell's.",
+    )  # fmt: skip
+    shell.add_argument(
+        "--phase", metavar="NAME", help="of stdenv, such as buildPhase: run all phases before it, from the start"
+    )
+    _add_entering(shell)
+
+
+def _add_entering(parser: ArgumentParser) -> None:
+    parser.add_argument("--fresh", action="store_true", help="scratch directories as at the start of the run")
+    parser.add_argument(
+        "--tool", dest="tools", metavar="PROGRAM", action="append", default=[],
+        help="a program of this host to be added, such as strace; may be given several times",
+    )  # fmt: skip
+    parser.add_argument("run", metavar="RUN", help=RUN)

@@ -56,6 +56,10 @@ def add_policy(run: argparse.ArgumentParser) -> None:
     """How to build, as opposed to what."""
     run.add_argument("--timeout", type=seconds, metavar="SECONDS", help="end the command after that time")
     run.add_argument(
+        "--silent-timeout", type=seconds, metavar="SECONDS",
+        help="end it when it writes nothing for that time; `tvixbuild-nb processes RUN` tells who waited for what",
+    )  # fmt: skip
+    run.add_argument(
         "--keep",
         choices=("failure", "always", "never"),
         default="failure",

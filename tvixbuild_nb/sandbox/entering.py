@@ -1,0 +1,200 @@
+"""The sandbox of a run, to be entered: of one that goes on as it is, of one that is over made once more."""
+
+from __future__ import annotations
+
+import os
+import time
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager, nullcontext
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, cast
+
+from tvixbuild_nb.build import BuildContext, BuildPolicy, RunRecord
+from tvixbuild_nb.build.locks import take
+from tvixbuild_nb.build.ocibuild import HOLDING
+from tvixbuild_nb.build.service import Inputs
+from tvixbuild_nb.errors import HostRefused, InvalidValue, SetupFailed
+from tvixbuild_nb.keeper.trees import remove
+from tvixbuild_nb.keeper.visiting import Visit, enter, is_open
+from tvixbuild_nb.oci import Diff, Spec, SpecOptions, recover_options
+from tvixbuild_nb.oci.compare import between
+from tvixbuild_nb.oci.options import Limits
+from tvixbuild_nb.request import BuildRequest
+from tvixbuild_nb.sandbox.services import shared_builder
+from tvixbuild_nb.sandbox.tools import Tools, tools_of
+
+if TYPE_CHECKING:
+    from tvixbuild_nb.sandbox.run import Run
+
+_SCRATCH = "scratch"
+_BEFORE = "scratch.before"
+_POLL = 0.005
+_WAIT = "echo; while :; do sleep 1000; done"
+# The cgroup is called after the bundle, which is another one each time.
+_NEVER_SAME = "linux.cgroupsPath"
+
+
+@dataclass(frozen=True, slots=True)
+class Entrance:
+    """A sandbox that is there: ``request`` and ``config`` are what it was made of, ``tools`` what was added."""
+
+    run: Run
+    request: BuildRequest
+    config: dict[str, Any]
+    tools: Tools | None
+    _door: str
+
+    @property
+    def spec(self) -> Spec:
+        """``config`` as a value."""
+        return Spec.from_json(self.config)
+
+    def enter(self, words: Sequence[str], fds: Sequence[int] | None, *, give: bool = False) -> Visit:
+        """Execute ``words`` inside; see :func:`tvixbuild_nb.keeper.visiting.enter`."""
+        return enter(self._door, words, fds, give=give)
+
+    def differences(self, words: Sequence[str], *, terminal: bool = False) -> Diff:
+        """What differs from the run's config.json for who enters so: the arguments, the terminal, added tools."""
+        spec = self.run.spec
+        assert spec is not None, "there is a sandbox, so it has a configuration"
+        theirs = spec.to_dict()
+        process = {**self.config["process"], "args": list(words), "terminal": terminal}
+        rows = between({**self.config, "process": process}, theirs, f"run {self.run.id}", (self.run.redactor,))
+        return Diff(rows.other, tuple(row for row in rows if row.where != _NEVER_SAME))
+
+
+@contextmanager
+def entrance(run: Run, *, fresh: bool = False, tools: Sequence[str] = ()) -> Iterator[Entrance]:
+    """The sandbox of ``run`` during the block; what is changed in the scratch directories stays.
+
+    Of a run that is over: its scratch directories as they were left, by the run or by who entered last, or with
+    ``fresh`` as they were at the start; ``tools`` are programs of this host to be added. Raises :class:`InvalidValue`
+    when it never had a configuration, when its bundle was not kept, and for ``fresh`` or ``tools`` while the run goes
+    on; :class:`HostRefused` while somebody else is in it, and when its sandbox is not there (yet, or any more).
+    """
+    spec = run.spec
+    if run.result is None:
+        _refuse_changes(run, fresh, tools)
+        config = run.config
+        if config is None:
+            raise HostRefused(f"run {run.id} has no sandbox yet", path="run", hint="wait until its command begins")
+        yield Entrance(run, run.request, config, None, str(run.record.path.absolute()))
+        return
+    if spec is None:
+        raise InvalidValue("the run never had a configuration", path="run", hint="it was refused before that")
+    bundle = None if fresh else run.bundle
+    if bundle is None and not fresh:
+        raise InvalidValue(
+            "its bundle was not kept", path="run", hint="fresh=True begins anew; keep='always' keeps it next time"
+        )
+    added = tools_of(run, tools) if tools else None
+    with nullcontext() if bundle is None else _alone(bundle):
+        inner = _hold(run, spec, bundle, added)
+        try:
+            config = inner.config
+            assert config is not None
+            yield Entrance(run, inner.request, config, added, str(inner.record.path.absolute()))
+        finally:
+            inner.cancel()
+            inner.follow(None)
+            if bundle is not None and inner.bundle is not None:
+                _take_over(bundle, inner)
+            inner.record.delete()
+
+
+def _refuse_changes(run: Run, fresh: bool, tools: Sequence[str]) -> None:
+    for name, asked in (("fresh", fresh), ("tools", tools)):
+        if asked:
+            raise InvalidValue(
+                f"run {run.id} still goes on, its sandbox is what it is", path=name, hint="wait for it: run.wait()"
+            )
+
+
+def _hold(run: Run, spec: Spec, bundle: Path | None, tools: Tools | None) -> Run:
+    """The run's sandbox once more, made and held: its command is not executed, or (by crun) another that waits."""
+    from tvixbuild_nb.sandbox.run import Run  # which stands on this module
+
+    result = run.result
+    assert result is not None
+    record = RunRecord.create(run.record.path / "entered")
+    if run.redactor.names:
+        record.write_secrets(run.redactor.names)
+    policy = BuildPolicy(
+        grace=0,
+        keep="never" if bundle is None else "always",
+        inputs=cast("Inputs", result.inputs) if result.inputs in ("fuse", "checkout") else "auto",
+        trace=False,
+        options=_options(run, spec),
+    )
+    waiting = result.runtime not in HOLDING
+    request = run.request.replace(outputs=())
+    if tools is None and waiting:
+        tools = tools_of(run, ())
+    if tools is not None:
+        request = request.replace(inputs={**request.inputs, tools.name: tools.node})
+        if waiting:
+            request = request.replace(command_args=(tools.shell, "-c", _WAIT))
+    scratch = None if bundle is None else bundle / _SCRATCH
+    context = BuildContext(record, policy, scratch=scratch, hold=True)
+    inner = Run.begin(shared_builder(result.service, run.castore, result.runtime), request, context)
+    try:
+        while inner.running and not (_said_something(record) if waiting else is_open(str(record.path))):
+            time.sleep(_POLL)
+        if (ended := inner.result) is not None:
+            raise SetupFailed(ended.message or ended.status, stage=ended.failed_at or "setup", hint=ended.hint)
+    except BaseException:
+        inner.cancel()
+        inner.follow(None)
+        if inner.bundle is not None:
+            remove(str(inner.bundle))
+        record.delete()
+        raise
+    return inner
+
+
+def _said_something(record: RunRecord) -> bool:
+    with record.log() as log:
+        return log.size() > 0
+
+
+def _options(run: Run, spec: Spec) -> SpecOptions:
+    resources = spec.linux.resources
+    cpu = resources.cpu
+    limits = Limits(
+        memory=None if resources.memory is None else resources.memory.limit,
+        pids=None if resources.pids is None else resources.pids.limit,
+        cpu=None if cpu is None else cpu.quota / cpu.period,
+    )
+    asked = run.record.read_options()
+    etc_files = True if asked is None else asked.etc_files
+    return recover_options(run.request, spec).replace(cgroups_path=None, limits=limits or None, etc_files=etc_files)
+
+
+@contextmanager
+def _alone(bundle: Path) -> Iterator[None]:
+    """Nobody else is in this bundle; what a process left that died while it put things in place is put right."""
+    path = bundle.with_name(f"{bundle.name}.lock")
+    lock = take(path)
+    if lock is None:
+        raise HostRefused(
+            "somebody is in this run's sandbox already", path=str(bundle), hint="leave it first, or use that shell"
+        )
+    try:
+        if not (bundle / _SCRATCH).exists() and (bundle / _BEFORE).exists():
+            (bundle / _BEFORE).rename(bundle / _SCRATCH)
+        yield
+    finally:
+        path.unlink()
+        os.close(lock)
+
+
+def _take_over(bundle: Path, inner: Run) -> None:
+    """What was left inside takes the place of what was found there; not where that may be half a copy."""
+    made = inner.bundle
+    assert made is not None
+    if inner.usage is not None and inner.usage.wall is not None:
+        (bundle / _SCRATCH).rename(bundle / _BEFORE)
+        (made / _SCRATCH).rename(bundle / _SCRATCH)
+        remove(str(bundle / _BEFORE))
+    remove(str(made))
