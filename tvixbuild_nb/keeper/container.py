@@ -71,6 +71,20 @@ class Container:
         """The life of the container; how it ended, as a part of the ``exited`` message."""
         started = time.time()
         clock = time.monotonic()
+        try:
+            self._door = Door(self._plan)
+        except OSError as error:
+            self.problems.append(f"door: nobody can enter this sandbox: {error.strerror}")
+        try:
+            ended = self._run(joining, started)
+        finally:
+            if self._door is not None:
+                self._door.close()
+        if self._init is not None:
+            self.usage["wall"] = time.monotonic() - clock
+        return ended
+
+    def _run(self, joining: JoinAhead | None, started: float) -> Message:
         error = self._launch()
         if joining is not None:
             joining.end()
@@ -82,15 +96,14 @@ class Container:
                 "runtime_killed": self._runtime_killed,
             }
         self._owner.tell({"event": "started", "time": started})
-        self._open_door()
-        try:
-            self._watch()
-        finally:
-            if self._door is not None:
-                self._door.close()
+        if self._door is not None:
+            self._door.open(self._init)
+        self._watch()
+        if self._door is not None:
+            # Before it is reaped: no other process may have its number while somebody is seen out.
+            self._door.close()
         ended = self._reap()
         self._output.drain(time.monotonic() + DRAIN_PATIENCE)
-        self.usage["wall"] = time.monotonic() - clock
         return {**ended, "runtime_error": error}
 
     # -- launching -------------------------------------------------------------------------------
@@ -149,13 +162,6 @@ class Container:
         return linux.has_ended(pidfd)
 
     # -- running ---------------------------------------------------------------------------------
-
-    def _open_door(self) -> None:
-        assert self._init is not None
-        try:
-            self._door = Door(self._plan, self._init)
-        except OSError as error:
-            self.problems.append(f"door: nobody can enter this sandbox: {error.strerror}")
 
     def _watch(self) -> None:
         """Until the container's first process ended, by itself or because we stopped it."""

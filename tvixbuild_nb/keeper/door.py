@@ -32,19 +32,23 @@ class _Inside:
 
 
 class Door:
-    """Listens as ``door`` in the run's record while the container is there; each visitor has a process of its own.
+    """Listens as ``door`` in the run's record; each visitor has a process of its own once the container is there.
 
-    Visitors are processes of the same account, in whatever process: the record's directory lets nobody else through,
-    and the kernel tells who connected. ``plan`` is the build's, ``init`` the container's first process.
-    OSError when it cannot be opened.
+    Who comes before that waits, and who comes too late finds no door. Visitors are processes of the same account, in
+    whatever process: the record's directory lets nobody else through, and the kernel tells who connected. ``plan`` is
+    the build's. OSError when it cannot be made.
     """
 
-    def __init__(self, plan: Message, init: int) -> None:
+    def __init__(self, plan: Message) -> None:
         self._plan = plan
-        self._init = init
+        self._init: int | None = None
         self._listener: socket.socket | None = listen_in(plan["door"], NAME)
         self._silent: dict[int, socket.socket] = {}
         self._guests: dict[int, _Inside] = {}
+
+    def open(self, init: int) -> None:
+        """The container is there, with ``init`` as its first process."""
+        self._init = init
 
     @property
     def occupied(self) -> bool:
@@ -53,7 +57,7 @@ class Door:
 
     def register(self, poll: select.poll) -> None:
         """Have ``poll`` wait for visitors, for what they want, and for their ends."""
-        if self._listener is not None:
+        if self._listener is not None and self._init is not None:
             poll.register(self._listener, select.POLLIN)
         for fd in (*self._silent, *self._guests):
             poll.register(fd, select.POLLIN)
@@ -106,6 +110,7 @@ class Door:
         visitor.close()
 
     def _fork(self, message: Message, fds: list[int], visitor: socket.socket) -> None:
+        assert self._init is not None, "nobody is heard before"
         pid = os.fork()
         if pid:
             self._guests[os.pidfd_open(pid)] = _Inside(pid, message.get("op") == "enter")

@@ -11,6 +11,7 @@ import select
 import signal
 import socket
 import subprocess
+import time
 import traceback
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -24,6 +25,8 @@ from tvixbuild_nb.keeper.supervisor import Supervisor
 from tvixbuild_nb.keeper.trees import adopt, remove
 
 _REAP_INTERVAL = 1000
+# Seconds between looks at whether those who were killed have ended.
+_REAPING = 0.001
 # Milliseconds of quiet before the next supervisor is forked ahead: not in the way of the build that just began.
 _AHEAD = 15
 
@@ -187,11 +190,14 @@ class Inner:
         return [pid for pid in children_of(os.getpid()) if pid not in self._known()]
 
     def _kill_strangers(self) -> None:
-        # Killing one makes its children ours, too.
+        # Killing one makes its children ours, too. And the first process of a container ends only after those who
+        # came into it from outside were waited for, which are strangers themselves: so none of them is waited for first.
         while strangers := self._strangers():
             for pid in strangers:
                 os.kill(pid, signal.SIGKILL)
-                os.waitpid(pid, 0)
+            for pid in strangers:
+                os.waitpid(pid, os.WNOHANG)
+            time.sleep(_REAPING)
 
     def _reap_strangers(self) -> None:
         for pid in self._strangers():

@@ -78,7 +78,7 @@ def look(directory: str) -> list[dict[str, Any]]:
     """
     found = []
     with _knock(directory) as sock:
-        send(sock, {"op": "look"})
+        _ask(sock, {"op": "look"}, ())
         while (message := _next(sock, _PATIENCE)) is not None and "process" in message:
             found.append(message["process"])
     return found
@@ -96,7 +96,7 @@ def enter(directory: str, args: Sequence[str], fds: Sequence[int] | None, *, giv
         raise InvalidValue("the arguments are too long", path="command", hint="put them into a file of the sandbox")
     sock = _knock(directory)
     try:
-        send(sock, message, fds or ())
+        _ask(sock, message, fds or ())
         heard = _receive(sock, None)
         assert heard is not None
         answer, received = heard
@@ -122,6 +122,13 @@ def _knock(directory: str) -> socket.socket:
             path=directory,
             hint="it is there from the start of the command until its end, in builds of this host (oci:)",
         ) from error
+
+
+def _ask(sock: socket.socket, message: Message, fds: Sequence[int]) -> None:
+    try:
+        send(sock, message, fds)
+    except (BrokenPipeError, ConnectionResetError) as error:
+        raise KeeperError("nobody is let into the sandbox any more", hint="its run has just ended") from error
 
 
 def _next(sock: socket.socket, timeout: float | None) -> Message | None:

@@ -14,9 +14,9 @@ from tvixbuild_nb.build import BuildContext, BuildPolicy, RunRecord
 from tvixbuild_nb.build.locks import take
 from tvixbuild_nb.build.ocibuild import HOLDING
 from tvixbuild_nb.build.service import Inputs
-from tvixbuild_nb.errors import HostRefused, InvalidValue, SetupFailed
+from tvixbuild_nb.errors import HostRefused, InvalidValue, KeeperError, SetupFailed
 from tvixbuild_nb.keeper.trees import remove
-from tvixbuild_nb.keeper.visiting import Visit, enter, is_open
+from tvixbuild_nb.keeper.visiting import Visit, enter, is_open, look
 from tvixbuild_nb.oci import Diff, Spec, SpecOptions, recover_options
 from tvixbuild_nb.oci.compare import between
 from tvixbuild_nb.oci.options import Limits
@@ -30,6 +30,8 @@ if TYPE_CHECKING:
 _SCRATCH = "scratch"
 _BEFORE = "scratch.before"
 _POLL = 0.005
+# Seconds in which a run that has just been started gets its sandbox.
+_BEGINNING = 5.0
 _WAIT = "echo; while :; do sleep 1000; done"
 # The cgroup is called after the bundle, which is another one each time.
 _NEVER_SAME = "linux.cgroupsPath"
@@ -76,10 +78,10 @@ def entrance(run: Run, *, fresh: bool = False, tools: Sequence[str] = ()) -> Ite
     spec = run.spec
     if run.result is None:
         _refuse_changes(run, fresh, tools)
+        door = _door_of(run)
         config = run.config
-        if config is None:
-            raise HostRefused(f"run {run.id} has no sandbox yet", path="run", hint="wait until its command begins")
-        yield Entrance(run, run.request, config, None, str(run.record.path.absolute()))
+        assert config is not None, "the door is made after it"
+        yield Entrance(run, run.request, config, None, door)
         return
     if spec is None:
         raise InvalidValue("the run never had a configuration", path="run", hint="it was refused before that")
@@ -101,6 +103,20 @@ def entrance(run: Run, *, fresh: bool = False, tools: Sequence[str] = ()) -> Ite
             if bundle is not None and inner.bundle is not None:
                 _take_over(bundle, inner)
             inner.record.delete()
+
+
+def _door_of(run: Run) -> str:
+    """The door of a run that goes on; one that has just been started may not have it yet."""
+    door = str(run.record.path.absolute())
+    until = time.monotonic() + _BEGINNING
+    while not is_open(door):
+        if run.result is not None or time.monotonic() > until:
+            raise HostRefused(
+                f"run {run.id} has no sandbox to enter now", path="run",
+                hint="it is there while the command runs, in builds of this host (oci:)",
+            )  # fmt: skip
+        time.sleep(_POLL)
+    return door
 
 
 def _refuse_changes(run: Run, fresh: bool, tools: Sequence[str]) -> None:
@@ -141,6 +157,8 @@ def _hold(run: Run, spec: Spec, bundle: Path | None, tools: Tools | None) -> Run
     try:
         while inner.running and not (_said_something(record) if waiting else is_open(str(record.path))):
             time.sleep(_POLL)
+        if not _lets_in(record):
+            inner.follow(None)
         if (ended := inner.result) is not None:
             raise SetupFailed(ended.message or ended.status, stage=ended.failed_at or "setup", hint=ended.hint)
     except BaseException:
@@ -151,6 +169,15 @@ def _hold(run: Run, spec: Spec, bundle: Path | None, tools: Tools | None) -> Run
         record.delete()
         raise
     return inner
+
+
+def _lets_in(record: RunRecord) -> bool:
+    """Whether the container came to be: who looks before that waits."""
+    try:
+        look(str(record.path.absolute()))
+    except (HostRefused, KeeperError):
+        return False
+    return True
 
 
 def _said_something(record: RunRecord) -> bool:

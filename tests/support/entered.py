@@ -1,0 +1,39 @@
+"""Runs to be entered, in places of a test's own."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+from tvixbuild_nb import Sandbox
+from tvixbuild_nb.build import OCIBuildService
+from tvixbuild_nb.castore import open_castore
+from tvixbuild_nb.sandbox import Run
+
+
+def sandbox_at(place: Path, command: str, runtime: str = "runc", **fields: Any) -> Sandbox:
+    """A sandbox whose store and bundles lie below ``place``."""
+    store = open_castore(f"file:{place / 'store'}")
+    builder = OCIBuildService(place / "bundles", store, runtime=runtime)
+    return Sandbox(command, store=store, builder=builder, **{"outputs": ["nix/store/out"], **fields})
+
+
+def until(condition: Callable[[], object], what: str, seconds: float = 20) -> None:
+    """Wait until ``condition`` holds; AssertionError names ``what`` otherwise."""
+    deadline = time.monotonic() + seconds
+    while not condition():
+        assert time.monotonic() < deadline, f"not in time: {what}"
+        time.sleep(0.02)
+
+
+def says(run: Run, text: str) -> None:
+    """Wait until the log of ``run``, which goes on, has ``text``."""
+    until(lambda: text in run.log.text() or not run.running, f"{text!r} in the log of {run}")
+    assert text in run.log.text(), str(run)
+
+
+def bundles_at(place: Path) -> set[str]:
+    """The bundles that stand below ``place``, but for warm views."""
+    return {each.name for each in (place / "bundles").iterdir() if each.is_dir() and each.suffix != ".views"}
