@@ -65,7 +65,7 @@ def contents_diff(
         if before.size <= MAX_TEXT and after.size <= MAX_TEXT:
             texts = [_text(stream) for stream in (old, new)]
             if texts[0] is not None and texts[1] is not None:
-                return _of_lines(*(_lines(hide(text)) for text in texts if text is not None), offset)
+                return _of_lines(_lines(hide(texts[0])), _lines(hide(texts[1])), offset)
         if hide is not str and any(_holds_secret(stream, offset, hide) for stream in (old, new)):
             return ContentsDiff("bytes", offset, (), complete=False, hidden=True)
         rows = [*_rows(old, offset, "-"), *_rows(new, offset, "+")]

@@ -22,3 +22,8 @@ def table(head: Sequence[str], rows: Sequence[Sequence[Child]], *, long: Collect
     body = [tag("tr", [tag("td", cell, style=style) for cell, style in zip(row, styles, strict=True)]) for row in rows]
     top = tag("caption", caption, style="text-align:left") if caption else None
     return tag("table", top, tag("thead", tag("tr", titles)), tag("tbody", body))
+
+
+def left_out(count: int, what: str) -> Html | None:
+    """That ``count`` more of them are not shown; None where there are no more."""
+    return tag("p", tag("em", f"{count:,} more {what} are not shown")) if count > 0 else None
