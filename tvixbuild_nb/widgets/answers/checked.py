@@ -7,7 +7,7 @@ from collections.abc import Iterator
 from tvixbuild_nb.debug.diffoscope import Said
 from tvixbuild_nb.debug.variations import VARIATIONS
 from tvixbuild_nb.sandbox.checking import Cause, Checked
-from tvixbuild_nb.widgets.changes.forms import forms_with_trees
+from tvixbuild_nb.widgets.changes.forms import PART, forms_with_trees
 from tvixbuild_nb.widgets.changes.trees import TreeChanges
 from tvixbuild_nb.widgets.kit import Forms, Html, tag
 from tvixbuild_nb.widgets.kit.html import Child
@@ -73,13 +73,21 @@ def _parts(checked: Checked, cause: Cause, trees: TreeChanges) -> Iterator[Html 
         yield tag("p", f"likely {cause.looks_like}")
     if cause.origin is not None:
         found = cause.origin
-        drawn = None if found.diff is None else trees.html(found.path, found.diff)
-        yield tag("div", hide(found.headline), drawn)
+        # A file of an output is among what differs in that.
+        drawn = None if found.diff is None or found.output else trees.html(found.path, found.diff)
+        yield tag("div", hide(found.headline), drawn, style=PART)
     outputs = list(cause.outputs.items())
     for path, diff in outputs[:MAX_OUTPUTS]:
         said = cause.diffoscope.get(path)
         drawn = trees.html(path, diff, contents=said is None or not said.text)
-        yield tag("div", tag("b", "output "), tag("code", path), drawn, None if said is None else _said(checked, said))
+        yield tag(
+            "div",
+            tag("b", "output "),
+            tag("code", path),
+            drawn,
+            None if said is None else _said(checked, said),
+            style=PART,
+        )
     yield left_out(len(outputs) - MAX_OUTPUTS, "outputs that differ")
 
 

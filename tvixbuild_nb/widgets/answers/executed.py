@@ -50,9 +50,11 @@ def _end(executed: Executed) -> Html:
     assert result is not None
     end = end_data(result, (), None, lambda text: visible(run.redactor.text(text)))
     mark = "✓" if executed.ok else "✗"
-    said = [tag("div", f"{name}: {end[name]}") for name in ("message", "hint") if end[name] and not executed.ok]
-    exit = f": {end['exit']}" if end["exit"] else ""
-    return tag("div", f"{mark} ", tag("b", end["headline"]), exit, said, style=_FOLD)
+    # Of a command that failed by itself the message says no more than how it ended.
+    itself = bool(end["exit"]) and result.failed_at == "build"
+    names = () if executed.ok else ("hint",) if itself else ("message", "hint")
+    said = [tag("div", f"{name}: {end[name]}") for name in names if end[name]]
+    return tag("div", f"{mark} ", tag("b", end["exit"] if itself else end["headline"]), said, style=_FOLD)
 
 
 def _differences(executed: Executed) -> Html:

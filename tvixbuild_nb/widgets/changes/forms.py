@@ -20,6 +20,7 @@ if TYPE_CHECKING:
 
 MAX_DERIVATIONS = 50
 MAX_OUTPUTS = 50
+PART = "margin-top:8px"
 
 
 def changes_forms(changes: Changes) -> Forms:
@@ -40,7 +41,7 @@ def _derivations_html(diff: DerivationDiff) -> Html:
     if not diff.found:
         return tag("p", str(diff))
     parts = [
-        changes_table(each.changes, f"differs by itself: {' → '.join(each.way)}")
+        changes_table(each.changes, ["differs by itself: ", tag("b", " → ".join(each.way))])
         for each in diff.found[:MAX_DERIVATIONS]
     ]
     return tag("div", parts, left_out(len(diff) - MAX_DERIVATIONS, "derivations that differ"))
@@ -72,16 +73,17 @@ def _run_html(diff: RunDiff, trees: TreeChanges) -> Html:
 def _run_parts(diff: RunDiff, trees: TreeChanges) -> Iterator[Html | None]:
     names = (f"run {diff.runs[0]}", f"run {diff.runs[1]}")
     if diff.verdict:
-        yield changes_table(diff.verdict, "verdict", names)
+        yield changes_table(diff.verdict, tag("b", "verdict"), names)
     if diff.request:
-        yield changes_table(diff.request, "request", names)
+        yield changes_table(diff.request, tag("b", "request"), names)
     if diff.config:
-        yield diff_table(diff.config, "config.json", names)
+        yield diff_table(diff.config, tag("b", "config.json"), names)
     if diff.log is not None:
-        yield tag("div", tag("b", diff.log.field), ", the first that is not the same", diff_lines(_lines(diff.log)))
+        said = (tag("b", diff.log.field), ", the first that is not the same")
+        yield tag("div", said, diff_lines(_lines(diff.log)), style=PART)
     shown = list(diff.outputs.items())[:MAX_OUTPUTS]
     for path, output in shown:
-        yield tag("div", tag("b", "output "), tag("code", path), trees.html(path, output))
+        yield tag("div", tag("b", "output "), tag("code", path), trees.html(path, output), style=PART)
     yield left_out(len(diff.outputs) - len(shown), "outputs that differ")
 
 

@@ -47,7 +47,7 @@ class TreeChanges:
         return tag("div", tag("ul", rows, style=_LIST) if rows else None, more if len(found) > len(rows) else None)
 
     def _row(self, root: Root, diff: TreeDiff, change: Change, contents: bool) -> Html:
-        path = root.shown(b"/".join(change.path) or b".")
+        path = root.shown(b"/".join(change.path) or root.name)
         words = root.hidden(became(change)) or _amount(change)
         inside = self._inside(root, diff, change) if contents and change.kind == "changed" else None
         return tag("li", tag("code", f"{SIGNS[change.kind]}{path}"), words, inside)

@@ -1,7 +1,7 @@
 /** One tree: a line that opens it, and its view once it was opened. */
 function belowEntry(kernel, manager, name, number) {
   const place = el("div");
-  const node = el("details", {}, el("summary", {}, "in the trees: ", el("code", {}, name)), place);
+  const node = el("details", {}, el("summary", {}, "both trees side by side: ", el("code", {}, name)), place);
   let view = null;
   let asked = false;
   let gone = false;

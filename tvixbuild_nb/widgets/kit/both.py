@@ -16,6 +16,7 @@ _STYLE = """<style>
 .tvixbuild-both:not(.tvixbuild-stays):has(> .tvixbuild-static ~ * .tvixbuild) > .tvixbuild-static { display: none; }
 .tvixbuild-both > .tvixbuild-static ~ *:not(:has(.tvixbuild)) { display: none; }
 .tvixbuild-static > .widget-html-content { line-height: normal; }
+.tvixbuild-static table { margin-left: 0; margin-right: auto; }
 </style>"""
 
 

@@ -20,6 +20,11 @@ def diff_lines(lines: Iterable[str]) -> Html:
     return tag("div", [tag("div", _cut(line), style=_TINTS.get(line[:1])) for line in lines], style=_LINES)
 
 
+def named(sign: str, name: str) -> Html:
+    """The cell of what differs, with room for it; its sign stays with it."""
+    return tag("div", tag("code", f"{sign}\u00a0{name}" if sign else name), style="min-width:17em")
+
+
 def sides(old: str | None, new: str | None) -> tuple[Html | str, Html | str]:
     """The cells of what was and what is, each tinted; a dash where there is nothing."""
     return _side(old, REMOVED), _side(new, ADDED)

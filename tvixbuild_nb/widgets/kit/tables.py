@@ -15,7 +15,9 @@ WORDS = "text-align:left;vertical-align:top;padding:2px 6px;white-space:normal"
 LONG = f"{WORDS};overflow-wrap:anywhere;min-width:6em;max-width:30em"
 
 
-def table(head: Sequence[str], rows: Sequence[Sequence[Child]], *, long: Collection[str], caption: str = "") -> Html:
+def table(
+    head: Sequence[str], rows: Sequence[Sequence[Child]], *, long: Collection[str], caption: Child = None
+) -> Html:
     """A table of ``rows`` below ``head``; the columns named in ``long`` hold text of any length."""
     styles = [LONG if name in long else WORDS for name in head]
     titles = [tag("th", name, style=WORDS, scope="col") for name in head]

@@ -9,7 +9,8 @@ from typing import Any
 from tvixbuild_nb.oci import Diff
 from tvixbuild_nb.oci.explanation import Explanation, pointer
 from tvixbuild_nb.widgets.kit import Html, tag
-from tvixbuild_nb.widgets.kit.difflines import sides
+from tvixbuild_nb.widgets.kit.difflines import named, sides
+from tvixbuild_nb.widgets.kit.html import Child
 from tvixbuild_nb.widgets.kit.tables import left_out, table
 from tvixbuild_nb.widgets.preview.data import (
     Data,
@@ -46,17 +47,15 @@ def diff_html(data: Data) -> Html:
     return _differences(data, f"differences from {data['other']}: {data['count']}", ("here", "there"))
 
 
-def diff_table(diff: Diff, caption: str, names: tuple[str, str]) -> Html:
+def diff_table(diff: Diff, caption: Child, names: tuple[str, str]) -> Html:
     """The table of differences; ``names``: what has ours, what has theirs."""
     return _differences(diff_data(diff), caption, names)
 
 
-def _differences(data: Data, caption: str, names: tuple[str, str]) -> Html:
+def _differences(data: Data, caption: Child, names: tuple[str, str]) -> Html:
     reasons = any(row["why"] for row in data["rows"])
     head = ("where", *names, *(["why"] if reasons else []))
-    rows = [
-        [tag("code", row["where"]), *sides(*_sides(row)), *([row["why"]] if reasons else [])] for row in data["rows"]
-    ]
+    rows = [[named("", row["where"]), *sides(*_sides(row)), *([row["why"]] if reasons else [])] for row in data["rows"]]
     left = left_out(data["count"] - len(rows), "differences")
     return tag("div", table(head, rows, long=head, caption=caption), left)
 
