@@ -19,7 +19,7 @@ MAX_OUTPUTS = 20
 MAX_SAID = 200
 MAX_LINE = 400
 _HEAD = ("varied", "what", "does it show in the outputs?")
-_PRE = "white-space:pre-wrap;overflow-wrap:anywhere;margin:2px 0 2px 1.5em"
+_PRE = "font-family:monospace;white-space:pre-wrap;overflow-wrap:anywhere;margin:2px 0 2px 1.5em"
 
 
 def checked_forms(checked: Checked) -> Forms:

@@ -7,7 +7,7 @@ from tvixbuild_nb.widgets.kit import Forms, Html, tag
 
 # Characters of its text; it names every output and every secret.
 MAX_TEXT = 20_000
-_PRE = "white-space:pre-wrap;overflow-wrap:anywhere"
+_PRE = "font-family:monospace;white-space:pre-wrap;overflow-wrap:anywhere"
 
 
 def script_forms(script: Script) -> Forms:
