@@ -21,6 +21,18 @@ FAULTS = """
 from ipywidgets.widgets.widget import _instances
 print([fault for view in _instances.values() for fault in getattr(view, "faults", [])])
 """
+# A form that stays, with trees below it that open where there is a kernel.
+DIFF = """
+from tvixbuild_nb import Sandbox, open_castore
+from tvixbuild_nb.build import DummyBuildService
+store = open_castore("memory:")
+def script(request, build):
+    return {"nix/store/x": build.castore.ingest_bytes(request.environment_vars["WORD"])}
+runs = [
+    Sandbox("true", outputs=["nix/store/x"], env={"WORD": word}, store=store, builder=DummyBuildService(store, script))
+    .run(show=False) for word in ("one", "two")]
+runs[0].diff(runs[1])
+"""
 PROGRESS = """
 import time
 from tvixbuild_nb.castore.progress import Shown

@@ -88,15 +88,16 @@ class TreeDiff:
         """The ``most`` smallest of the (first 10 000) changes: by entries, then bytes, then path."""
         return nsmallest(most, islice(self, MAX_RANKED), key=lambda change: (change.size, change.path))
 
-    def contents(self, change: Change) -> ContentsDiff | None:
+    def contents(self, change: Change, hide: Callable[[str], str] = str) -> ContentsDiff | None:
         """How a file's bytes changed; None for what is not a file before and after, or has the same bytes.
 
-        :class:`~tvixbuild_nb.errors.NotFound` for contents that a store does not hold.
+        ``hide`` takes secrets out of a text. :class:`~tvixbuild_nb.errors.NotFound` for contents that a store does
+        not hold.
         """
         before, after = change.before, change.after
         if not (isinstance(before, FileNode) and isinstance(after, FileNode)):
             return None
-        return contents_diff(self.before.castore, self.after.castore, before, after)
+        return contents_diff(self.before.castore, self.after.castore, before, after, hide)
 
     def report(self, hide: Callable[[str], str] = str, contents: int = MAX_CONTENTS) -> Iterator[str]:
         """The smallest changes as lines fit to be shown, of the first ``contents`` files what is in them too.
@@ -105,21 +106,21 @@ class TreeDiff:
         """
         found = self.smallest(MAX_SHOWN + 1)
         for change in found[:MAX_SHOWN]:
-            yield hide(f"{change}{_became(change)}")
+            yield hide(f"{change}{became(change)}")
             if contents > 0 and change.kind == "changed":
                 contents -= 1
-                yield from (visible(hide(line), keep="\t") for line in self._inside(change))
+                yield from (visible(line, keep="\t") for line in self._inside(change, hide))
         if len(found) > MAX_SHOWN:
             yield f"and more, not shown: these are {MAX_SHOWN} of the smallest"
 
-    def _inside(self, change: Change) -> Iterator[str]:
+    def _inside(self, change: Change, hide: Callable[[str], str]) -> Iterator[str]:
         try:
-            found = self.contents(change)
+            found = self.contents(change, hide)
         except NotFound as error:
             yield f"    {error.message}"
             return
         if found is not None:
-            yield f"    from byte {found.offset:,} on{':' if found.complete else ', the beginning:'}"
+            yield f"    {found.headline}"
             yield from (f"    {line}" for line in found.lines)
 
     @property
@@ -147,8 +148,8 @@ def _words(node: Node) -> str:
             return f"symlink to {os.fsdecode(node.target)}"
 
 
-def _became(change: Change) -> str:
-    """What a change of one entry is beyond its bytes, in words."""
+def became(change: Change) -> str:
+    """What a change of one entry is beyond its bytes, in words that begin with a space; empty where it is nothing."""
     match change.before, change.after:
         case FileNode() as before, FileNode() as after:
             if before.executable == after.executable:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
-from itertools import islice
+from itertools import islice, pairwise
 from typing import Any, BinaryIO, Literal
 
 from tvixbuild_nb.castore import Castore, Digest, DirectoryNode, FileNode, Node, SymlinkNode
@@ -28,13 +28,15 @@ class Reference:
     """One place of the needle: the path of the output and of what is below it, and how it stands there.
 
     ``kind``: in a file's contents, a symlink's target or an entry's name; ``offset``: bytes from the beginning of
-    that; ``context``: the bytes around it. All texts are escaped where they are not printable, secrets are left out.
+    that; ``context``: the bytes around it, and in these characters ``marked`` of it (first, end) the needle itself. All
+    texts are escaped where they are not printable, secrets are left out.
     """
 
     path: str
     kind: Kind
     offset: int
     context: str
+    marked: tuple[int, int]
 
     def __str__(self) -> str:
         where = {"contents": "", "symlink": " (target of the symlink)", "name": " (name)"}[self.kind]
@@ -122,6 +124,7 @@ def why(castore: Castore, outputs: Mapping[str, Node], needle: bytes, redactor: 
 class _Place:
     offset: int
     context: str
+    marked: tuple[int, int]
 
 
 class _Search:
@@ -148,7 +151,7 @@ class _Search:
                 todo.extend((path + b"/" + name, entries[name]) for name in sorted(entries, reverse=True))
 
     def _references(self, path: bytes, kind: Kind, places: Iterator[_Place]) -> Iterator[Reference]:
-        return (Reference(self.shown(path), kind, place.offset, place.context) for place in places)
+        return (Reference(self.shown(path), kind, place.offset, place.context, place.marked) for place in places)
 
     def _entries(self, node: DirectoryNode) -> Mapping[bytes, Node]:
         directory = self._castore.directories.get(node.digest)
@@ -159,7 +162,7 @@ class _Search:
     def _in_bytes(self, data: bytes) -> Iterator[_Place]:
         at = data.find(self._needle)
         while at >= 0:
-            yield _Place(at, self._context(data, at))
+            yield _Place(at, *self._context(data, at))
             at = data.find(self._needle, at + 1)
 
     def _in_file(self, node: FileNode) -> Iterator[_Place]:
@@ -182,28 +185,48 @@ class _Search:
             limit = len(data) if ended else max(len(data) - self._reach, 0)
             at = data.find(self._needle, begin, limit)
             while at >= 0:
-                yield _Place(base + at, self._context(data, at))
+                yield _Place(base + at, *self._context(data, at))
                 begin = at + 1
                 at = data.find(self._needle, begin, limit)
             begin = max(begin, limit - len(self._needle) + 1)
             dropped = max(begin - self._reach, 0)
             data, base, begin = data[dropped:], base + dropped, begin - dropped
 
-    def _context(self, data: bytes, at: int) -> str:
+    def _context(self, data: bytes, at: int) -> tuple[str, tuple[int, int]]:
         end = at + len(self._needle)
         first = max(at - self._reach, 0)
-        shown = self.shown(data[first : end + self._reach], max(at - CONTEXT, 0) - first, end + CONTEXT - first)
-        return f"{'...' if at > CONTEXT else ''}{shown}{'...' if end + CONTEXT < len(data) else ''}"
+        window = data[first : end + self._reach]
+        text = "..." if at > CONTEXT else ""
+        marked: list[int] = []
+        for start, stop, piece in self._pieces(
+            window, max(at - CONTEXT, 0) - first, min(end + CONTEXT - first, len(window)), (at - first, end - first)
+        ):
+            if start < end - first and stop > at - first:
+                marked += [len(text), len(text) + len(piece)]
+            text += piece
+        return text + ("..." if end + CONTEXT < len(data) else ""), (marked[0], marked[-1])
 
-    def shown(self, data: bytes, begin: int = 0, end: int | None = None) -> str:
-        """Bytes ``begin`` to ``end`` of ``data`` as one harmless line; no part of a secret in ``data`` is in it."""
-        end = len(data) if end is None else min(end, len(data))
+    def shown(self, data: bytes) -> str:
+        """``data`` as one harmless line without secrets."""
+        return "".join(text for _, _, text in self._pieces(data, 0, len(data)))
+
+    def _pieces(self, data: bytes, begin: int, end: int, cuts: tuple[int, ...] = ()) -> Iterator[tuple[int, int, str]]:
+        """Bytes ``begin`` to ``end`` as texts fit to be shown, each with its first byte and end.
+
+        A secret is one of them, of which no part is in another; what is none is cut at ``cuts`` as well.
+        """
+        at = begin
         text = data.decode("utf-8", "surrogateescape")
-        parts, at = [], begin
         for first, last, name in self._redactor.places(text) if self._redactor else ():
             start = len(text[:first].encode("utf-8", "surrogateescape"))
             stop = len(text[:last].encode("utf-8", "surrogateescape"))
             if stop > at and start < end:
-                parts += [visible(data[at : max(start, at)]), label(name)]
+                yield from _cut(data, at, start, cuts)
+                yield start, stop, label(name)
                 at = stop
-        return "".join([*parts, visible(data[at:end])])
+        yield from _cut(data, at, end, cuts)
+
+
+def _cut(data: bytes, begin: int, end: int, cuts: tuple[int, ...]) -> Iterator[tuple[int, int, str]]:
+    edges = [begin, *(cut for cut in cuts if begin < cut < end), end]
+    return ((start, stop, visible(data[start:stop])) for start, stop in pairwise(edges) if start < stop)

@@ -50,7 +50,8 @@ class Minimized:
         sandbox.inputs = {name: node for name, node in sandbox.inputs.items() if name not in self.removable}
 
     def __str__(self) -> str:
-        return "\n".join(self._lines())
+        text = "\n".join(self._lines())
+        return text if self.sandbox is None else self.sandbox.redactor.text(text)
 
     def _lines(self) -> Iterator[str]:
         if not self.deterministic:

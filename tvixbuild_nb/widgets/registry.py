@@ -30,6 +30,34 @@ def register_views() -> None:
     _register_forms()
     _register_previews()
     _register_closures()
+    _register_changes()
+    _register_answers()
+
+
+def _register_changes() -> None:
+    from tvixbuild_nb.nix.compare import DerivationDiff
+    from tvixbuild_nb.request import Changes
+    from tvixbuild_nb.sandbox.rundiff import RunDiff
+    from tvixbuild_nb.widgets.changes import changes_forms, derivation_diff_forms, run_diff_forms
+
+    register(Changes, lambda changes: changes_forms(changes).bundle())
+    register(DerivationDiff, lambda diff: derivation_diff_forms(diff).bundle())
+    register(RunDiff, lambda diff: run_diff_forms(diff).bundle())
+
+
+def _register_answers() -> None:
+    from tvixbuild_nb.debug import Why
+    from tvixbuild_nb.debug.script import Script
+    from tvixbuild_nb.sandbox.checking import Checked
+    from tvixbuild_nb.sandbox.executing import Executed
+    from tvixbuild_nb.sandbox.minimizing import Minimized
+    from tvixbuild_nb.widgets import answers
+
+    register(Why, lambda why: answers.why_forms(why).bundle())
+    register(Script, lambda script: answers.script_forms(script).bundle())
+    register(Checked, lambda checked: answers.checked_forms(checked).bundle())
+    register(Executed, lambda executed: answers.executed_forms(executed).bundle())
+    register(Minimized, lambda found: answers.minimized_forms(found).bundle())
 
 
 def _register_closures() -> None:

@@ -6,7 +6,7 @@ import pytest
 from playwright.sync_api import Locator, expect
 
 from support.lab import Lab, Notebook
-from support.views import CELLS, FAULTS, HOSTILE, VIEWS
+from support.views import CELLS, DIFF, FAULTS, HOSTILE, VIEWS
 
 pytestmark = [pytest.mark.integration, pytest.mark.usefixtures("root")]
 # The kernel takes the page for VS Code's, which is not here; its way to show widgets is JupyterLab's.
@@ -38,6 +38,19 @@ def test_the_static_form_stays_where_the_live_one_cannot_be_fetched(bare_lab: La
         expect(found.locator("img, script")).to_have_count(0)
         assert notebook.page.evaluate("window.bad") is None
         notebook.picture("static")
+
+
+def test_a_form_that_stays_is_there_with_its_live_part_and_without(bare_lab: Lab, lab: Lab) -> None:
+    for host, fetched in ((bare_lab, False), (lab, True)):
+        host.server.add_kernel(KERNEL, VSCODE_PID="1")
+        with host.notebook("stays", DIFF, kernel=KERNEL) as notebook:
+            notebook.run_all()
+            box = notebook.page.locator(".tvixbuild-both")
+            expect(box.locator(".tvixbuild-static")).to_contain_text("+two")
+            expect(box.locator("> *")).to_have_count(2)
+            live = box.locator("> *").nth(1)
+            expect(live).to_be_visible(visible=fetched)
+            expect(box.locator(".tvixbuild-static")).to_be_visible()
 
 
 def test_without_it_such_a_page_shows_an_error(bare_lab: Lab) -> None:

@@ -14,7 +14,7 @@ import pytest
 from playwright.sync_api import ConsoleMessage, Page, expect
 
 from support.lab import Lab, axe, notebook_json
-from support.views import CELLS, FAULTS, SETUP, VIEWS
+from support.views import CELLS, DIFF, FAULTS, SETUP, VIEWS
 
 pytestmark = [pytest.mark.integration, pytest.mark.usefixtures("root")]
 OLDER = Path(sys.prefix) / "older-kernel"
@@ -107,6 +107,16 @@ def test_views_on_the_last_ipykernel_6(older: Lab) -> None:
         notebook.run_all()
         for view in shown:
             view.act(notebook.view(view.name).first)
+        assert notebook.ask(FAULTS) == "[]"
+
+
+def test_trees_below_a_form_open_on_the_last_ipykernel_6(older: Lab) -> None:
+    with older.notebook("older-below", DIFF, kernel="older") as notebook:
+        notebook.run_all()
+        notebook.view("below").locator("summary").click()
+        tree = notebook.view("tree")
+        tree.locator(".space .name").first.click()
+        expect(tree.locator(".pane")).to_contain_text("+two")
         assert notebook.ask(FAULTS) == "[]"
 
 

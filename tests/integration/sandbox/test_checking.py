@@ -38,7 +38,7 @@ def _directory(store: Castore, *names: bytes) -> DirectoryNode:
 def test_the_same_outputs_each_time(make: Any, passable_tmp: Path) -> None:
     checked = make("echo same > /nix/store/out").check()
     assert checked and len(checked.runs) == 3 and "are the same" in str(checked)
-    assert checked._repr_mimebundle_() == {"text/plain": str(checked)}
+    assert checked._repr_mimebundle_()["text/plain"] == str(checked)
     assert [each for each in (passable_tmp / "bundles").iterdir() if each.is_dir()] == []
 
 

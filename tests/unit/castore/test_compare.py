@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from types import SimpleNamespace
 
 import pytest
@@ -103,6 +103,29 @@ def test_what_became_of_an_entry_is_said() -> None:
 def test_secrets_are_taken_out_of_the_report() -> None:
     diff = _tree({"f": b"token hunter2\n"}).diff(_tree({"f": b"token hunter3\n"}))
     assert not any("hunter" in line for line in diff.report(lambda text: text.replace("hunter", "***")))
+
+
+def _without(*secrets: str) -> Callable[[str], str]:
+    def hide(text: str) -> str:
+        for secret in secrets:
+            text = text.replace(secret, "***")
+        return text
+
+    return hide
+
+
+def test_secrets_are_found_over_line_ends_and_in_hex_dumps() -> None:
+    lines = _tree(b"ab\ncd\nsame\n1\n").diff(_tree(b"ab\ncd\nsame\n2\n"))
+    shown = list(lines.report(_without("ab\ncd")))
+    assert " ***" in "\n".join(shown) and not any(line.strip() in ("ab", "cd") for line in shown)
+    only = list(_tree(b"ab\ncd").diff(_tree(b"ef\ngh")).report(_without("ab\ncd", "ef\ngh")))
+    assert only == ["~ .", "    from byte 0 on, in or beside what is secret: not shown"]
+    # A secret that reaches into the rows from before them, and one that does not.
+    dumps = [b"\0" * 28 + b"hunter2" + b"\0" * 5, b"hunter2" + b"\0" * 33]
+    for data, hidden in zip(dumps, (True, False), strict=True):
+        told = list(_tree(data + b"\1").diff(_tree(data + b"\2")).report(_without("hunter2")))
+        assert ("not shown" in told[1]) == hidden and (len(told) == 2) == hidden
+        assert "68 75" not in "".join(told) and "hunter" not in "".join(told)
 
 
 @pytest.mark.parametrize(

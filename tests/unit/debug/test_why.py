@@ -59,7 +59,25 @@ def test_no_part_of_a_secret_is_shown_wherever_the_context_ends() -> None:
         data = secret.encode() + b"." * gap + b"needle" + b"." * gap + secret.encode()
         shown = str(_asked(data, b"needle", {"TOKEN": secret}))
         assert "hun" not in shown and "er2" not in shown and "needle" in shown
+        (place,) = _asked(data, b"needle", {"TOKEN": secret})
+        assert place.context[slice(*place.marked)] == "needle"
     assert secret not in repr(_asked(secret.encode(), secret.encode(), {"TOKEN": secret}))
+
+
+@pytest.mark.parametrize(
+    ("data", "needle", "shown", "marked"),
+    [
+        (b"see needle here", b"needle", "see needle here", "needle"),
+        (b"\x1bx1b", b"x1b", r"\x1bx1b", "x1b"),  # not what the byte before is written as
+        ("é".encode(), b"\xa9", r"\xc3\xa9", r"\xa9"),
+        (b"-hunter2-", b"nt", "-[secret TOKEN]-", "[secret TOKEN]"),
+        (b"-hunter2-", b"2-", "-[secret TOKEN]-", "[secret TOKEN]-"),
+        (b"." * 50 + b"\n" + b"." * 50, b"\n", "..." + "." * 32 + r"\n" + "." * 32 + "...", r"\n"),
+    ],
+)
+def test_the_needle_is_marked_in_its_context(data: bytes, needle: bytes, shown: str, marked: str) -> None:
+    (place,) = _asked(data, needle, {"TOKEN": "hunter2"})
+    assert (place.context, place.context[slice(*place.marked)]) == (shown, marked)
 
 
 def test_an_input_is_looked_for_as_its_needle() -> None:

@@ -47,7 +47,7 @@ def test_every_part_is_told(tmp_path: Path, command: Command) -> None:
     diff = one.diff(two)
     assert diff and "hunter2" not in str(diff)
     assert "environment_vars[A]: 1 -> 2" in str(diff) and "~ file" in str(diff)
-    assert diff._repr_mimebundle_() == {"text/plain": str(diff)}
+    assert diff._repr_mimebundle_()["text/plain"] == str(diff)
     assert command.json("diff", one.id, two.id, "--store", store, status=1) == diff.to_dict()
     assert "hunter2" not in command("diff", one.id, two.id, "--store", store, status=1)
 

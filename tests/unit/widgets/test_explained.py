@@ -10,6 +10,7 @@ from tvixbuild_nb.build import DummyBuild, DummyBuildService
 from tvixbuild_nb.castore import Node
 from tvixbuild_nb.debug import Explanation
 from tvixbuild_nb.debug.explanation import Evidence, Finding
+from tvixbuild_nb.debug.pasted import explain_pasted
 from tvixbuild_nb.errors import OutputError
 from tvixbuild_nb.request import BuildRequest
 from tvixbuild_nb.widgets.kit import fragment
@@ -30,6 +31,18 @@ def test_where_nothing_is_known_that_is_said() -> None:
     unknown = explanation_forms(Explanation(wrong=True, known=("failed at build: <status> 3",))).bundle()
     assert "is not known" in unknown["text/html"] and "&lt;status&gt; 3" in unknown["text/html"]
     assert explanation_forms(Explanation()).bundle()["text/plain"] == "nothing is wrong"
+
+
+def test_a_pasted_log_shows_its_causes_and_what_is_known_besides() -> None:
+    lines = [b"building <b>\n", b"\x1b[31merror\x1b[0m: Killed\n"]
+    explanation = explain_pasted(lines)
+    bundle = explanation_forms(explanation).bundle()
+    html = bundle["text/html"]
+    assert bundle["text/plain"] == str(explanation) and "log line 1: building &lt;b&gt;" in html and "\x1b" not in html
+    # Where nothing is sure, the causes are not all that is told; and what could not be looked into always is.
+    guess = Finding("a guess", (Evidence("log", "x", 1),), "look", "possible")
+    told = explanation_forms(Explanation((guess,), True, ("a <fact>",), ("the inputs",))).bundle()["text/html"]
+    assert "a guess (possible)" in told and "a &lt;fact&gt;" in told and "not looked into: the inputs" in told
 
 
 def test_a_live_run_that_fails_has_the_section_once_it_is_over() -> None:

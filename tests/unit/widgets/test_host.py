@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import sys
+from dataclasses import replace
 from types import SimpleNamespace
 
 import pytest
@@ -77,3 +78,7 @@ def test_the_bundle_holds_the_static_form_in_the_widget_only_where_it_is_needed(
     kept = box.children[0]
     assert isinstance(kept, HTML) and kept.value.endswith("</style><p>&lt;static&gt;</p>")
     assert bundle["text/html"] == "<p>&lt;static&gt;</p>"
+
+    monkeypatch.setenv(VIEWS_VARIABLE, "live")
+    added = _instances[replace(forms, adds=True).bundle()[VIEW_TYPE]["model_id"]]
+    assert isinstance(added, VBox) and added.children[1] is view and "tvixbuild-stays" in added._dom_classes

@@ -6,7 +6,7 @@ import re
 
 import pytest
 
-from tvixbuild_nb.widgets.kit.tables import table
+from tvixbuild_nb.widgets.kit.tables import left_out, table
 
 
 def test_long_columns_break_and_nothing_scrolls_or_stays_on_one_line() -> None:
@@ -15,6 +15,10 @@ def test_long_columns_break_and_nothing_scrolls_or_stays_on_one_line() -> None:
     kind, digest = re.findall(r'<td style="([^"]*)"', shown)
     assert "overflow-wrap:anywhere" in digest and "overflow-wrap" not in kind
     assert not re.search(r"overflow(-[xy])?:|nowrap", shown)
+
+
+def test_what_is_left_out_is_said() -> None:
+    assert left_out(1200, "rows") == "<p><em>1,200 more rows are not shown</em></p>" and left_out(0, "rows") is None
 
 
 def test_a_row_has_a_cell_for_every_column() -> None:

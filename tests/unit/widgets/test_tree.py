@@ -189,6 +189,11 @@ def test_marks(tree: Tree) -> None:
     assert live.first["open"]["rows"][0]["used"] == "listed, 1 used below, 1 not found"
     assert live.first["open"]["rows"][3]["used"] == "looked up"
     assert live.page([0, 0], 0)["rows"][0]["used"] == "read 10 bytes"
+    assert live.first["open"]["rows"][1]["used"] == "" and "used" not in view(tree).first["rows"][0]
+    forms = tree_forms(known(tree, accesses=access))
+    html, text = str(forms.html()), plain_text(forms.text())
+    assert '<span style="background:#20a04030">a.txt' in html and "looked up</span>" in html
+    assert "not used" in html and "not used" in text and "not used" not in str(tree_forms(tree).html())
     assert live.look([0, 0])[0]["missing"] == ["\\x1bgone"]
 
 

@@ -7,7 +7,7 @@ from tvixbuild_nb.fs import AccessTrace
 from tvixbuild_nb.fs.trace import InputAccess, Search
 from tvixbuild_nb.widgets.kit import Html, tag
 from tvixbuild_nb.widgets.kit.html import Child
-from tvixbuild_nb.widgets.kit.tables import table
+from tvixbuild_nb.widgets.kit.tables import left_out, table
 
 MAX_INPUTS = 200
 MAX_SEARCHES = 100
@@ -24,11 +24,11 @@ def accesses_html(trace: AccessTrace) -> Html:
     return tag(
         "div",
         table(_INPUTS, [_input(name, each) for name, each in inputs[:MAX_INPUTS]], long={"input"}, caption=unused),
-        _left_out(len(inputs) - MAX_INPUTS, "inputs"),
+        left_out(len(inputs) - MAX_INPUTS, "inputs"),
         table(_SEARCHES, [_search(each) for each in searches[:MAX_SEARCHES]], long=_SEARCHES, caption="searches")
         if searches
         else None,
-        _left_out(len(searches) - MAX_SEARCHES, "searches"),
+        left_out(len(searches) - MAX_SEARCHES, "searches"),
         tag("p", f"{trace.dropped:,} more misses were not taken down") if trace.dropped else None,
         [tag("p", f"fault: {fault}") for fault in trace.faults],
     )
@@ -48,7 +48,3 @@ def _search(search: Search) -> tuple[Child, ...]:
         [tag("ol", places, style="margin:0"), f"and {more:,} more" if more > 0 else None],
         tag("b", "nowhere") if search.found is None else tag("code", search.found),
     )
-
-
-def _left_out(count: int, what: str) -> Html | None:
-    return tag("p", tag("em", f"{count:,} more {what} are not shown")) if count > 0 else None

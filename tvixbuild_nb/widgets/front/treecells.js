@@ -12,6 +12,12 @@ function headLine(titles, sort) {
   return el("div", { class: "tr th", role: "row", "aria-rowindex": 1 }, titles.map(cell));
 }
 
+/** What a line's colour tells: what changed, or whether a build used it ("" is not). */
+function lineClass(row) {
+  const use = row?.used === undefined ? "" : row.used ? "used" : "unused";
+  return [row?.change, use].filter(Boolean).join(" ");
+}
+
 /** Which column the lines are sorted by, said in the titles. */
 function markOrder(head, order) {
   for (const cell of head.children) {
@@ -26,7 +32,7 @@ function lineElement({ line, folder, index }, { uid, top, active, marked }) {
   const row = rowAt(folder, index);
   const opened = openAt(folder, index);
   const props = {
-    class: `tr${active ? " active" : ""}${row?.change ? ` ${row.change}` : ""}`, role: "row", id: `${uid}-${line}`, style: `top:${top}px`,
+    class: `tr${active ? " active" : ""} ${lineClass(row)}`, role: "row", id: `${uid}-${line}`, style: `top:${top}px`,
     "aria-level": folder.level + 1, "aria-setsize": folder.count, "aria-posinset": index + 1, "aria-rowindex": line + 2, "aria-selected": String(active),
     "aria-expanded": isFolder(row) ? String(!!opened) : undefined,
   };
@@ -50,7 +56,7 @@ function cells(row, folder, opened, marked) {
   ];
   if (marked) {
     const holds = row.needles?.length ? `holds ${row.needles.join(", ")}${isFolder(row) ? " below" : ""}` : "";
-    const notes = [CHANGES[row.change], row.used, holds].filter(Boolean).join("; ");
+    const notes = [CHANGES[row.change], row.used === "" ? "not used" : row.used, holds].filter(Boolean).join("; ");
     all.push(el("span", { role: "gridcell", class: "c-notes", title: notes || undefined }, notes));
   }
   return all;

@@ -34,34 +34,38 @@ Bundle = dict[str, Any]
 class Forms:
     """How one value shows itself; each form is made when it is asked for.
 
-    ``text``: a rich renderable; ``html``: markup without scripts and without anything from elsewhere; ``live``: the
-    widget, or None where there is no live form.
+    ``text``: a rich renderable, a str stays as it is; ``html``: markup without scripts and without anything from
+    elsewhere; ``live``: the widget, or None where there is no live form; ``adds``: it does not replace the static form
+    but stands below it.
     """
 
     text: Callable[[], RenderableType]
     html: Callable[[], Html]
     live: Callable[[], LiveView] | None = None
+    adds: bool = False
 
     def bundle(self) -> Bundle:
         """All forms by MIME type; the live one only in a kernel, and when anywidget is installed.
 
-        Where the page may not get the live one to paint (:mod:`tvixbuild_nb.widgets.kit.host`), its widget holds the
-        static form as well.
+        Where the page may not get the live one to paint (:mod:`tvixbuild_nb.widgets.kit.host`), and where that
+        ``adds``, its widget holds the static form as well.
         """
-        static = self.html()
-        data: Bundle = {"text/plain": plain_text(self.text(), text_width()), "text/html": str(static)}
+        static, text = self.html(), self.text()
+        plain = text if isinstance(text, str) else plain_text(text, text_width())
+        data: Bundle = {"text/plain": plain, "text/html": str(static)}
         if self.live is not None and in_kernel() and can_live():
             form = painted(os.environ, sys.modules, sys.modules["IPython"].get_ipython().user_ns)
             if form != "static":
-                model = _both(static, self.live()) if form == "both" else self.live().model_id
+                held = self.adds or form == "both"
+                model = _both(static, self.live(), stays=self.adds) if held else self.live().model_id
                 data[VIEW_TYPE] = {"version_major": 2, "version_minor": 0, "model_id": model}
         return data
 
 
-def _both(static: Html, live: LiveView) -> str:
+def _both(static: Html, live: LiveView, *, stays: bool) -> str:
     from tvixbuild_nb.widgets.kit.both import both
 
-    return str(both(static, live).model_id)
+    return str(both(static, live, stays=stays).model_id)
 
 
 def text_width() -> int:

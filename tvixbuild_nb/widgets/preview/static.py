@@ -6,12 +6,17 @@ import json
 from collections.abc import Mapping
 from typing import Any
 
+from tvixbuild_nb.oci import Diff
 from tvixbuild_nb.oci.explanation import Explanation, pointer
 from tvixbuild_nb.widgets.kit import Html, tag
+from tvixbuild_nb.widgets.kit.difflines import named, sides
+from tvixbuild_nb.widgets.kit.html import Child
+from tvixbuild_nb.widgets.kit.tables import left_out, table
 from tvixbuild_nb.widgets.preview.data import (
     Data,
     Shown,
     deviation_rows,
+    diff_data,
     marks_of,
     member_name,
     members,
@@ -21,7 +26,6 @@ from tvixbuild_nb.widgets.preview.data import (
 
 # Of each list; the whole stays below what a notebook can hold.
 MOST_MEMBERS = 60
-_LEFT = "text-align:left;vertical-align:top"
 _INDENT = "margin-left:1.2em"
 _LINK = "text-decoration:underline"
 _SMALL = "margin-left:1.2em;font-size:90%"
@@ -40,10 +44,28 @@ def diff_html(data: Data) -> Html:
     """The table of differences, or that there are none."""
     if not data["rows"]:
         return tag("p", f"no difference from {data['other']}")
-    rows = [[*(tag("code", row[name]) for name in ("where", "ours", "theirs")), row["why"]] for row in data["rows"]]
-    left = data["count"] - len(rows)
-    table = _table(f"differences from {data['other']}: {data['count']}", ("where", "here", "there", "why"), rows)
-    return tag("div", table, tag("p", f"{left} more are not shown") if left else None)
+    return _differences(data, f"differences from {data['other']}: {data['count']}", ("here", "there"))
+
+
+def diff_table(diff: Diff, caption: Child, names: tuple[str, str]) -> Html:
+    """The table of differences; ``names``: what has ours, what has theirs."""
+    return _differences(diff_data(diff), caption, names)
+
+
+def _differences(data: Data, caption: Child, names: tuple[str, str]) -> Html:
+    reasons = any(row["why"] for row in data["rows"])
+    head = ("where", *names, *(["why"] if reasons else []))
+    rows = [[named("", row["where"]), *sides(*_sides(row)), *([row["why"]] if reasons else [])] for row in data["rows"]]
+    left = left_out(data["count"] - len(rows), "differences")
+    return tag("div", table(head, rows, long=head, caption=caption), left)
+
+
+def _sides(row: Data) -> tuple[str | None, str | None]:
+    """What here and there is; None where a side has nothing."""
+    return (
+        None if row["kind"] == "theirs only" else row["ours"],
+        None if row["kind"] == "ours only" else row["theirs"],
+    )
 
 
 def _part(shown: Shown, key: str | int, value: Any, path: str) -> Html:
@@ -92,10 +114,5 @@ def _deviations(rows: list[Data]) -> Html:
     if not rows:
         return tag("p", "as Tvix renders it")
     cells = [[row["name"], row["tvix"], row["ours"], row["reason"], row["asked_by"]] for row in rows]
-    return _table("not as Tvix renders it", ("what", "Tvix", "here", "why", "whose choice"), cells)
-
-
-def _table(caption: str, names: tuple[str, ...], rows: list[list[Any]]) -> Html:
-    head = tag("tr", [tag("th", name, style=_LEFT) for name in names])
-    body = [tag("tr", [tag("td", cell, style=_LEFT) for cell in row]) for row in rows]
-    return tag("table", tag("caption", caption), tag("thead", head), tag("tbody", body))
+    head = ("what", "Tvix", "here", "why", "whose choice")
+    return table(head, cells, long=head, caption="not as Tvix renders it")

@@ -2,19 +2,21 @@
 
 from __future__ import annotations
 
-from rich.text import Text
-
 from tvixbuild_nb.debug import Explanation
 from tvixbuild_nb.widgets.kit import Forms, Html, tag, visible
 from tvixbuild_nb.widgets.run.data import findings_data
 from tvixbuild_nb.widgets.run.static import findings_html
 
+_LINES = "white-space:pre-wrap;overflow-wrap:anywhere"
+
 
 def explanation_forms(explanation: Explanation) -> Forms:
     """How an explanation shows itself: it does not change."""
-    return Forms(text=lambda: Text(str(explanation)), html=lambda: _html(explanation))
+    return Forms(text=lambda: str(explanation), html=lambda: _html(explanation))
 
 
 def _html(explanation: Explanation) -> Html:
-    found = findings_html(findings_data(explanation, visible))
-    return found or tag("div", str(explanation), style="white-space:pre-wrap;overflow-wrap:anywhere")
+    if not explanation.wrong:
+        return tag("p", str(explanation))
+    notes = "\n".join(explanation.notes())
+    return tag("div", findings_html(findings_data(explanation, visible)), tag("div", notes, style=_LINES))

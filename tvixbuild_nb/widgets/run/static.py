@@ -40,7 +40,7 @@ def findings_html(findings: list[dict[str, Any]]) -> Html | None:
                 "div",
                 tag("div", found["cause"], f" ({found['confidence']})", style=_FOLD),
                 _list(found["evidence"]),
-                tag("pre", found["cure"], style="white-space:pre-wrap"),
+                tag("pre", found["cure"], style="font-family:monospace;white-space:pre-wrap"),
             )
             for found in findings
         ],

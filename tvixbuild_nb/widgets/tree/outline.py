@@ -113,7 +113,7 @@ def describe(row: dict[str, Any]) -> str:
         words.append(human_bytes(row["size"]))
     if row.get("executable"):
         words.append("executable")
-    words += [row["used"]] if "used" in row else []
+    words += [row["used"] or "not used"] if "used" in row else []
     if "needles" in row:
         words.append(f"holds {', '.join(row['needles'])}{' below' if is_folder(row) else ''}")
     words += [row["digest"]] if row.get("digest") else []

@@ -37,9 +37,8 @@ def row_data(place: Place) -> dict[str, Any]:
     needles = needle_names(place)
     if needles:
         row["needles"] = needles
-    used = None if root.touched is None else root.touched.at(place.path)
-    if used is not None:
-        row["used"] = used
+    if root.touched is not None:
+        row["used"] = root.touched.at(place.path) or ""
     return row
 
 

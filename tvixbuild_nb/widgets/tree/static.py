@@ -11,6 +11,7 @@ MAX_ENTRIES = 500
 SIGNS = {"added": "+ ", "removed": "− ", "changed": "~ ", "inside": "~ "}
 _LINES = "white-space:pre-wrap;overflow-wrap:anywhere"
 _CONTENTS = "margin:2px 0 2px 1.5em;white-space:pre-wrap;overflow-wrap:anywhere"
+_USED = "background:#20a04030"
 # Deeper levels are told of, not nested: browsers and readers both give up somewhere.
 MAX_DEPTH = 40
 
@@ -42,7 +43,7 @@ def label(row: dict[str, object]) -> str:
 
 def _entry(outline: Outline, depth: int) -> Html:
     row = outline.row
-    line = _line(outline, depth)
+    line = _marked(outline, depth)
     if not is_folder(row):
         text = tag("pre", outline.contents, style=_CONTENTS) if outline.contents is not None else None
         return tag("div", line, text)
@@ -54,7 +55,11 @@ def _entry(outline: Outline, depth: int) -> Html:
             if folded:
                 parts += [_entry(entry, depth + 1) for entry in entries]
             else:
-                parts.append(tag("div", "\n".join(_line(entry, depth + 1) for entry in entries), style=_LINES))
+                lines = [
+                    fragment("\n" if number else None, _marked(entry, depth + 1))
+                    for number, entry in enumerate(entries)
+                ]
+                parts.append(tag("div", lines, style=_LINES))
     said = [f"looked for in vain: {', '.join(outline.missing)}"] if outline.missing else []
     hidden = outline.hidden if depth < MAX_DEPTH else None
     if hidden != 0:
@@ -72,6 +77,12 @@ def _is_folded(outline: Outline) -> bool:
     """Whether there is something to unfold: entries shown, or something to be said of them."""
     row = outline.row
     return is_folder(row) and bool(outline.below or outline.hidden == 0 or outline.problem or outline.missing)
+
+
+def _marked(outline: Outline, depth: int) -> Html | str:
+    """The line of an entry; what a build used has a tint behind it."""
+    line = _line(outline, depth)
+    return tag("span", line, style=_USED) if outline.row.get("used") else line
 
 
 def _line(outline: Outline, depth: int) -> str:
