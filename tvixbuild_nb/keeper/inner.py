@@ -190,8 +190,8 @@ class Inner:
         return [pid for pid in children_of(os.getpid()) if pid not in self._known()]
 
     def _kill_strangers(self) -> None:
-        # Killing one makes its children ours, too. And the first process of a container ends only after those who
-        # came into it from outside were waited for, which are strangers themselves: so none of them is waited for first.
+        # Killing one makes its children ours, too. And the first process of a container ends only after those were
+        # waited for who came into it from outside, strangers themselves: so nobody is waited for before the others.
         while strangers := self._strangers():
             for pid in strangers:
                 os.kill(pid, signal.SIGKILL)

@@ -26,8 +26,10 @@ def listen_in(directory: str, name: str, kind: int = socket.SOCK_SEQPACKET) -> s
     listener = socket.socket(socket.AF_UNIX, kind)
     try:
         with _near(directory) as near:
-            listener.bind(f"{near}/{name}")
-        listener.listen()
+            # It appears when somebody listens: who finds it may connect at once.
+            listener.bind(f"{near}/.{name}")
+            listener.listen()
+            os.rename(f"{near}/.{name}", f"{near}/{name}")
     except OSError:
         listener.close()
         raise

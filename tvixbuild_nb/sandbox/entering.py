@@ -157,8 +157,14 @@ def _hold(run: Run, spec: Spec, bundle: Path | None, tools: Tools | None) -> Run
     try:
         while inner.running and not (_said_something(record) if waiting else is_open(str(record.path))):
             time.sleep(_POLL)
-        if not _lets_in(record):
+        try:
+            # Who looks before the container is there waits for it.
+            look(str(record.path.absolute()))
+        except (HostRefused, KeeperError):
+            inner.cancel()
             inner.follow(None)
+            if inner.status == "cancelled":
+                raise
         if (ended := inner.result) is not None:
             raise SetupFailed(ended.message or ended.status, stage=ended.failed_at or "setup", hint=ended.hint)
     except BaseException:
@@ -169,15 +175,6 @@ def _hold(run: Run, spec: Spec, bundle: Path | None, tools: Tools | None) -> Run
         record.delete()
         raise
     return inner
-
-
-def _lets_in(record: RunRecord) -> bool:
-    """Whether the container came to be: who looks before that waits."""
-    try:
-        look(str(record.path.absolute()))
-    except (HostRefused, KeeperError):
-        return False
-    return True
 
 
 def _said_something(record: RunRecord) -> bool:
