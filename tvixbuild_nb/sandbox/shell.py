@@ -17,7 +17,6 @@ from typing import TYPE_CHECKING, Any, Self, TextIO
 from tvixbuild_nb.display import mimebundle, plain, register
 from tvixbuild_nb.errors import InvalidValue, KeeperError
 from tvixbuild_nb.keeper.visiting import Visit
-from tvixbuild_nb.oci import Diff
 from tvixbuild_nb.sandbox.entering import Entrance, entrance
 from tvixbuild_nb.sandbox.executing import Executed, Taken
 from tvixbuild_nb.sandbox.printer import SafeText
@@ -42,21 +41,21 @@ class Shell:
     def __init__(self, run: Run, stack: ExitStack, sandbox: Entrance, plan: ShellPlan) -> None:
         self.run = run
         self._stack = stack
-        self._sandbox = sandbox
         self._lock = threading.Lock()
         self._mark = f"tvixbuild-{secrets.token_hex(12)}:".encode()
         self._over: str | None = None
         self._program = plan.program
         # The prelude is its first command, so that what it says can be told apart.
-        words = (plan.program, "-s")
-        self._words = words if sandbox.tools is None else sandbox.tools.on_path(words)
+        words: tuple[str, ...] = (plan.program, "-s")
+        words = words if sandbox.tools is None else sandbox.tools.on_path(words)
+        self.differences = sandbox.differences(words)
         theirs_in, self._input = os.pipe()
         self._output, theirs_out = os.pipe()
         stack.callback(os.close, self._input)
         stack.callback(os.close, self._output)
         try:
             self._visit: Visit = stack.enter_context(
-                sandbox.enter(self._words, (theirs_in, theirs_out, theirs_out), give=True)
+                sandbox.enter(words, (theirs_in, theirs_out, theirs_out), give=True)
             )
         finally:
             os.close(theirs_in)
@@ -75,10 +74,6 @@ class Shell:
             # From here on the shell closes it.
             shell._stack = stack.pop_all()
         return shell
-
-    @property
-    def differences(self) -> Diff:
-        return self._sandbox.differences(self._words)
 
     @property
     def alive(self) -> bool:
@@ -119,7 +114,7 @@ class Shell:
             reason = f"{reason}, and the shell {over}" if reason else f"the shell {over}"
         text = taken.finish()
         code = None if reason else status
-        return Executed((command,), self.run, code, None, reason, text, taken.left_out, Diff(f"run {self.run.id}", ()))
+        return Executed((command,), self.run, code, None, reason, text, taken.left_out, self.differences)
 
     def _interrupted(self, reader: _UntilMark) -> int | None:
         """End what goes on in the shell: its status, None when the shell itself did not come back."""

@@ -2,24 +2,23 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+import dataclasses
 
 import pytest
 
 from support.answers import HOSTILE, SECRET, folder, harmless
 from support.cli import request_of
 from tvixbuild_nb import Sandbox
-from tvixbuild_nb.build import BuildContext, DummyBuild, DummyBuildService, RunRecord
+from tvixbuild_nb.build import RunRecord
 from tvixbuild_nb.castore import Node, SymlinkNode, open_castore
 from tvixbuild_nb.debug import why
 from tvixbuild_nb.debug.diffoscope import Said
 from tvixbuild_nb.debug.origins import Origin
 from tvixbuild_nb.debug.script import script_of
 from tvixbuild_nb.debug.variations import VARIATIONS
-from tvixbuild_nb.errors import OutputError
 from tvixbuild_nb.oci import Diff, SpecOptions, render_spec
 from tvixbuild_nb.oci.compare import between
-from tvixbuild_nb.request import BuildRequest, Redactor
+from tvixbuild_nb.request import Redactor
 from tvixbuild_nb.sandbox import Run
 from tvixbuild_nb.sandbox.checking import Cause, Checked
 from tvixbuild_nb.sandbox.executing import Executed
@@ -141,44 +140,39 @@ def test_what_diffoscope_says_takes_the_place_of_the_contents() -> None:
 # -- exec -------------------------------------------------------------------------------------------------------------
 
 
-def executed(command: tuple[str, ...], output: bytes, failure: str | None = None, diff: Diff | None = None) -> Executed:
-    store = open_castore("memory:")
+def executed(command: tuple[str, ...], output: str, reason: str | None = None, diff: Diff | None = None) -> Executed:
     record = RunRecord.create()
     record.write_secrets(("TOKEN",))
-
-    def script(_: BuildRequest, build: DummyBuild) -> Mapping[str, Node]:
-        build.print(output)
-        if failure is not None:
-            raise OutputError(failure)
-        return {"nix/store/out": store.ingest_bytes(b"")}
-
-    request = request_of("true", environment_vars={"TOKEN": SECRET})
-    run = Run.begin(DummyBuildService(store, script), request, BuildContext(record)).wait()
-    return Executed(command, run, diff or Diff("run first", ()))
+    record.write_request(request_of("true", environment_vars={"TOKEN": SECRET}))
+    code = None if reason else 0
+    return Executed(command, Run(record), code, None, reason, output, 0, diff or Diff("run first", ()))
 
 
 def test_executed_shows_command_output_and_what_is_not_as_in_the_run() -> None:
     rows = between(
         {"process": {"args": ["a", HOSTILE, SECRET]}}, {"process": {"args": ["b"]}}, "run first", (REDACTOR,)
     )
-    shell = executed(
-        ("/bin/sh", "-c", f"echo {SECRET} '{HOSTILE}'"), f"\x1b[31mred\x1b[0m {HOSTILE} {SECRET}\n".encode(), diff=rows
-    )
+    command = ("/bin/sh", "-c", f"echo {SECRET} '{HOSTILE}'")
+    shell = executed(command, f"\x1b[31mred\x1b[0m {HOSTILE} {SECRET}\n", diff=rows)
     bundle = executed_forms(shell).bundle()
     html = harmless(bundle["text/html"])
-    assert "<b>echo [secret TOKEN] &#x27;&lt;img" in html and "✓ <b>succeeded in" in html and "log: 1 line" in html
+    assert "<b>echo [secret TOKEN] &#x27;&lt;img" in html and "✓ <b>ended with status 0</b>" in html
     assert "background:#cd000040" in html and "differs from that of run first in process.args[0]" in html
+    assert "log: 1 line" in html
     assert ">this command</th>" in html and "[secret TOKEN]" in html and bundle["text/plain"] == str(shell)
 
 
 def test_executed_says_how_it_failed_and_is_bounded() -> None:
-    failed = executed(("ls", "-l", "a b"), b"", f"no {HOSTILE} {SECRET}")
+    failed = executed(("ls", "-l", "a b"), "", f"no {HOSTILE} {SECRET}")
     html = harmless(executed_forms(failed).bundle()["text/html"])
-    assert "✗ <b>failed at output</b>" in html and "message: no &lt;img" in html and "it wrote nothing" in html
+    assert "✗ <b>no &lt;img" in html and "it wrote nothing" in html
     assert "<b>ls -l &#x27;a b&#x27;</b>" in html and "its config.json is that of run first" in html
-    long = executed_forms(executed(("/bin/sh", "-c", "x" * 9000), b"line\n" * 50_000)).bundle()["text/html"]
+    long = executed_forms(executed(("/bin/sh", "-c", "x" * 9000), "line\n" * 50_000)).bundle()["text/html"]
     assert f"[{9000 - MAX_COMMAND:,} more characters]" in long and "49,700 lines are not shown here" in long
     assert len(long) < 100_000
+    cut = dataclasses.replace(executed(("make it",), f"half of {SECRET[:4]}\n{SECRET[4:]}\n"), left_out=70_000)
+    html = harmless(executed_forms(cut).bundle()["text/html"])
+    assert "70,000 more bytes were not kept" in html and "<b>make it</b>" in html
 
 
 # -- script -----------------------------------------------------------------------------------------------------------

@@ -3,19 +3,22 @@
 from __future__ import annotations
 
 import shlex
+import time
+from pathlib import Path
+from tempfile import TemporaryDirectory
 
+from tvixbuild_nb.build import RunRecord
+from tvixbuild_nb.keeper.log import LogWriter
 from tvixbuild_nb.sandbox.executing import Executed
 from tvixbuild_nb.widgets.kit import Forms, Html, tag, visible
 from tvixbuild_nb.widgets.log import LogSource
 from tvixbuild_nb.widgets.log.excerpt import excerpt
 from tvixbuild_nb.widgets.log.static import log_html
 from tvixbuild_nb.widgets.preview.static import diff_table
-from tvixbuild_nb.widgets.run.data import end_data
 
 # Characters of the command.
 MAX_COMMAND = 2_000
 _PATIENCE = 2.0
-_SHELL = ("/bin/sh", "-c")
 _FOLD = "white-space:pre-wrap;overflow-wrap:anywhere"
 
 
@@ -25,36 +28,41 @@ def executed_forms(executed: Executed) -> Forms:
 
 
 def _html(executed: Executed) -> Html:
-    run = executed.run
-    source = LogSource(run.record, redactor=run.redactor)
-    source.advance(_PATIENCE)
+    mark = "✓ " if executed.ok else "✗ "
+    verdict = visible(executed.run.redactor.text(executed.verdict))
+    more = f"{executed.left_out:,} more bytes were not kept" if executed.left_out else None
     return tag(
         "div",
         tag("div", tag("code", "$ ", tag("b", _command(executed)), style=_FOLD)),
-        _end(executed),
-        log_html(excerpt(source)) if source.total else tag("p", tag("em", "it wrote nothing")),
+        tag("div", mark, tag("b", verdict), style=_FOLD),
+        _output(executed) if executed.output else tag("p", tag("em", "it wrote nothing")),
+        tag("p", tag("em", more)) if more else None,
         _differences(executed),
     )
 
 
+def _output(executed: Executed) -> Html:
+    """As the log of a run is shown, with its colours, its bounds and its secrets hidden over line ends, too."""
+    with TemporaryDirectory() as directory:
+        record = RunRecord(Path(directory))
+        writer = LogWriter(str(record.log_path), str(record.index_path))
+        writer.write(0, executed.output.encode("utf-8", "replace"), time.time())
+        writer.close()
+        source = LogSource(record, redactor=executed.run.redactor)
+        source.advance(_PATIENCE)
+        try:
+            return log_html(excerpt(source))
+        finally:
+            source.close()
+
+
 def _command(executed: Executed) -> str:
     words = executed.command
-    text = words[2] if words[:2] == _SHELL and len(words) == 3 else shlex.join(words)
+    by_shell = len(words) == 3 and words[1] == "-c"
+    text = words[2] if by_shell else words[0] if len(words) == 1 else shlex.join(words)
     shown = executed.run.redactor.text(text)
     more = len(shown) - MAX_COMMAND
     return f"{shown[:MAX_COMMAND]} [{more:,} more characters]" if more > 0 else shown
-
-
-def _end(executed: Executed) -> Html:
-    run, result = executed.run, executed.run.result
-    assert result is not None
-    end = end_data(result, (), None, lambda text: visible(run.redactor.text(text)))
-    mark = "✓" if executed.ok else "✗"
-    # Of a command that failed by itself the message says no more than how it ended.
-    itself = bool(end["exit"]) and result.failed_at == "build"
-    names = () if executed.ok else ("hint",) if itself else ("message", "hint")
-    said = [tag("div", f"{name}: {end[name]}") for name in names if end[name]]
-    return tag("div", f"{mark} ", tag("b", end["exit"] if itself else end["headline"]), said, style=_FOLD)
 
 
 def _differences(executed: Executed) -> Html:
