@@ -47,6 +47,7 @@ def _register_changes() -> None:
 
 def _register_answers() -> None:
     from tvixbuild_nb.debug import Why
+    from tvixbuild_nb.debug.processes import ProcessTree
     from tvixbuild_nb.debug.script import Script
     from tvixbuild_nb.sandbox.checking import Checked
     from tvixbuild_nb.sandbox.executing import Executed
@@ -57,6 +58,7 @@ def _register_answers() -> None:
     register(Script, lambda script: answers.script_forms(script).bundle())
     register(Checked, lambda checked: answers.checked_forms(checked).bundle())
     register(Executed, lambda executed: answers.executed_forms(executed).bundle())
+    register(ProcessTree, lambda tree: answers.processes_forms(tree).bundle())
     register(Minimized, lambda found: answers.minimized_forms(found).bundle())
 
 

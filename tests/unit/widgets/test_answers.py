@@ -14,6 +14,7 @@ from tvixbuild_nb.castore import Node, SymlinkNode, open_castore
 from tvixbuild_nb.debug import why
 from tvixbuild_nb.debug.diffoscope import Said
 from tvixbuild_nb.debug.origins import Origin
+from tvixbuild_nb.debug.processes import Process, ProcessTree
 from tvixbuild_nb.debug.script import script_of
 from tvixbuild_nb.debug.variations import VARIATIONS
 from tvixbuild_nb.oci import Diff, SpecOptions, render_spec
@@ -23,7 +24,14 @@ from tvixbuild_nb.sandbox import Run
 from tvixbuild_nb.sandbox.checking import Cause, Checked
 from tvixbuild_nb.sandbox.executing import Executed
 from tvixbuild_nb.sandbox.minimizing import Minimized
-from tvixbuild_nb.widgets.answers import checked_forms, executed_forms, minimized_forms, script_forms, why_forms
+from tvixbuild_nb.widgets.answers import (
+    checked_forms,
+    executed_forms,
+    minimized_forms,
+    processes_forms,
+    script_forms,
+    why_forms,
+)
 from tvixbuild_nb.widgets.answers.checked import MAX_SAID
 from tvixbuild_nb.widgets.answers.executed import MAX_COMMAND
 from tvixbuild_nb.widgets.answers.minimized import MAX_INPUTS
@@ -188,3 +196,26 @@ def test_a_script_tells_what_it_asks_for_and_is_bounded() -> None:
     html = harmless(bundle["text/html"])
     assert "asks for the values of TOKEN" in html and "#!/bin/sh" in html and bundle["text/plain"] == str(script)
     assert f"{len(script.text) - MAX_TEXT:,} more characters are not shown" in html and len(html) < 2 * MAX_TEXT
+
+
+# -- processes --------------------------------------------------------------------------------------------------------
+
+
+def test_processes_are_a_table_of_who_waits_for_what() -> None:
+    def process(pid: int, parent: int, command: tuple[str, ...], doing: str) -> Process:
+        return Process(pid, parent, "name", command, "S", doing, 2.0, 0.5, 4096, 1, "/build")
+
+    tree = ProcessTree(
+        "when time was up",
+        0.0,
+        (
+            process(1, 0, ("make",), "waits for its child 2 (sh)"),
+            process(2, 1, ("sh", f"{HOSTILE}\x1b[2J"), "sleeps"),
+            *(process(pid, 2, (), "sleeps") for pid in range(3, 400)),
+        ),
+    )
+    bundle = processes_forms(tree).bundle()
+    html = harmless(bundle["text/html"])
+    assert "399 processes, when time was up" in html and "199 more processes are not shown" in html
+    assert "waits for its child 2 (sh)" in html and " of 1</span>" in html and "sh &lt;img" in html
+    assert "\x1b" not in html and bundle["text/plain"] == str(tree) and len(html) < 200_000

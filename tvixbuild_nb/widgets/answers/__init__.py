@@ -3,7 +3,8 @@
 from tvixbuild_nb.widgets.answers.checked import checked_forms
 from tvixbuild_nb.widgets.answers.executed import executed_forms
 from tvixbuild_nb.widgets.answers.minimized import minimized_forms
+from tvixbuild_nb.widgets.answers.processes import processes_forms
 from tvixbuild_nb.widgets.answers.script import script_forms
 from tvixbuild_nb.widgets.answers.why import why_forms
 
-__all__ = ["checked_forms", "executed_forms", "minimized_forms", "script_forms", "why_forms"]
+__all__ = ["checked_forms", "executed_forms", "minimized_forms", "processes_forms", "script_forms", "why_forms"]
