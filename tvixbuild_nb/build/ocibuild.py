@@ -190,6 +190,7 @@ class OCIBuild:
             timeout=self.policy.timeout,
             grace=self.policy.grace,
             observe=str(record.inside_path) if self.policy.observe else None,
+            processors=self.policy.processors,
             sample=str(record.sample_path),
             terminal=plan.options.terminal,
             cgroup=plan.cgroup,

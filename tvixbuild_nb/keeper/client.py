@@ -71,6 +71,7 @@ class BuildPlan:
     user: uid and gid of the sandbox's user, who may reopen the output pipes; None leaves them
     timeout, grace: seconds; grace is the time between SIGTERM and SIGKILL
     observe: file for what the container looks like before it starts, or None
+    processors: how many it may use, None for all of them
     sample: file for what it uses while it goes on
     cgroup: name of the parent cgroup, or None
     adopt: uid and gid that the scratch tree is given to after the run, or None
@@ -89,6 +90,7 @@ class BuildPlan:
     timeout: float | None
     grace: float
     observe: str | None
+    processors: int | None
     sample: str
     terminal: bool
     cgroup: str | None

@@ -27,6 +27,7 @@ from tvixbuild_nb.keeper.log import LogWriter
 from tvixbuild_nb.keeper.messages import Message
 from tvixbuild_nb.keeper.output import Output
 from tvixbuild_nb.keeper.ownerline import OwnerLine
+from tvixbuild_nb.keeper.processors import limit_processors
 from tvixbuild_nb.keeper.runtime import Runtime, last_error
 from tvixbuild_nb.keeper.sampling import Sampler
 from tvixbuild_nb.keeper.trees import adopt, remove
@@ -208,16 +209,20 @@ class Supervisor:
         assert self.output is not None
         pid_file = os.path.join(self.bundle, "init.pid")
         options = ["--bundle", self.bundle, "--pid-file", pid_file, *self.output.options]
-        verb = ["create"] if self.plan["observe"] else ["run", "-d"]
+        looks, processors = self.plan["observe"], self.plan["processors"]
+        verb = ["create"] if looks or processors else ["run", "-d"]
         error = self._call([*verb, *options, self.container], deadline)
         with contextlib.suppress(FileNotFoundError, ValueError), open(pid_file, encoding="ascii") as file:
             self.init = int(file.read())
         if error is not None and not linux.is_child(self.init):
             self.init = None
-        if error is None and self.init is not None and self.plan["observe"] and self.owner.stopped is None:
-            found = inside(self.init)
-            with open(self.plan["observe"], "w", encoding="utf-8", errors="surrogateescape") as file:
-                json.dump(found, file)
+        if error is None and self.init is not None and verb == ["create"] and self.owner.stopped is None:
+            if processors and (why := limit_processors(self.init, processors)):
+                self.problems.append(f"processors: {why}")
+            if looks:
+                found = inside(self.init)
+                with open(looks, "w", encoding="utf-8", errors="surrogateescape") as file:
+                    json.dump(found, file)
             error = self._call(["start", self.container], deadline)
         self.output.close_theirs()
         return error

@@ -9,6 +9,7 @@ from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Any
 
 from tvixbuild_nb.build import BuildPolicy
+from tvixbuild_nb.build.inmemory import bytes_taken
 from tvixbuild_nb.castore import TreeDiff
 from tvixbuild_nb.debug.diffoscope import Said, diffoscope, diffoscope_path
 from tvixbuild_nb.debug.guesses import guesses
@@ -31,6 +32,8 @@ if TYPE_CHECKING:
 
 # No two runs that are compared see the same time: archives keep times in steps of two seconds.
 CLOCK_STEP = 2.0
+# What a build takes beyond four times that which the first one left, before it is run in memory.
+ROOM = 16 << 20
 _TAB = "\t"
 
 
@@ -165,6 +168,8 @@ class _Check:
 
     def run(self, n: int, variations: Sequence[Variation]) -> Checked:
         first = self._built(self._plain).raise_for_status()
+        if first.bundle is not None:
+            self._plain = replace(self._plain, room=ROOM + 4 * bytes_taken(first.bundle))
         # Once is enough: time goes on, so no later run sees that of the first one.
         _await_another_time()
         for round in range(n - 1):
@@ -201,8 +206,12 @@ class _Check:
     ) -> Checked:
         ids = tuple(run.id for run in self._runs)
         names = tuple(each.name for each in variations)
-        stays = tuple(each.stays for each in variations if each.stays is not None)
-        return Checked(ids, names, tuple(causes), together, stays, self._sandbox.redactor)
+        stays = [each.stays for each in variations if each.stays is not None]
+        topics = [each.topic for each in variations if each.topic is not None]
+        # What a run had to do without of what was to be varied, each once.
+        without = [text for run in self._runs for text in run.degraded if text.partition(":")[0] in topics]
+        not_varied = tuple(dict.fromkeys([*stays, *without]))
+        return Checked(ids, names, tuple(causes), together, not_varied, self._sandbox.redactor)
 
     def _built(self, trial: Trial) -> Run:
         sandbox = self._sandbox

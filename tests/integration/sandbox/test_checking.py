@@ -9,10 +9,14 @@ from typing import Any
 import pytest
 
 from support.cli import Command
+from support.users import AsUser
 from tvixbuild_nb import Sandbox
 from tvixbuild_nb.build import OCIBuildService
+from tvixbuild_nb.build.inmemory import check_room
 from tvixbuild_nb.castore import Castore, Directory, DirectoryNode, SymlinkNode, open_castore
-from tvixbuild_nb.errors import BuildFailed, InvalidValue
+from tvixbuild_nb.errors import BuildFailed, HostRefused, InvalidValue
+from tvixbuild_nb.oci import SpecOptions
+from tvixbuild_nb.sandbox import Run
 
 pytestmark = [pytest.mark.integration, pytest.mark.usefixtures("root")]
 
@@ -57,10 +61,56 @@ def test_what_a_build_depends_on_is_told_and_where_it_began(make: Any) -> None:
     assert by_name["order"].looks_like == "the same lines in another order"
     text = str(checked)
     assert "an intermediate file" in text and "+otherhost" in text and "-localhost" in text
-    assert "not varied: the order in which scratch directories" in text and "(nproc)" in text
     # Only what is asked for is varied.
     checked = sandbox.check(n=2, vary=["timezone", "cores"])
-    assert checked and "(nproc)" in str(checked) and len(checked.not_varied) == 1
+    assert checked and "not varied: the processors as /proc/cpuinfo" in str(checked)
+    assert not any(text.startswith("listing") for text in checked.not_varied)
+
+
+@pytest.mark.parametrize("runtime", ["runc", "crun"])
+def test_processors_are_really_fewer(make: Any, passable_tmp: Path, runtime: str) -> None:
+    sandbox = make("nproc > /nix/store/out", builder=f"oci:{passable_tmp / runtime}", runtime=runtime)
+    checked = sandbox.check(n=2, vary=["cores"])
+    if len(os.sched_getaffinity(0)) == 1:
+        assert checked and "not varied: processors: there are no more than 1 here" in checked.not_varied
+        return
+    [cause] = checked.causes
+    assert cause.variation.name == "cores" and cause.steady, str(checked)
+    assert Run.open(cause.run).outputs["nix/store/out"].read_text() == "1\n"
+
+
+def test_the_order_in_scratch_directories_is_another_one_in_memory(make: Any, passable_tmp: Path) -> None:
+    script = "cd /build; for each in z y x w v u t s r q p o n m; do echo > $each; done; find . > list; cat list > $out"
+    sandbox = make(script, env={"PATH": "/bin", "out": "/nix/store/out"})
+    checked = sandbox.check(n=2, vary=["order"])
+    try:
+        check_room(passable_tmp, 16 << 20)
+    except HostRefused as refused:
+        assert checked and f"listing: scratch directories stay on their file system: {refused.message}" in str(checked)
+        return
+    [cause] = checked.causes
+    assert cause.origin.path == "/build/list" and cause.looks_like == "the same lines in another order", str(checked)
+    assert checked.not_varied == ()
+    # What a limit on memory would count is not put there.
+    sandbox.options = SpecOptions.for_host(limits={"memory": 64 << 20})
+    checked = sandbox.check(n=2, vary=["order"])
+    assert checked and "not varied: listing" in str(checked) and "limited" in str(checked)
+    left = [path.name for path in Path("/dev/shm", f"tvixbuild-nb-{os.geteuid()}").iterdir()]
+    assert not [name for name in left for run in checked.runs if run in name]
+
+
+def test_an_ordinary_user_checks_too(as_user: AsUser) -> None:
+    done = as_user(
+        """
+        from tvixbuild_nb import Sandbox
+        names = "z y x w v u t s r q p o n m l k"
+        script = f"nproc > $out; cd /build; for each in {names}; do echo > $each; done; find . >> $out"
+        print(Sandbox(script, outputs=["nix/store/out"], env={"PATH": "/bin", "out": "/nix/store/out"}).check(n=2))
+        """.replace("\n        ", "\n")
+    )
+    assert done.returncode == 0, done.stderr[-3000:]
+    assert "order: " in done.stdout or "not varied: listing" in done.stdout
+    assert "cores: " in done.stdout or "not varied: processors" in done.stdout
 
 
 def test_a_build_that_differs_by_itself(make: Any) -> None:
