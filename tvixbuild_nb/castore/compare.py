@@ -105,7 +105,10 @@ class TreeDiff:
         """
         found = self.smallest(MAX_SHOWN + 1)
         for change in found[:MAX_SHOWN]:
-            yield hide(f"{change}{_became(change)}")
+            became = _became(change)
+            # What differs is the whole: whoever asks has named it.
+            if change.path or became:
+                yield hide(f"{change}{became}")
             if contents > 0 and change.kind == "changed":
                 contents -= 1
                 yield from (visible(hide(line), keep="\t") for line in self._inside(change))

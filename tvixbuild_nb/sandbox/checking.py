@@ -103,7 +103,8 @@ class Checked:
                 yield f"    likely {cause.looks_like}"
             if cause.origin is not None:
                 yield f"    {visible(self.redactor.text(cause.origin.headline))}"
-                if cause.origin.diff is not None:
+                # A file of an output is shown below.
+                if cause.origin.diff is not None and not cause.origin.output:
                     yield from (f"      {line}" for line in cause.origin.diff.report(self.redactor.text))
             for path, diff in cause.outputs.items():
                 yield f"    {visible(path)}:"
@@ -228,8 +229,10 @@ class _Check:
             return Cause(variation, other.id, failure=str(other))
         outputs = changed_outputs(first, other)
         hostnames = [run.spec.hostname for run in (first, other) if run.spec is not None and run.spec.hostname]
-        likely = next(filter(None, (guesses(diff, hostnames) for diff in outputs.values())), None)
         origin = self._origin(first, other)
+        # Where it began it is plainer than in what was made of that.
+        diffs = [*([] if origin is None or origin.diff is None else [origin.diff]), *outputs.values()]
+        likely = next(filter(None, (guesses(diff, hostnames) for diff in diffs)), None)
         return Cause(variation, other.id, outputs, origin, likely, diffoscope=self._diffoscope(outputs))
 
     def _diffoscope(self, outputs: Mapping[str, TreeDiff]) -> dict[str, Said]:
@@ -240,13 +243,14 @@ class _Check:
         return {path: diffoscope(program, diff) for path, diff in outputs.items()}
 
     def _origin(self, first: Run, other: Run) -> Origin | None:
-        if first.bundle is None or other.bundle is None or other.result is None:
+        if first.bundle is None or other.bundle is None or first.result is None or other.result is None:
             return None
         scratch = [
             ScratchPlace(path, *(bundle / "scratch" / scratch_name(path) for bundle in (first.bundle, other.bundle)))
             for path in first.request.scratch_paths
         ]
-        return first_difference(other.castore, scratch, first.request.outputs, other.result.started)
+        started = first.result.started, other.result.started
+        return first_difference(other.castore, scratch, first.request.outputs, started)
 
 
 def _await_another_time() -> None:

@@ -135,6 +135,6 @@ def test_what_the_store_lacks_and_what_is_no_tree() -> None:
     diff = STORE.tree(kept).diff(STORE.tree(lost))
     with pytest.raises(NotFound):
         diff.contents(next(iter(diff)))
-    assert "does not hold" in list(diff.report())[1]
+    assert "does not hold" in list(diff.report())[0]
     with pytest.raises(InvalidValue, match="compared with a Tree"):
         STORE.tree(kept).diff(kept)  # type: ignore[arg-type]
