@@ -62,7 +62,8 @@ def _tar(names: bytes, when: int = 0) -> bytes:
 
 
 def _ar(names: bytes, when: int = 0) -> bytes:
-    members = [f"{chr(name)}/".ljust(16) + str(when).ljust(12) + "0     0     644     3         `\nabc\n" for name in names]
+    rest = "0     0     644     3         `\nabc\n"
+    members = [f"{chr(name)}/".ljust(16) + str(when).ljust(12) + rest for name in names]
     return b"!<arch>\n" + "".join(members).encode()
 
 
