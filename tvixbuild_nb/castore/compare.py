@@ -11,6 +11,7 @@ from typing import Any, Literal
 
 from tvixbuild_nb.castore.castore import Castore
 from tvixbuild_nb.castore.contents import ContentsDiff, contents_diff
+from tvixbuild_nb.castore.listing import list_directory
 from tvixbuild_nb.castore.nodes import DirectoryNode, FileNode, Node, SymlinkNode, change_size
 from tvixbuild_nb.castore.tree import Tree
 from tvixbuild_nb.display import mimebundle
@@ -202,6 +203,15 @@ def _entries(castore: Castore, node: Node | None) -> Mapping[bytes, Node]:
     return directory.entries
 
 
+def _parted(
+    old_store: Castore, new_store: Castore, before: DirectoryNode, after: DirectoryNode
+) -> list[tuple[bytes, Node | None, Node | None]]:
+    """(name, before, after) of the entries that are not in both directories just so, by name."""
+    listings = list_directory(old_store, before), list_directory(new_store, after)
+    old, new = listings[0].without(listings[1]), listings[1].without(listings[0])
+    return [(name, old.get(name), new.get(name)) for name in sorted(old.keys() | new.keys())]
+
+
 def _walk(
     old_store: Castore, new_store: Castore, path: tuple[bytes, ...], before: Node | None, after: Node | None
 ) -> Iterator[Change]:
@@ -213,6 +223,6 @@ def _walk(
             continue
         change = Change(path, before, after)
         yield change
-        if change.kind == "inside":
-            below = merged(old_store, new_store, before, after)
-            todo.extend(((*path, name), old, new) for name, old, new in reversed(below) if old != new)
+        if isinstance(before, DirectoryNode) and isinstance(after, DirectoryNode):
+            below = _parted(old_store, new_store, before, after)
+            todo.extend(((*path, name), old, new) for name, old, new in reversed(below))
