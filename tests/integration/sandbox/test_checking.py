@@ -158,9 +158,48 @@ def test_inputs_that_can_go_are_proposed_and_proved(make: Any) -> None:
     minimized.apply()
     assert set(sandbox.inputs) == {"used", "named"}
     again = sandbox.minimize()
-    assert not again and again.proof is None and "all 2 inputs are needed" in str(again)
+    assert not again and again.proof is None and "none of the 2 inputs can go: 1 were looked at" in str(again)
     with pytest.raises(InvalidValue, match="changed since"):
         minimized.apply()
+
+
+@pytest.mark.parametrize(
+    ("script", "removable", "needed"),
+    [
+        ("ls /nix/store/dir > $out", {"file", "link"}, set()),
+        ("[ -e /nix/store/dir/a ] && echo > $out", {"file", "link"}, set()),
+        # The kernel answers for what is mounted: nothing is seen of it, and a run without it fails.
+        ("[ -d /nix/store/dir ] && [ -f /nix/store/file ] && echo > $out", {"link"}, {"dir", "file"}),
+        ("cat /nix/store/link/a > $out", {"file"}, {"link"}),
+        ("readlink /nix/store/link > $out", {"dir", "file"}, {"link"}),
+        ("ls /nix/store > $out", set(), {"dir", "file", "link"}),
+        ("find /nix/store/dir /nix/store/link/a > /dev/null; cat /nix/store/file > $out", {"link"}, set()),
+    ],
+)
+def test_what_is_only_listed_or_asked_for_and_links(
+    make: Any, script: str, removable: set[str], needed: set[str]
+) -> None:
+    sandbox = make(script, env={"PATH": "/bin", "out": "/nix/store/out"})
+    sandbox.inputs["dir"] = _directory(sandbox.store, b"a")
+    sandbox.inputs["file"] = sandbox.store.ingest_bytes(b"file")
+    sandbox.inputs["link"] = SymlinkNode(b"dir")
+    minimized = sandbox.minimize()
+    assert (set(minimized.removable), set(minimized.needed)) == (removable, needed), str(minimized)
+    assert ("needed, a symlink: link" in str(minimized)) == ("link" in needed)
+    # The proof is a recorded run, whose outputs are those of the run with all inputs.
+    if removable:
+        runs = [Run.open(id) for id in (minimized.base, minimized.proof)]
+        assert runs[0].outputs["nix/store/out"].node == runs[1].outputs["nix/store/out"].node
+        assert set(runs[1].request.inputs) == {"dir", "file", "link"} - removable
+
+
+def test_without_a_trace_or_inputs_it_says_so(make: Any) -> None:
+    assert "there are no inputs" in str(make("echo > /nix/store/out").minimize())
+    sandbox = make("echo > /nix/store/out")
+    sandbox.inputs["a"] = sandbox.store.ingest_bytes(b"a")
+    sandbox.builder.note_fuse_refused("no FUSE, for a test")
+    with pytest.raises(HostRefused, match="not recorded"):
+        sandbox.minimize()
 
 
 def test_what_is_random_proves_nothing(make: Any) -> None:
