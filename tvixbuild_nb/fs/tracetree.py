@@ -40,10 +40,10 @@ class AccessRow:
 
     @property
     def words(self) -> str:
-        """Its use in words; nothing for a directory that was only walked through."""
-        if self.use == "read":
-            return f"read {self.read:,} bytes"
-        return "" if self.use == "on the way" else self.use
+        """Its use in words, to stand behind the name; nothing for a directory that was only walked through."""
+        if self.use == "on the way":
+            return ""
+        return f"  ({self.use} {self.read:,} bytes)" if self.use == "read" else f"  ({self.use})"
 
 
 @dataclass(frozen=True, slots=True)
@@ -54,21 +54,22 @@ class AccessTree:
     left_out: int = 0
 
     def __str__(self) -> str:
-        lines = [f"{'  ' * row.depth}{visible(row.name)}{row.words and f'  ({row.words})'}" for row in self.rows]
-        if self.left_out:
-            lines.append(f"and {self.left_out:,} more, not shown")
-        return "\n".join(lines) or "no inputs"
+        return "\n".join([f"{'  ' * row.depth}{visible(row.name)}{row.words}" for row in self.rows] + self._end())
 
     def __rich__(self) -> RenderableType:
         from rich.text import Text
 
-        text = Text()
+        lines = []
         for row in self.rows:
             style = _STYLES[row.use]
-            text.append("  " * row.depth).append(visible(row.name), style)
-            text.append(f"  {row.words}\n" if row.words else "\n", f"dim {style}".rstrip())
-        text.append(f"and {self.left_out:,} more, not shown" if self.left_out else "" if self.rows else "no inputs")
-        return text
+            line = Text("  " * row.depth).append(visible(row.name), style)
+            lines.append(line.append(row.words, f"dim {style}".rstrip()))
+        return Text("\n").join(lines + [Text(line) for line in self._end()])
+
+    def _end(self) -> list[str]:
+        if self.left_out:
+            return [f"and {self.left_out:,} more, not shown"]
+        return [] if self.rows else ["no inputs"]
 
     def _repr_mimebundle_(self, include: object = None, exclude: object = None) -> dict[str, Any]:
         return mimebundle(self)
