@@ -47,13 +47,13 @@ class Change:
         """(entries, bytes) that it concerns: a directory's with all below it, of a file the larger of its two sizes."""
         return change_size(self.before, self.after)
 
-    def to_dict(self) -> dict[str, Any]:
-        """As JSON data; a path's bytes that are no UTF-8 as os.fsdecode has them."""
+    def to_dict(self, hide: Callable[[str], str] = str) -> dict[str, Any]:
+        """As JSON data; a path's bytes that are no UTF-8 as os.fsdecode has them. ``hide`` takes secrets out."""
         return {
-            "path": os.fsdecode(b"/".join(self.path)),
+            "path": hide(os.fsdecode(b"/".join(self.path))),
             "kind": self.kind,
-            "before": None if self.before is None else _words(self.before),
-            "after": None if self.after is None else _words(self.after),
+            "before": None if self.before is None else hide(_words(self.before)),
+            "after": None if self.after is None else hide(_words(self.after)),
         }
 
     def __str__(self) -> str:

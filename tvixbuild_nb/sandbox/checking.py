@@ -116,7 +116,8 @@ class Checked:
         yield from (f"  not varied: {each}" for each in self.not_varied)
 
     def to_dict(self) -> dict[str, Any]:
-        """As JSON data."""
+        """As JSON data; of each output the smallest changes."""
+        hide = self.redactor.text
         return {
             "same": bool(self),
             "runs": list(self.runs),
@@ -128,13 +129,13 @@ class Checked:
                     "variation": None if cause.variation is None else cause.variation.name,
                     "run": cause.run,
                     "steady": cause.steady,
-                    "failure": cause.failure,
+                    "failure": None if cause.failure is None else hide(cause.failure),
                     "looks_like": cause.looks_like,
-                    "origin": None if cause.origin is None else cause.origin.path,
-                    "outputs": {path: [each.to_dict() for each in diff] for path, diff in cause.outputs.items()},
-                    "diffoscope": {
-                        path: list(map(self.redactor.text, said.lines())) for path, said in cause.diffoscope.items()
+                    "origin": None if cause.origin is None else hide(cause.origin.path),
+                    "outputs": {
+                        path: [each.to_dict(hide) for each in diff.smallest()] for path, diff in cause.outputs.items()
                     },
+                    "diffoscope": {path: list(map(hide, said.lines())) for path, said in cause.diffoscope.items()},
                 }
                 for cause in self.causes
             ],

@@ -3,6 +3,10 @@
 from __future__ import annotations
 
 import os
+import signal
+import subprocess
+import sys
+import time
 from pathlib import Path
 from typing import Any
 
@@ -10,7 +14,7 @@ import pytest
 
 from support.cli import Command
 from support.users import AsUser
-from tvixbuild_nb import Sandbox
+from tvixbuild_nb import Sandbox, runs
 from tvixbuild_nb.build import OCIBuildService
 from tvixbuild_nb.build.inmemory import check_room
 from tvixbuild_nb.castore import Castore, Directory, DirectoryNode, SymlinkNode, open_castore
@@ -102,7 +106,7 @@ def test_the_order_in_scratch_directories_is_another_one_in_memory(make: Any, pa
 def test_an_ordinary_user_checks_too(as_user: AsUser) -> None:
     done = as_user(
         """
-        from tvixbuild_nb import Sandbox
+        from tvixbuild_nb import Sandbox, runs
         names = "z y x w v u t s r q p o n m l k"
         script = f"nproc > $out; cd /build; for each in {names}; do echo > $each; done; find . >> $out"
         print(Sandbox(script, outputs=["nix/store/out"], env={"PATH": "/bin", "out": "/nix/store/out"}).check(n=2))
@@ -222,3 +226,34 @@ def test_the_commands(make: Any, passable_tmp: Path, capfdbinary: pytest.Capture
     small = passable_tmp / "small.json"
     assert "1 of 1 inputs can go" in command("minimize", passable_tmp / "request.json", *where, "-o", small)
     assert dict(Sandbox.load(small).inputs) == {}
+
+
+def test_ctrl_c_leaves_nothing(make: Any, passable_tmp: Path) -> None:
+    sandbox = make("echo ready; [ -e /nix/store/in ] && sleep 60; :", outputs=[])
+    sandbox.inputs["in"] = sandbox.store.ingest_bytes(b"x")
+    sandbox.save(passable_tmp / "request.json")
+    command = [
+        sys.executable, "-m", "tvixbuild_nb", "check", passable_tmp / "request.json", "--store", passable_tmp / "store",
+        "--builder", f"oci:{passable_tmp / 'other'}",
+    ]  # fmt: skip
+    with subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE) as process:
+        deadline = time.monotonic() + 60
+        while not any(run.log.text() for run in runs()):
+            assert time.monotonic() < deadline and process.poll() is None
+            time.sleep(0.1)
+        process.send_signal(signal.SIGINT)
+        process.communicate(timeout=30)
+    assert process.returncode != 0
+    assert [run.status for run in runs()] == ["cancelled"]
+    # The keeper takes warm views away once its owner is gone.
+    while (left := list((passable_tmp / "other").iterdir())) and time.monotonic() < deadline:
+        time.sleep(0.1)
+    assert left == []
+
+
+def test_no_secret_is_told(make: Any) -> None:
+    script = "mkdir $out; ln -s $TOKEN-$(hostname) $out/link; hostname > /build/$TOKEN; touch -d @0 /build/$TOKEN"
+    env = {"PATH": "/bin", "out": "/nix/store/out", "TOKEN": "secret-value"}
+    checked = make(script, env=env, secrets=["TOKEN"]).check(n=2, vary=["hostname"])
+    assert not checked and "link" in str(checked) and "secret-value" not in str(checked)
+    assert "secret-value" not in str(checked.to_dict())
