@@ -204,6 +204,8 @@ def test_without_a_trace_or_inputs_it_says_so(make: Any) -> None:
     sandbox.builder.note_fuse_refused("no FUSE, for a test")
     with pytest.raises(HostRefused, match="not recorded"):
         sandbox.minimize()
+    # Nor are its directories listed in another order then, which the check says.
+    assert "not varied: listing: a checkout is listed as its file system does" in str(sandbox.check(2, ["order"]))
 
 
 def test_what_is_random_proves_nothing(make: Any) -> None:
