@@ -6,6 +6,7 @@ Outputs then belong to subordinate ids, which only something inside the same id 
 from __future__ import annotations
 
 import json
+from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
@@ -29,12 +30,16 @@ def make_janitor(bundle: Bundle, plan: PlannedBuild) -> str | None:
     for directory in (path, path / "root", path / "root" / "bin", path / "root" / "scratch", path / "root" / "proc"):
         directory.mkdir(mode=0o711, exist_ok=True)
     (path / "root" / "bin" / "busybox").touch()
-    (path / "config.json").write_text(json.dumps(_config(str(bundle.scratch), shell, plan)))
+    config = janitor_config(str(bundle.scratch), shell, plan.spec.to_dict()["linux"])
+    (path / "config.json").write_text(json.dumps(config))
     return str(path)
 
 
-def _config(scratch: str, shell: str, plan: PlannedBuild) -> dict[str, Any]:
-    linux = plan.spec.to_dict()["linux"]
+def janitor_config(scratch: str, shell: str, linux: Mapping[str, Any]) -> dict[str, Any]:
+    """The configuration of a container with the id maps of ``linux`` that makes all below ``scratch`` its root's.
+
+    ``shell``: the host's static busybox, for an empty file root/bin/busybox.
+    """
     capabilities = dict.fromkeys(("bounding", "effective", "permitted"), _CAPABILITIES)
     return {
         "ociVersion": "1.0.2-dev",

@@ -5,9 +5,11 @@ from __future__ import annotations
 import os
 import threading
 import warnings
+from dataclasses import replace
 from pathlib import Path
 
 from tvixbuild_nb.build.host import find_runtime
+from tvixbuild_nb.build.inmemory import MemoryBundleRoot, check_room, memory_bundle_root
 from tvixbuild_nb.build.ocibuild import OCIBuild
 from tvixbuild_nb.build.places import RECORD_LINK, RUNTIME_STATE, BundleRoot, default_bundle_root
 from tvixbuild_nb.build.plan import HostFacts, PlannedBuild, plan_build
@@ -53,6 +55,7 @@ class OCIBuildService:
         self._turns = Turns(concurrency)
         self._lock = threading.Lock()
         self._root: BundleRoot | None = None
+        self._memory: MemoryBundleRoot | None = None
         self._keeper: Keeper | None = None
         self._facts: HostFacts | None = None
         self._held: set[Node] = set()
@@ -76,6 +79,9 @@ class OCIBuildService:
             if self._root is not None:
                 self._root.close()
                 self._root = None
+            if self._memory is not None:
+                self._memory.close()
+                self._memory = None
 
     # -- what a build asks for --------------------------------------------------------------------
 
@@ -101,7 +107,27 @@ class OCIBuildService:
 
     def plan(self, request: BuildRequest, policy: BuildPolicy) -> PlannedBuild:
         """Decide how ``request`` is built here, in a bundle of its own; starts the keeper on first use."""
-        return plan_build(request, policy, self._host(), self._bundles().new_path(), self._castore.directories.get)
+        host, root = self._host(), self._bundles()
+        if policy.room is not None:
+            try:
+                root = self._memory_bundles(policy.room, policy.options or host.options)
+            except HostRefused as refused:
+                text = f"listing: scratch directories stay on their file system: {refused.message}"
+                host = replace(host, degraded=(*host.degraded, text))
+        return plan_build(request, policy, host, root.new_path(), self._castore.directories.get)
+
+    def _memory_bundles(self, room: int, options: SpecOptions) -> BundleRoot:
+        """Where bundles stand that are to be in memory; :class:`HostRefused` says why they cannot."""
+        if options.limits is not None and options.limits.memory is not None:
+            raise HostRefused("what they hold would count as the build's memory, which is limited", path="limits")
+        keeper = self.keeper()
+        with self._lock:
+            if self._memory is None:
+                self._memory = memory_bundle_root(self._root_path, room)
+                self._memory.entrust_to(keeper)
+            else:
+                check_room(self._root_path, room)
+            return self._memory
 
     def _host(self) -> HostFacts:
         keeper = self.keeper()
@@ -119,6 +145,8 @@ class OCIBuildService:
                 if self._root is None:
                     self._root = BundleRoot(self._root_path)
                 self._root.entrust_to(keeper)
+                if self._memory is not None:
+                    self._memory.entrust_to(keeper)
                 for text in self._root.sweep(keeper):
                     warnings.warn(f"a dead process's bundle cannot be removed: {text}", stacklevel=2)
             return keeper
@@ -132,7 +160,8 @@ class OCIBuildService:
 
     def keep_bundle(self, bundle: Path, record: RunRecord) -> Path:
         """Move a bundle to where it is kept, closed to others and without the runtime's state; its new path."""
-        kept = self._bundles().kept_path(record.id)
+        root = self._memory if self._memory is not None and bundle.parent == self._memory.path else self._bundles()
+        kept = root.kept_path(record.id)
         remove(str(bundle / RUNTIME_STATE))
         os.chmod(bundle, 0o700)
         # Whoever collects garbage sees by it whether the run is still recorded.

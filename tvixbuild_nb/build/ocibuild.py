@@ -206,6 +206,7 @@ class OCIBuild:
             hold=self.context.hold and plan.runtime.kind in HOLDING,
             grace=self.policy.grace,
             observe=str(record.inside_path) if self.policy.observe else None,
+            processors=self.policy.processors,
             sample=str(record.sample_path),
             processes=str(record.processes_path),
             door=str(record.path.absolute()),

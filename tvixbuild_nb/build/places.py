@@ -41,7 +41,7 @@ class BundleRoot:
             if os.geteuid() == 0:
                 os.chmod(self.path, 0o711)
         self._check_passable()
-        self._token, self._lock = self._claim()
+        self.token, self._lock = self._claim()
 
     def _claim(self) -> tuple[str, int | None]:
         """A token whose lock is ours: between making and locking it, a sweeper may take it for a dead process's."""
@@ -67,11 +67,11 @@ class BundleRoot:
 
     def new_path(self) -> Path:
         """A path for a new bundle, under a name nobody can guess."""
-        return self.path / f"{self._token}.{secrets.token_hex(16)}"
+        return self.path / f"{self.token}.{secrets.token_hex(16)}"
 
     def view_home(self) -> Path:
         """Where shared views of this process are mounted."""
-        return self.path / f"{self._token}.views"
+        return self.path / f"{self.token}.views"
 
     def kept_path(self, run: str) -> Path:
         """Where the kept bundle of a run stands."""
@@ -79,7 +79,7 @@ class BundleRoot:
 
     def entrust_to(self, keeper: Keeper) -> None:
         """Have the keeper delete this process's bundles when the process dies."""
-        keeper.look_after(f"{self.path}/{self._token}.", CGROUP_PREFIX)
+        keeper.look_after(f"{self.path}/{self.token}.", CGROUP_PREFIX)
 
     def sweep(self, keeper: Keeper) -> list[str]:
         """Remove what processes left that are dead now, keeper and all; what resisted, in words.
@@ -89,7 +89,7 @@ class BundleRoot:
         problems: list[str] = []
         for lock in self.path.glob("*.lock"):
             token = lock.name.removesuffix(".lock")
-            if token == self._token:
+            if token == self.token:
                 continue
             fd = locks.take(lock)
             if fd is None:
@@ -109,7 +109,7 @@ class BundleRoot:
 
     def close(self) -> None:
         """Give the lock back; bundles of this process are to be gone by now."""
-        (self.path / f"{self._token}.lock").unlink(missing_ok=True)
+        (self.path / f"{self.token}.lock").unlink(missing_ok=True)
         if self._lock is not None:
             os.close(self._lock)
             self._lock = None

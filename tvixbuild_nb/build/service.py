@@ -37,6 +37,8 @@ class BuildPolicy:
     observe   look at the container between its creation and its start
     trace     record what the build looked up, opened and read
     listing   in which order directories of inputs are listed: sorted by name, or from the last one on
+    room      bytes of memory that the bundle may take, to be listed in another order than on a disk; None: on the disk
+    processors  how many the build may use, and so counts; None for all there are
     options   how the request is rendered; None: what this host needs
     """
 
@@ -49,6 +51,8 @@ class BuildPolicy:
     observe: bool = False
     trace: bool = True
     listing: Listing = "sorted"
+    room: int | None = None
+    processors: int | None = None
     options: SpecOptions | None = None
 
     def __post_init__(self) -> None:
@@ -59,6 +63,10 @@ class BuildPolicy:
         for name in ("timeout", "silent_timeout"):
             if (limit := getattr(self, name)) is not None and not limit > 0:
                 raise InvalidValue(f"a timeout is more than 0 seconds, not {limit}", path=name)
+        for name, least in (("room", 0), ("processors", 1)):
+            count = getattr(self, name)
+            if isinstance(count, bool) or not isinstance(count, int | None) or (count is not None and count < least):
+                raise InvalidValue(f"a whole number from {least} on, or None, not {count!r}", path=name)
         if not self.grace >= 0:
             raise InvalidValue(f"a grace is 0 seconds or more, not {self.grace}", path="grace")
         for name, value, known in (

@@ -11,6 +11,7 @@ from typing import Any, Literal
 
 from tvixbuild_nb.castore.castore import Castore
 from tvixbuild_nb.castore.contents import ContentsDiff, contents_diff
+from tvixbuild_nb.castore.listing import list_directory
 from tvixbuild_nb.castore.nodes import DirectoryNode, FileNode, Node, SymlinkNode, change_size
 from tvixbuild_nb.castore.tree import Tree
 from tvixbuild_nb.display import mimebundle
@@ -46,13 +47,13 @@ class Change:
         """(entries, bytes) that it concerns: a directory's with all below it, of a file the larger of its two sizes."""
         return change_size(self.before, self.after)
 
-    def to_dict(self) -> dict[str, Any]:
-        """As JSON data; a path's bytes that are no UTF-8 as os.fsdecode has them."""
+    def to_dict(self, hide: Callable[[str], str] = str) -> dict[str, Any]:
+        """As JSON data; a path's bytes that are no UTF-8 as os.fsdecode has them. ``hide`` takes secrets out."""
         return {
-            "path": os.fsdecode(b"/".join(self.path)),
+            "path": hide(os.fsdecode(b"/".join(self.path))),
             "kind": self.kind,
-            "before": None if self.before is None else _words(self.before),
-            "after": None if self.after is None else _words(self.after),
+            "before": None if self.before is None else hide(_words(self.before)),
+            "after": None if self.after is None else hide(_words(self.after)),
         }
 
     def __str__(self) -> str:
@@ -106,7 +107,10 @@ class TreeDiff:
         """
         found = self.smallest(MAX_SHOWN + 1)
         for change in found[:MAX_SHOWN]:
-            yield hide(f"{change}{became(change)}")
+            what = became(change)
+            # What differs is the whole: whoever asks has named it.
+            if change.path or what:
+                yield hide(f"{change}{what}")
             if contents > 0 and change.kind == "changed":
                 contents -= 1
                 yield from (visible(line, keep="\t") for line in self._inside(change, hide))
@@ -200,6 +204,15 @@ def _entries(castore: Castore, node: Node | None) -> Mapping[bytes, Node]:
     return directory.entries
 
 
+def _parted(
+    old_store: Castore, new_store: Castore, before: DirectoryNode, after: DirectoryNode
+) -> list[tuple[bytes, Node | None, Node | None]]:
+    """(name, before, after) of the entries that are not in both directories just so, by name."""
+    listings = list_directory(old_store, before), list_directory(new_store, after)
+    old, new = listings[0].without(listings[1]), listings[1].without(listings[0])
+    return [(name, old.get(name), new.get(name)) for name in sorted(old.keys() | new.keys())]
+
+
 def _walk(
     old_store: Castore, new_store: Castore, path: tuple[bytes, ...], before: Node | None, after: Node | None
 ) -> Iterator[Change]:
@@ -211,6 +224,6 @@ def _walk(
             continue
         change = Change(path, before, after)
         yield change
-        if change.kind == "inside":
-            below = merged(old_store, new_store, before, after)
-            todo.extend(((*path, name), old, new) for name, old, new in reversed(below) if old != new)
+        if isinstance(before, DirectoryNode) and isinstance(after, DirectoryNode):
+            below = _parted(old_store, new_store, before, after)
+            todo.extend(((*path, name), old, new) for name, old, new in reversed(below))

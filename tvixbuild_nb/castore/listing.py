@@ -9,6 +9,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 from typing import TYPE_CHECKING
 
+from tvixbuild_nb.castore.digest import Digest
 from tvixbuild_nb.castore.encoding import decode_node
 from tvixbuild_nb.castore.nodes import Directory, DirectoryNode, FileNode, Node
 from tvixbuild_nb.castore.services import EncodedDirectories
@@ -44,6 +45,12 @@ class Listing:
     def __len__(self) -> int:
         return len(self._starts) - 1 if self._entries is None else len(self._entries)
 
+    @property
+    def size(self) -> int:
+        """Castore's size of the directory; only the directories among the entries are looked at."""
+        below = (node for _, node in self.page(0, self.directories))
+        return 2 * len(self) + sum(node.size for node in below if isinstance(node, DirectoryNode))
+
     def page(self, start: int, stop: int) -> Entries:
         """(name, node) of the entries from ``start`` until before ``stop``, as far as there are."""
         if self._entries is not None:
@@ -73,19 +80,32 @@ class Listing:
                 at += 1
             yield data[at : at + length]
 
+    def without(self, other: Listing) -> dict[bytes, Node]:
+        """The entries that ``other`` has not just so, by name; of two messages no more than these are read."""
+        if self._entries is None and other._entries is None:
+            known = set(other._messages())
+            return dict(decode_node(message) for message in self._messages() if message not in known)
+        entries, others = self.page(0, len(self)), set(other.page(0, len(other)))
+        return dict(entry for entry in entries if entry not in others)
+
+    def _messages(self) -> Iterator[bytes]:
+        data = self._data
+        return (data[a:b] for a, b in zip(self._starts, self._starts[1:], strict=False))
+
 
 def list_directory(castore: Castore, node: DirectoryNode) -> Listing:
     """The entries of ``node``; :class:`NotFound` when the store does not hold it."""
+    found = find_directory(castore, node.digest)
+    if found is None:
+        raise NotFound("the store does not hold this directory", path=str(node.digest))
+    return found
+
+
+def find_directory(castore: Castore, digest: Digest) -> Listing | None:
+    """The entries of the directory with this digest; None when the store does not hold it."""
     service = castore.directories
-    if isinstance(service, EncodedDirectories):
-        data = service.get_encoded(node.digest)
-        if data is not None:
-            return Listing(data)
-    else:
-        directory = service.get(node.digest)
-        if directory is not None:
-            return Listing(directory)
-    raise NotFound("the store does not hold this directory", path=str(node.digest))
+    source = service.get_encoded(digest) if isinstance(service, EncodedDirectories) else service.get(digest)
+    return None if source is None else Listing(source)
 
 
 def _starts(data: bytes) -> tuple[list[int], int]:

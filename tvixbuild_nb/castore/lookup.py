@@ -6,6 +6,7 @@ import re
 
 from tvixbuild_nb.castore.castore import Castore
 from tvixbuild_nb.castore.digest import Digest
+from tvixbuild_nb.castore.listing import find_directory
 from tvixbuild_nb.castore.nodes import DirectoryNode, FileNode
 from tvixbuild_nb.castore.progress import human
 from tvixbuild_nb.errors import InvalidNode, NotFound
@@ -25,7 +26,7 @@ def find_node(castore: Castore, word: str, *, blob_first: bool = False) -> FileN
     ``blob_first`` says which one is meant.
     """
     digest = _digest(castore, word)
-    directory = None if blob_first and castore.blobs.has(digest) else castore.directories.get(digest)
+    directory = None if blob_first and castore.blobs.has(digest) else find_directory(castore, digest)
     if directory is not None:
         return DirectoryNode(digest, directory.size)
     size = castore.blobs.size(digest)
@@ -68,8 +69,8 @@ def _digest(castore: Castore, word: str) -> Digest:
 
 
 def _described(castore: Castore, digest: Digest) -> str:
-    directory = castore.directories.get(digest)
+    directory = find_directory(castore, digest)
     if directory is not None:
-        count = len(directory.entries)
+        count = len(directory)
         return f"directory of {count} entr{'y' if count == 1 else 'ies'}"
     return f"blob of {human(castore.blobs.size(digest) or 0)}"

@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import os
 from argparse import Namespace
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any, cast
 
 from rich.text import Text
 
@@ -15,11 +15,11 @@ from tvixbuild_nb.castore import Castore, Tree, open_castore
 from tvixbuild_nb.cli.places import find, read_request
 from tvixbuild_nb.cli.screen import safe, write_json, write_lines
 from tvixbuild_nb.errors import InvalidValue, NotFound, RunNotFound
-from tvixbuild_nb.nix import Derivation, read_derivation
-from tvixbuild_nb.nix.modulo import ReadDerivation
-from tvixbuild_nb.nix.reading import derivations_in
 from tvixbuild_nb.request import BuildRequest
 from tvixbuild_nb.sandbox import Run
+
+if TYPE_CHECKING:
+    from tvixbuild_nb.nix import Derivation
 
 DIFFERENT = 1
 
@@ -28,7 +28,7 @@ DIFFERENT = 1
 class _Answer:
     different: bool
     lines: Iterable[str]
-    data: Any
+    data: Callable[[], Any]
 
 
 def diff(args: Namespace) -> int:
@@ -37,7 +37,7 @@ def diff(args: Namespace) -> int:
         sides = [_meant(word, castore) for word in (args.old, args.new)]
         answer = _compared(args, *sides)
         if args.json:
-            write_json(answer.data)
+            write_json(answer.data())
         else:
             write_lines(Text(safe(line)) for line in answer.lines)
     return DIFFERENT if answer.different else 0
@@ -45,7 +45,9 @@ def diff(args: Namespace) -> int:
 
 def _meant(word: str, castore: Castore) -> Run | BuildRequest | Derivation | Tree:
     """What a word of the command line names: a .drv file, the file of a request, a run, or a tree of the store."""
-    if word.endswith(".drv"):
+    if _is_derivation(word):
+        from tvixbuild_nb.nix import read_derivation  # all of nix/ takes longer to load than most trees to compare
+
         return read_derivation(word)
     if word == "-" or os.path.isfile(word):
         return read_request(word)
@@ -63,20 +65,30 @@ def _compared(args: Namespace, old: object, new: object) -> _Answer:
     match old, new:
         case Run(), Run():
             of_runs = old.diff(new)
-            return _Answer(bool(of_runs), str(of_runs).split("\n"), of_runs.to_dict())
+            return _Answer(bool(of_runs), _lines(of_runs), of_runs.to_dict)
         case BuildRequest(), BuildRequest():
             of_requests = old.diff(new)
-            return _Answer(bool(of_requests), str(of_requests).split("\n"), of_requests.to_dicts())
-        case Derivation(), Derivation():
-            of_derivations = old.diff(new, *(_beside(word) for word in (args.old, args.new)))
-            return _Answer(bool(of_derivations), str(of_derivations).split("\n"), of_derivations.to_dicts())
+            return _Answer(bool(of_requests), _lines(of_requests), of_requests.to_dicts)
         case Tree(), Tree():
             of_trees = old.diff(new)
             lines = of_trees.report() if not of_trees.same else ["no difference"]
-            return _Answer(not of_trees.same, lines, [change.to_dict() for change in of_trees.smallest()])
+            return _Answer(not of_trees.same, lines, lambda: [change.to_dict() for change in of_trees.smallest()])
+    if _is_derivation(args.old) and _is_derivation(args.new):
+        return _of_derivations(args, cast("Derivation", old), cast("Derivation", new))
     kinds = [type(side).__name__ for side in (old, new)]
     raise InvalidValue(f"a {kinds[0]} is not compared with a {kinds[1]}", path=args.new)
 
 
-def _beside(derivation: str) -> ReadDerivation | None:
-    return derivations_in(Path(derivation).parent)
+def _is_derivation(word: str) -> bool:
+    return word.endswith(".drv")
+
+
+def _of_derivations(args: Namespace, old: Derivation, new: Derivation) -> _Answer:
+    from tvixbuild_nb.nix.reading import derivations_in
+
+    found = old.diff(new, *(derivations_in(Path(word).parent) for word in (args.old, args.new)))
+    return _Answer(bool(found), _lines(found), found.to_dicts)
+
+
+def _lines(answer: object) -> list[str]:
+    return str(answer).split("\n")

@@ -9,6 +9,7 @@ from dataclasses import asdict
 
 from rich.text import Text
 
+from tvixbuild_nb.castore import SymlinkNode
 from tvixbuild_nb.cli.screen import console, safe, write_json, write_lines
 from tvixbuild_nb.debug.pasted import explain_pasted
 from tvixbuild_nb.errors import InvalidValue
@@ -32,13 +33,16 @@ def explain(args: Namespace) -> int:
 
 def accesses(args: Namespace) -> int:
     """Tell what a run touched of its inputs; :class:`InvalidValue` when that was not recorded."""
-    trace = Run.open(args.run).accesses
+    run = Run.open(args.run)
+    trace = run.accesses
+    if trace is None and all(isinstance(node, SymlinkNode) for node in run.request.inputs.values()):
+        raise InvalidValue("it has no inputs that could be touched", path="run")
     if trace is None:
         raise InvalidValue("what it touched was not recorded", path="run", hint="it takes FUSE, and no --no-trace")
     if args.json:
         write_json(json.loads(trace.to_json()))
     else:
-        console().print(trace)
+        console().print(trace.tree() if args.tree else trace)
     return 0
 
 

@@ -6,64 +6,28 @@ import gzip
 import io
 import json
 import os
-import shlex
 import tarfile
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import IO, Any, BinaryIO
 
+from tvixbuild_nb.build.janitor import janitor_config
 from tvixbuild_nb.castore import Castore, DirectoryNode, FileNode, Node, SymlinkNode
 from tvixbuild_nb.castore.export import appearing
+from tvixbuild_nb.debug.scripttext import SHELL, TIDY, Parts, text_of
 from tvixbuild_nb.display import mimebundle, plain, register
 from tvixbuild_nb.errors import InvalidValue, NotFound
-from tvixbuild_nb.oci import Spec, recover_options
+from tvixbuild_nb.oci import IdMapping, Spec, SpecOptions, recover_options
+from tvixbuild_nb.oci.host import find_shell
 from tvixbuild_nb.oci.plan import BundlePlan, plan_bundle
 from tvixbuild_nb.request import BuildRequest, Redactor
 
-_SHELL = "shell"
 # Where nothing else hands out ids: after the last range of systemd's table.
 _ROOT_ID = 1_879_048_192
 _FIRST_SUBORDINATE = 65_536
-
-_TEXT = r"""#!/bin/sh
-# Reproduces run {run} of tvixbuild-nb with plain runc. Needs: sh, tar, gzip, sed, awk, runc; Linux with user
-# namespaces, as root or as a user with subordinate ids (newuidmap). {network}
-# Outputs are copied to ./{outputs}, which must not exist; the exit status is that of the command.
-# Not as in the run: inputs are files beside the configuration instead of a FUSE view, no cgroup of their own.
-set -eu
-umask 022
-{secrets}results=$PWD/{outputs}
-if [ -e "$results" ]; then echo "$results is there already" >&2; exit 2; fi
-for program in tar gzip sed awk runc; do
-  command -v "$program" >/dev/null || {{ echo "$program is missing" >&2; exit 2; }}
-done
-bundle=$(mktemp -d "${{TMPDIR:-/tmp}}/tvixbuild-XXXXXXXXXX")
-clean() {{
-  chmod -R u+rwX "$bundle" 2>/dev/null || :
-  rm -rf "$bundle" || echo "$bundle could not be removed" >&2
-}}
-trap clean EXIT
-trap 'exit 130' INT
-trap 'exit 143' TERM
-chmod 711 "$bundle"
-tail -n +{skip} "$0" | gzip -dc | tar -xpf - -C "$bundle"
-if [ "$(id -u)" = 0 ]; then
-  u0={root_u0} u1={root_u1} g0={root_g0} g1={root_g1}
-{chown}else
-  me=$(id -un) u0=$(id -u) g0=$(id -g)
-  u1=$(awk -F: -v me="$me" -v id="$u0" '$1 == me || $1 == id {{ print $2; exit }}' /etc/subuid)
-  g1=$(awk -F: -v me="$me" -v id="$u0" '$1 == me || $1 == id {{ print $2; exit }}' /etc/subgid)
-  if [ -z "$u1" ] || [ -z "$g1" ]; then
-    echo "no subordinate ids: usermod --add-subuids 165536-231071 --add-subgids 165536-231071 $me" >&2; exit 2
-  fi
-fi
-sed -e "s/@U0@/$u0/; s/@U1@/$u1/; s/@G0@/$g0/; s/@G1@/$g1/"{expressions} "$bundle/config.in" > "$bundle/config.json"
-status=0
-(cd "$bundle" && runc --root "$bundle/state" run --bundle "$bundle" "tvixbuild-$$") </dev/null || status=$?
-mkdir "$results"
-{copies}exit "$status"
-"""
+# Ranges of ids that are others on every machine: root's and the build's user.
+_MARKED = 2
 
 
 @dataclass(frozen=True, slots=True)
@@ -71,13 +35,14 @@ class Script:
     """What reproduces a run; ``str()`` is the shell's part of it, :meth:`write` adds the bundle.
 
     ``text``: the script up to where the archive begins; ``secrets``: variables that it asks for, since their values
-    are not in it.
+    are not in it; ``tidy``: the configuration of what hands a user's files over, None without a static busybox.
     """
 
     text: str
     secrets: tuple[str, ...]
     plan: BundlePlan
     config: str
+    tidy: str | None
     castore: Castore
 
     def __str__(self) -> str:
@@ -97,7 +62,7 @@ class Script:
         """Write it to a file that is open; inputs pass through in pieces."""
         file.write(self.text.encode())
         with (
-            gzip.GzipFile(filename="", mode="wb", fileobj=file, mtime=0, compresslevel=6) as packed,
+            gzip.GzipFile(filename="", mode="wb", fileobj=file, mtime=0, compresslevel=1) as packed,
             tarfile.open(
                 mode="w|", fileobj=packed, format=tarfile.GNU_FORMAT, encoding="utf-8", errors="surrogateescape"
             ) as archive,
@@ -116,25 +81,52 @@ def script_of(run: str, request: BuildRequest, spec: Spec, castore: Castore, red
 
     :class:`InvalidValue` for a secret that stands elsewhere than in its variable, or has an end of line.
     """
-    plan = plan_bundle(request, recover_options(request, spec), "bundle", lookup=castore.directories.get)
+    options = recover_options(request, spec)
+    plan = plan_bundle(request, options, "bundle", lookup=castore.directories.get)
     config = spec.to_dict()
+    # Without a terminal around it, as in a notebook or a pipe, runc could not give it one.
+    config["process"]["terminal"] = False
     config["linux"].pop("cgroupsPath", None)
     for mount in config["mounts"]:
-        if mount["destination"] == "/bin/sh" and mount["source"] == plan.options.sandbox_shell:
-            mount["source"] = _SHELL
+        if mount["destination"] == "/bin/sh" and mount["source"] == options.sandbox_shell:
+            mount["source"] = SHELL
     secrets = _hide(config, redactor)
     ids = _tokens(config["linux"])
-    text = json.dumps(config, indent=2)
-    if redactor.found_in(text):
+    text, tidy = _filled(config), None
+    if _shell(options) is not None:
+        tidy = _filled(janitor_config("../scratch", f"../{SHELL}", config["linux"]))
+    owner = _owner("u", options.uid_mappings, options.user.uid), _owner("g", options.gid_mappings, options.user.gid)
+    written = text_of(Parts(run, plan, secrets, ids, owner))
+    files = (made.contents.decode("utf-8", "surrogateescape") for made in plan.made)
+    if any(map(redactor.found_in, (text, written, *files))):
         raise InvalidValue(
             "a secret's value stands elsewhere than in its variable",
             path="secrets",
             hint="pass it by the variable only",
         )
+    return Script(written, secrets, plan, text, tidy, castore)
+
+
+def _shell(options: SpecOptions) -> str | None:
+    """The static shell that goes along: the run's, else this host's, which is needed to tidy up."""
+    return options.sandbox_shell or find_shell()
+
+
+def _filled(config: dict[str, Any]) -> str:
+    text = json.dumps(config, indent=2)
     for token in ("@U0@", "@U1@", "@G0@", "@G1@"):
         text = text.replace(f'"{token}"', token)
-    written = _text(run, plan, secrets, ids)
-    return Script(written, secrets, plan, text, castore)
+    return text
+
+
+def _owner(letter: str, maps: Sequence[IdMapping], inside: int) -> str:
+    """The shell's word for the id outside of ``inside``, by the marks that :func:`_tokens` put."""
+    for index, mapping in enumerate(maps):
+        if mapping.maps(inside) is not None:
+            offset = inside - mapping.container_id
+            mark = f"${letter}{index}" if index < _MARKED else str(mapping.host_id)
+            return f"$(({mark} + {offset}))" if offset else mark
+    return f"${letter}1"
 
 
 def _hide(config: dict[str, Any], redactor: Redactor) -> tuple[str, ...]:
@@ -156,41 +148,11 @@ def _tokens(linux: dict[str, Any]) -> dict[str, int]:
     for letter, key in (("u", "uidMappings"), ("g", "gidMappings")):
         maps = linux.get(key) or []
         known = [mapping["hostID"] for mapping in maps]
-        for index, mapping in enumerate(maps[:2]):
+        for index, mapping in enumerate(maps[:_MARKED]):
             if min(known) >= _FIRST_SUBORDINATE:
                 ids[f"{letter}{index}"] = mapping["hostID"]
             mapping["hostID"] = f"@{letter.upper()}{index}@"
     return ids
-
-
-def _text(run: str, plan: BundlePlan, secrets: tuple[str, ...], ids: Mapping[str, int]) -> str:
-    asked = "".join(f': "${{{name}:?is a secret of the run and not in this script}}"\n' for name in secrets)
-    escape = "".join(
-        f"s{index}=$(printf %s \"${name}\" | sed -e 's/[\\\\\"]/\\\\&/g' -e 's/[\\\\/&]/\\\\&/g')\n"
-        for index, name in enumerate(secrets)
-    )
-    expressions = "".join(f' -e "s/@S{index}@/$s{index}/"' for index in range(len(secrets)))
-    chown = "".join(f'  chown -h "$u1:$g1" "$bundle"/{shlex.quote(path)}\n' for path in plan.owned)
-    copies = "".join(
-        f'[ ! -e "$bundle"/{place} ] && [ ! -L "$bundle"/{place} ] || cp -a "$bundle"/{place} "$results"/{name}\n'
-        for output, path in zip(plan.request.outputs, plan.outputs, strict=True)
-        for place, name in [
-            (shlex.quote(str(path.relative_to(plan.path))), shlex.quote(output.replace("/", "-"))),
-        ]
-    )
-    network = plan.request.constraints is not None and plan.request.constraints.network_access
-    fields: dict[str, Any] = {
-        "run": run,
-        "network": "It has the network of its surroundings." if network else "It has no network.",
-        "outputs": f"outputs-{run}",
-        "secrets": asked + escape,
-        "expressions": expressions,
-        "chown": chown,
-        "copies": copies,
-        **{f"root_{name}": number for name, number in ids.items()},
-    }
-    lines = _TEXT.format(skip=0, **fields).count("\n")
-    return _TEXT.format(skip=lines + 1, **fields)
 
 
 class _Packing:
@@ -210,9 +172,14 @@ class _Packing:
                 self._add(path, tarfile.SYMTYPE, 0o777, target=made.contents)
             else:
                 self._bytes(path, made.contents, made.mode)
-        shell = plan.options.sandbox_shell
+        shell = _shell(plan.options)
         if shell is not None:
-            self._bytes(_SHELL.encode(), Path(shell).read_bytes(), 0o555)
+            self._bytes(SHELL.encode(), Path(shell).read_bytes(), 0o555)
+        if script.tidy is not None:
+            for name in ("", "/root", "/root/bin", "/root/proc", "/root/scratch"):
+                self._add(f"{TIDY}{name}".encode(), tarfile.DIRTYPE, 0o755)
+            self._bytes(f"{TIDY}/root/bin/busybox".encode(), b"", 0o644)
+            self._bytes(f"{TIDY}/config.in".encode(), script.tidy.encode(), 0o600)
         self._bytes(b"config.in", script.config.encode(), 0o600)
         for name, node in plan.request.inputs.items():
             if not (isinstance(node, SymlinkNode) and plan.options.symlink_inputs_as_symlinks):

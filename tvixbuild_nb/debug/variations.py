@@ -20,11 +20,15 @@ _LOCALES = ("tr_TR.UTF-8", "POSIX", "de_DE.ISO-8859-1")
 
 @dataclass(frozen=True, slots=True)
 class Trial:
-    """One run of a check: what is built, how it is rendered, and how it is run."""
+    """One run of a check: what is built, how it is rendered, and how it is run.
+
+    ``room``: bytes that its bundle is likely to take, None as long as that is not known.
+    """
 
     request: BuildRequest
     options: SpecOptions
     policy: BuildPolicy
+    room: int | None = None
 
     def with_variables(self, variables: Mapping[str, str]) -> Trial:
         """With these variables in the environment, in place of those of the same names."""
@@ -36,13 +40,15 @@ class Trial:
 class Variation:
     """One thing that is varied: its name, in words what becomes of it, and the trial of a round (from 0 on).
 
-    ``stays``: what one might think is varied with it and is not, None when there is nothing of the kind.
+    ``stays``: what one might think is varied with it and is not, None when there is nothing of the kind. ``topic``:
+    how a run's ``degraded`` begins when the host could not do it.
     """
 
     name: str
     what: str
     apply: Callable[[Trial, int], Trial]
     stays: str | None = None
+    topic: str | None = None
 
 
 def _hostname(trial: Trial, round: int) -> Trial:
@@ -60,15 +66,17 @@ def _locale(trial: Trial, round: int) -> Trial:
 
 
 def _order(trial: Trial, round: int) -> Trial:
-    return replace(trial, policy=replace(trial.policy, listing="backwards"))
+    return replace(trial, policy=replace(trial.policy, listing="backwards", room=trial.room))
 
 
 def _cores(trial: Trial, round: int) -> Trial:
     # What the build was told before is not told again.
     before = trial.request.environment_vars.get("NIX_BUILD_CORES", b"").decode("utf-8", "replace")
-    here = os.cpu_count() or 1
+    here = len(os.sched_getaffinity(0))
     told = [str(count) for count in (1, here + 1, here + 2) if str(count) != before]
-    return trial.with_variables({"NIX_BUILD_CORES": told[round % len(told)]})
+    given = list(dict.fromkeys((1, max(here // 2, 1), max(here - 1, 1))))
+    trial = trial.with_variables({"NIX_BUILD_CORES": told[round % len(told)]})
+    return replace(trial, policy=replace(trial.policy, processors=given[round % len(given)]))
 
 
 VARIATIONS: Mapping[str, Variation] = {
@@ -79,15 +87,16 @@ VARIATIONS: Mapping[str, Variation] = {
         Variation("locale", "another locale (LANG, LC_ALL)", _locale),
         Variation(
             "order",
-            "directories of inputs are listed backwards",
+            "directories are listed in another order (inputs backwards, scratch directories as in memory)",
             _order,
-            "the order in which scratch directories are listed: it is their file system's",
+            topic="listing",
         ),
         Variation(
             "cores",
-            "another number of cores (NIX_BUILD_CORES)",
+            "another number of processors (affinity, NIX_BUILD_CORES)",
             _cores,
-            "the processors that a build can count by itself (nproc)",
+            "the processors as /proc/cpuinfo and /sys list them (Python's os.cpu_count)",
+            "processors",
         ),
     )
 }

@@ -10,14 +10,16 @@ from __future__ import annotations
 
 import json
 import os
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
 from tvixbuild_nb.display import mimebundle, plain, register
 from tvixbuild_nb.errors import InvalidValue
 from tvixbuild_nb.escaping import visible
+from tvixbuild_nb.fs import tracetree
 from tvixbuild_nb.fs.inodes import ROOT, View
+from tvixbuild_nb.fs.tracetree import AccessTree
 
 if TYPE_CHECKING:
     from rich.console import RenderableType
@@ -96,29 +98,36 @@ class AccessTrace:
         """Bytes read from all inputs, read-ahead included."""
         return sum(access.bytes_read for access in self.inputs.values())
 
+    def tree(self, most: int = tracetree.MAX_ROWS) -> AccessTree:
+        """What was touched as a tree, each entry by its use, of ``most`` entries; coloured on a terminal."""
+        return tracetree.access_tree(self, most)
+
     def summary(self) -> str:
-        """A few lines for a terminal: one per input, with counts."""
+        """A few lines for a terminal: one per input that was used, up to a bound, with counts."""
+        used = [(name, access) for name, access in self.inputs.items() if access.used]
         lines = [
-            f"{visible(name)}: looked up {len(a.looked_up)}, opened {len(a.opened)}, listed {len(a.listed)}, "
-            f"read {a.bytes_read} bytes, not found {len(a.missing)}"
-            for name, a in self.inputs.items()
+            f"{visible(name)}: looked up {len(a.looked_up):,}, opened {len(a.opened):,}, listed {len(a.listed):,}, "
+            f"read {a.bytes_read:,} bytes, not found {len(a.missing):,}"
+            for name, a in used[:MAX_ROWS]
         ]
+        if len(used) > MAX_ROWS:
+            lines.append(f"{len(used) - MAX_ROWS:,} more inputs were used")
         if self.missing:
-            lines.append(f"beside the inputs, not found: {len(self.missing)}")
-        if self.dropped:
-            lines.append(f"misses beyond the bound, not listed: {self.dropped}")
-        lines.extend(f"fault: {visible(fault)}" for fault in self.faults)
-        return "\n".join(lines) or "no inputs"
+            lines.append(f"beside the inputs, not found: {len(self.missing):,}")
+        lines.extend(self._notes())
+        return "\n".join(lines) or ("nothing was looked at" if self.inputs else "no inputs")
 
     def __str__(self) -> str:
         """The summary, the inputs that were not used, and the first searches that found nothing, then the others."""
         lines = [self.summary()]
         if self.unused:
-            lines.append(f"never used: {', '.join(map(visible, self.unused))}")
+            more = len(self.unused) - MAX_ROWS
+            names = ", ".join(map(visible, self.unused[:MAX_ROWS]))
+            lines.append(f"never used: {names}{f' and {more:,} more' if more > 0 else ''}")
         searches = sorted(self.searches, key=lambda search: search.found is not None)
         lines.extend(f"looked for {visible(str(search))}" for search in searches[:MAX_SHOWN])
         if len(searches) > MAX_SHOWN:
-            lines.append(f"{len(searches) - MAX_SHOWN} more searches")
+            lines.append(f"{len(searches) - MAX_SHOWN:,} more searches")
         return "\n".join(lines)
 
     def __rich__(self) -> RenderableType:
@@ -127,7 +136,8 @@ class AccessTrace:
         from rich.text import Text
 
         inputs = Table("input", "use", "files opened", "listed", "read", "not found", title="inputs")
-        for name, each in self.inputs.items():
+        found = sorted(self.inputs.items(), key=lambda pair: pair[1].used)
+        for name, each in found[:MAX_ROWS]:
             counts = (len(each.opened), len(each.listed), each.bytes_read, len(each.missing))
             cells = [Text(visible(name)), Text("used" if each.used else "never used")]
             inputs.add_row(*cells, *(f"{count:,}" for count in counts), style="" if each.used else "dim")
@@ -135,7 +145,17 @@ class AccessTrace:
         for search in sorted(self.searches, key=lambda search: search.found is not None)[:MAX_ROWS]:
             tried = "\n".join(visible(place) or "beside the inputs" for place in search.tried[:MAX_SHOWN])
             searches.add_row(Text(visible(search.name)), Text(tried), Text(visible(search.found or "nowhere")))
-        return Group(inputs, searches) if self.searches else Group(inputs)
+        parts: list[RenderableType] = [inputs, searches] if self.searches else [inputs]
+        left = max(len(self.inputs) - MAX_ROWS, 0), max(len(self.searches) - MAX_ROWS, 0)
+        if any(left):
+            parts.append(Text(f"not shown: {left[0]:,} more inputs, {left[1]:,} more searches"))
+        parts += [Text(line) for line in self._notes()]
+        return Group(*parts)
+
+    def _notes(self) -> Iterator[str]:
+        if self.dropped:
+            yield f"misses beyond the bound, not listed: {self.dropped:,}"
+        yield from (f"fault: {visible(fault)}" for fault in self.faults)
 
     def to_json(self) -> str:
         """One JSON object; bytes that are not UTF-8 are escaped and come back the same."""

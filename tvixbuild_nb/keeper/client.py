@@ -72,6 +72,7 @@ class BuildPlan:
     timeout, silent_timeout, grace: seconds; in all, without output, and between SIGTERM and SIGKILL
     hold: make the container and never execute its command: others enter it
     observe: file for what the container looks like before it starts, or None
+    processors: how many it may use, None for all of them
     sample: file for what it uses while it goes on
     processes: file for who waited for what when time was up
     door: directory for the socket through which others enter
@@ -94,6 +95,7 @@ class BuildPlan:
     grace: float
     hold: bool
     observe: str | None
+    processors: int | None
     sample: str
     processes: str
     door: str

@@ -22,6 +22,7 @@ from tvixbuild_nb.keeper.messages import Message
 from tvixbuild_nb.keeper.output import Output
 from tvixbuild_nb.keeper.ownerline import GRACEFUL, OwnerLine
 from tvixbuild_nb.keeper.processes import processes
+from tvixbuild_nb.keeper.processors import limit_processors
 from tvixbuild_nb.keeper.runtime import Runtime, last_error
 from tvixbuild_nb.keeper.sampling import Sampler
 from tvixbuild_nb.keeper.views import MountedInputs
@@ -112,17 +113,20 @@ class Container:
         """Start the container, detached; sets ``_init`` when it came to be. The runtime's error or None."""
         pid_file = os.path.join(self._bundle, "init.pid")
         options = ["--bundle", self._bundle, "--pid-file", pid_file, *self._output.options]
-        held, observed = self._plan["hold"], self._plan["observe"]
-        verb = ["create"] if held or observed else ["run", "-d"]
+        held, observed, processors = (self._plan[name] for name in ("hold", "observe", "processors"))
+        verb = ["create"] if held or observed or processors else ["run", "-d"]
         error = self._call([*verb, *options, self._plan["container"]])
         with contextlib.suppress(FileNotFoundError, ValueError), open(pid_file, encoding="ascii") as file:
             self._init = int(file.read())
         if error is not None and not linux.is_child(self._init):
             self._init = None
-        if error is None and self._init is not None and observed and self._owner.stopped is None:
-            found = inside(self._init)
-            with open(observed, "w", encoding="utf-8", errors="surrogateescape") as file:
-                json.dump(found, file)
+        if error is None and self._init is not None and verb == ["create"] and self._owner.stopped is None:
+            if processors and (why := limit_processors(self._init, processors)):
+                self.problems.append(f"processors: {why}")
+            if observed:
+                found = inside(self._init)
+                with open(observed, "w", encoding="utf-8", errors="surrogateescape") as file:
+                    json.dump(found, file)
             if not held:
                 error = self._call(["start", self._plan["container"]])
         self._output.close_theirs()

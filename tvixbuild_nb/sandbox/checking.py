@@ -9,6 +9,7 @@ from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Any
 
 from tvixbuild_nb.build import BuildPolicy
+from tvixbuild_nb.build.inmemory import bytes_taken
 from tvixbuild_nb.castore import TreeDiff
 from tvixbuild_nb.debug.diffoscope import Said, diffoscope, diffoscope_path
 from tvixbuild_nb.debug.guesses import guesses
@@ -31,6 +32,8 @@ if TYPE_CHECKING:
 
 # No two runs that are compared see the same time: archives keep times in steps of two seconds.
 CLOCK_STEP = 2.0
+# What a build takes beyond four times that which the first one left, before it is run in memory.
+ROOM = 16 << 20
 _TAB = "\t"
 
 
@@ -100,7 +103,8 @@ class Checked:
                 yield f"    likely {cause.looks_like}"
             if cause.origin is not None:
                 yield f"    {visible(self.redactor.text(cause.origin.headline))}"
-                if cause.origin.diff is not None:
+                # A file of an output is shown below.
+                if cause.origin.diff is not None and not cause.origin.output:
                     yield from (f"      {line}" for line in cause.origin.diff.report(self.redactor.text))
             for path, diff in cause.outputs.items():
                 yield f"    {visible(path)}:"
@@ -112,7 +116,8 @@ class Checked:
         yield from (f"  not varied: {each}" for each in self.not_varied)
 
     def to_dict(self) -> dict[str, Any]:
-        """As JSON data."""
+        """As JSON data; of each output the smallest changes."""
+        hide = self.redactor.text
         return {
             "same": bool(self),
             "runs": list(self.runs),
@@ -124,13 +129,13 @@ class Checked:
                     "variation": None if cause.variation is None else cause.variation.name,
                     "run": cause.run,
                     "steady": cause.steady,
-                    "failure": cause.failure,
+                    "failure": None if cause.failure is None else hide(cause.failure),
                     "looks_like": cause.looks_like,
-                    "origin": None if cause.origin is None else cause.origin.path,
-                    "outputs": {path: [each.to_dict() for each in diff] for path, diff in cause.outputs.items()},
-                    "diffoscope": {
-                        path: list(map(self.redactor.text, said.lines())) for path, said in cause.diffoscope.items()
+                    "origin": None if cause.origin is None else hide(cause.origin.path),
+                    "outputs": {
+                        path: [each.to_dict(hide) for each in diff.smallest()] for path, diff in cause.outputs.items()
                     },
+                    "diffoscope": {path: list(map(hide, said.lines())) for path, said in cause.diffoscope.items()},
                 }
                 for cause in self.causes
             ],
@@ -165,6 +170,8 @@ class _Check:
 
     def run(self, n: int, variations: Sequence[Variation]) -> Checked:
         first = self._built(self._plain).raise_for_status()
+        if first.bundle is not None:
+            self._plain = replace(self._plain, room=ROOM + 4 * bytes_taken(first.bundle))
         # Once is enough: time goes on, so no later run sees that of the first one.
         _await_another_time()
         for round in range(n - 1):
@@ -201,8 +208,12 @@ class _Check:
     ) -> Checked:
         ids = tuple(run.id for run in self._runs)
         names = tuple(each.name for each in variations)
-        stays = tuple(each.stays for each in variations if each.stays is not None)
-        return Checked(ids, names, tuple(causes), together, stays, self._sandbox.redactor)
+        stays = [each.stays for each in variations if each.stays is not None]
+        topics = [each.topic for each in variations if each.topic is not None]
+        # What a run had to do without of what was to be varied, each once.
+        without = [text for run in self._runs for text in run.degraded if text.partition(":")[0] in topics]
+        not_varied = tuple(dict.fromkeys([*stays, *without]))
+        return Checked(ids, names, tuple(causes), together, not_varied, self._sandbox.redactor)
 
     def _built(self, trial: Trial) -> Run:
         sandbox = self._sandbox
@@ -219,8 +230,10 @@ class _Check:
             return Cause(variation, other.id, failure=str(other))
         outputs = changed_outputs(first, other)
         hostnames = [run.spec.hostname for run in (first, other) if run.spec is not None and run.spec.hostname]
-        likely = next(filter(None, (guesses(diff, hostnames) for diff in outputs.values())), None)
         origin = self._origin(first, other)
+        # Where it began it is plainer than in what was made of that.
+        diffs = [*([] if origin is None or origin.diff is None else [origin.diff]), *outputs.values()]
+        likely = next(filter(None, (guesses(diff, hostnames) for diff in diffs)), None)
         return Cause(variation, other.id, outputs, origin, likely, diffoscope=self._diffoscope(outputs))
 
     def _diffoscope(self, outputs: Mapping[str, TreeDiff]) -> dict[str, Said]:
@@ -231,13 +244,14 @@ class _Check:
         return {path: diffoscope(program, diff) for path, diff in outputs.items()}
 
     def _origin(self, first: Run, other: Run) -> Origin | None:
-        if first.bundle is None or other.bundle is None or other.result is None:
+        if first.bundle is None or other.bundle is None or first.result is None or other.result is None:
             return None
         scratch = [
             ScratchPlace(path, *(bundle / "scratch" / scratch_name(path) for bundle in (first.bundle, other.bundle)))
             for path in first.request.scratch_paths
         ]
-        return first_difference(other.castore, scratch, first.request.outputs, other.result.started)
+        started = first.result.started, other.result.started
+        return first_difference(other.castore, scratch, first.request.outputs, started)
 
 
 def _await_another_time() -> None:

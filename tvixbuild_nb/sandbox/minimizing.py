@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
 from tvixbuild_nb.build import BuildPolicy
-from tvixbuild_nb.castore import Castore, Digest, DirectoryNode, FileNode, Node
+from tvixbuild_nb.castore import Castore, Digest, DirectoryNode, FileNode, Node, SymlinkNode
 from tvixbuild_nb.castore.progress import human
 from tvixbuild_nb.display import mimebundle, plain, register
 from tvixbuild_nb.errors import HostRefused, InvalidValue
@@ -24,10 +24,11 @@ if TYPE_CHECKING:
 class Minimized:
     """Which inputs can go; nothing is changed before :meth:`apply`.
 
-    ``removable``: names; ``needed``: those of which nothing was looked at, and without which the outputs are others or
-    the build fails; ``base`` and ``proof``: ids of the run with all inputs and of the one without the removable ones
-    (None: none can go); ``size``: bytes of the removable ones' contents, what occurs twice counted once;
-    ``deterministic`` False: the outputs differ from run to run, so that nothing can be proved.
+    ``removable``: names; ``needed``: those of which nothing was seen to be looked at (of a symlink that is never seen),
+    and without which the outputs are others or the build fails; all others were looked at. ``base`` and ``proof``: ids
+    of the run with all inputs and of the one without the removable ones (None: none can go); ``size``: bytes of the
+    removable ones' contents, what occurs twice counted once; ``deterministic`` False: the outputs differ from run to
+    run, so that nothing can be proved.
     """
 
     removable: tuple[str, ...]
@@ -59,15 +60,22 @@ class Minimized:
             return
         if self.removable:
             entries = sum(_entries(self.inputs[name]) for name in self.removable)
-            saved = f"{entries:,} entries, {human(self.size)}"
+            saved = f"{entries:,} {'entry' if entries == 1 else 'entries'}, {human(self.size)}"
             yield f"{len(self.removable)} of {len(self.inputs)} inputs can go ({saved}):"
             yield from (f"  {visible(name)}" for name in self.removable)
             yield f"proof: run {self.proof} without them has the outputs of run {self.base}"
             yield "apply() takes them out of the sandbox"
+        elif self.inputs:
+            looked = len(self.inputs) - len(self.needed)
+            told = "all were looked at" if not self.needed else f"{looked} were looked at, the others are needed"
+            yield f"none of the {len(self.inputs)} inputs can go: {told} (run {self.base})"
         else:
-            yield f"all {len(self.inputs)} inputs are needed (run {self.base})"
+            yield f"there are no inputs (run {self.base})"
         for name in self.needed:
-            yield f"needed though nothing of it was looked at: {visible(name)}"
+            seen = (
+                "a symlink" if isinstance(self.inputs.get(name), SymlinkNode) else "though nothing of it was looked at"
+            )
+            yield f"needed, {seen}: {visible(name)}"
 
     def to_dict(self) -> dict[str, Any]:
         """As JSON data."""
@@ -100,11 +108,13 @@ class _Minimizing:
 
     def live(self) -> Minimized:
         base = self._base = self._run(self._request, trace=True).raise_for_status()
+        links = {name for name, node in self._request.inputs.items() if isinstance(node, SymlinkNode)}
         trace = base.accesses
-        if trace is None and self._request.inputs:
+        if trace is None and self._request.inputs.keys() - links:
             raise HostRefused("what the build looked at was not recorded", path="inputs", hint="it takes FUSE")
-        unused = () if trace is None else tuple(name for name in trace.unused if name in self._request.inputs)
-        removed = self._removable((), unused)
+        # A symlink lies beside the view, where nobody sees who follows it: it is tried without.
+        unseen = links if trace is None else links.union(trace.unused)
+        removed = self._removable((), [name for name in self._request.inputs if name in unseen])
         if self._needed and not self._same(self._run(self._request)):
             return Minimized((), (), base.id, None, deterministic=False, inputs=self._request.inputs)
         inputs = self._request.inputs

@@ -54,7 +54,10 @@ class RunDiff:
             "request": self.request.to_dicts(),
             "config": None if self.config is None else self.config.to_dicts(),
             "log": None if self.log is None else {"field": self.log.field, "old": self.log.old, "new": self.log.new},
-            "outputs": {path: [change.to_dict() for change in diff.smallest()] for path, diff in self.outputs.items()},
+            "outputs": {
+                path: [change.to_dict(self._hidden) for change in diff.smallest()]
+                for path, diff in self.outputs.items()
+            },
         }
 
     def __str__(self) -> str:

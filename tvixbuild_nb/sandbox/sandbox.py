@@ -213,7 +213,8 @@ class Sandbox(Description):
         """Run the build ``n`` times in other surroundings, and tell whether its outputs are the same each time.
 
         Parameters: ``vary``, what is varied, None for all of ``hostname``, ``timezone``, ``locale``, ``order`` (in
-        which directories of inputs are listed), ``cores`` (NIX_BUILD_CORES); ``timeout``, seconds for each run. The
+        which directories are listed: inputs backwards, scratch directories as on a file system in memory, where there
+        is room), ``cores`` (processors it may use, NIX_BUILD_CORES); ``timeout``, seconds for each run. The
         first run is as it is, the others begin two seconds of the clock later at most. When one differs, more runs
         find out what does it, and where in the scratch directories it began; diffoscope tells how, where it is on
         PATH. :class:`InvalidValue` for an unknown name, :class:`BuildFailed` when the first run fails.

@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from tvixbuild_nb.build import BuildContext, BuildPolicy, RunRecord
+from tvixbuild_nb.keeper.trees import remove
 from tvixbuild_nb.request import BuildRequest
 from tvixbuild_nb.sandbox.run import Run
 from tvixbuild_nb.sandbox.secrets import check_secrets
@@ -24,13 +25,15 @@ def begin(sandbox: Sandbox, request: BuildRequest, policy: BuildPolicy, *, check
 
 
 def tried(sandbox: Sandbox, request: BuildRequest, policy: BuildPolicy) -> Run:
-    """The run of ``request`` when it is over; whatever interrupts the waiting cancels it, and is raised."""
+    """The run of ``request`` when it is over; what interrupts the waiting cancels it, leaves no bundle, is raised."""
     run = begin(sandbox, request, policy)
     try:
         return run.wait()
     except BaseException:
         run.cancel()
         run.follow(None)
+        if (bundle := run.bundle) is not None:
+            remove(str(bundle))
         raise
 
 

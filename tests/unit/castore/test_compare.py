@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import time
 from collections.abc import Callable, Mapping
+from pathlib import Path
 from types import SimpleNamespace
 
 import pytest
@@ -11,6 +13,8 @@ from hypothesis import strategies as st
 
 from tvixbuild_nb.castore import Castore, Directory, DirectoryNode, FileNode, Node, SymlinkNode, Tree, open_castore
 from tvixbuild_nb.castore.contents import MAX_TEXT, contents_diff
+from tvixbuild_nb.castore.encoding import encode_directory
+from tvixbuild_nb.castore.listing import Listing
 from tvixbuild_nb.errors import InvalidValue, NotFound
 
 STORE = open_castore("memory:")
@@ -158,6 +162,40 @@ def test_what_the_store_lacks_and_what_is_no_tree() -> None:
     diff = STORE.tree(kept).diff(STORE.tree(lost))
     with pytest.raises(NotFound):
         diff.contents(next(iter(diff)))
-    assert "does not hold" in list(diff.report())[1]
+    assert "does not hold" in list(diff.report())[0]
     with pytest.raises(InvalidValue, match="compared with a Tree"):
         STORE.tree(kept).diff(kept)  # type: ignore[arg-type]
+
+
+@given(NESTED, NESTED)
+def test_listings_tell_what_the_other_has_not_and_their_size(old: bytes, new: bytes) -> None:
+    nodes = [node for node in (_node(old), _node(new)) if isinstance(node, DirectoryNode)]
+    directories = [directory for node in nodes if (directory := STORE.directories.get(node.digest)) is not None]
+    read = [[Listing(directory) for directory in directories], [Listing(encode_directory(d)) for d in directories]]
+    for listings in read:
+        assert [listing.size for listing in listings] == [node.size for node in nodes]
+        for one, listing in zip(directories, listings, strict=True):
+            for other, there in zip(directories, listings, strict=True):
+                expected = {name: node for name, node in one.entries.items() if other.entries.get(name) != node}
+                assert listing.without(there) == expected
+
+
+@pytest.mark.parametrize("width", [100_000, 100])
+def test_one_file_of_a_hundred_thousand_is_found_within_a_second(tmp_path: Path, width: int) -> None:
+    with open_castore(f"file:{tmp_path / 'store'}") as store:
+        same, other = store.ingest_bytes(b"same"), store.ingest_bytes(b"other")
+        trees = []
+        for last in (same, other):
+            below: list[Node] = []
+            for number in range(100_000 // width):
+                entries: dict[bytes, Node] = {b"%06d" % index: same for index in range(width)}
+                if number == 0:
+                    entries[b"%06d" % (width // 2)] = last
+                directory = Directory(entries)
+                below.append(DirectoryNode(store.directories.put(directory), directory.size))
+            top = Directory({b"%06d" % index: node for index, node in enumerate(below)})
+            trees.append(store.tree(DirectoryNode(store.directories.put(top), top.size)))
+        begun = time.process_time()
+        lines = list(trees[0].diff(trees[1]).report())
+        assert time.process_time() - begun < 1
+        assert lines[0] == f"~ 000000/{width // 2:06d}" and lines[-1].strip().startswith("+other")

@@ -78,6 +78,48 @@ def test_searches_are_told_in_the_order_of_their_places() -> None:
     assert AccessTrace.from_json(json.dumps(older)).searches == ()
 
 
+def test_the_tree_has_each_entry_with_its_use() -> None:
+    transport, recorder = recording()
+    for path in (b"/src/bin/hello", b"/src/bin/\xff", b"/src/bin/nope", b"/src/link"):
+        transport.getattr(path)
+    transport.readdir(b"/src/lib")
+    transport.open(b"/src/bin/hello")
+    transport.read(b"/src/bin/hello", 100, 0)
+    tree = recorder.trace().tree()
+    assert str(tree).split("\n") == [
+        "other  (never used)",
+        "src",
+        "  bin",
+        "    hello  (read 5 bytes)",
+        "    nope  (not found)",
+        "    \\xff  (looked up)",
+        "  lib  (listed)",
+        "  link  (looked up)",
+    ]
+    screen = Console(force_terminal=True, color_system="standard", width=80)
+    with screen.capture() as captured:
+        screen.print(tree)
+    assert "\x1b[32mhello" in captured.get() and "\x1b[31mnope" in captured.get()
+    assert (
+        str(recorder.trace().tree(3)).endswith("  bin\nand 5 more, not shown")
+        and str(AccessTrace().tree()) == "no inputs"
+    )
+
+
+def test_what_is_shown_of_a_large_closure_is_bounded() -> None:
+    used, missed = InputAccess(opened=("f",)), tuple(Search(f"s{number}", ("d",)) for number in range(1000))
+    inputs = {
+        f"{name}{number}": access for name, access in (("u", used), ("n", InputAccess())) for number in range(1000)
+    }
+    trace = AccessTrace(inputs, dropped=1234, searches=missed)
+    assert len(str(trace)) < 20_000 and "900 more inputs were used" in str(trace) and "and 900 more" in str(trace)
+    screen = Console(width=120)
+    with screen.capture() as captured:
+        screen.print(trace)
+    told = captured.get()
+    assert "1,900 more inputs, 900 more searches" in told and "not listed: 1,234" in told and told.count("\n") < 300
+
+
 def test_looking_at_the_input_itself_is_not_a_use_of_it() -> None:
     transport, recorder = recording()
     transport.getattr(b"/src")

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import subprocess
 from pathlib import Path
 
 import pytest
@@ -12,6 +13,7 @@ from tvixbuild_nb.keeper.ids import SubordinateRange, subordinate_range
 from tvixbuild_nb.keeper.inspect import unescape
 from tvixbuild_nb.keeper.joining import own_procs_file
 from tvixbuild_nb.keeper.messages import MAX_MESSAGE, channel, receive, send
+from tvixbuild_nb.keeper.processors import limit_processors
 from tvixbuild_nb.keeper.runtime import Runtime, last_error
 
 
@@ -100,3 +102,15 @@ def test_the_own_cgroup_is_found_in_whatever_hierarchy_is_mounted() -> None:
     assert own_procs_file(v1, membership) == "/cg/cpu/jobs/a/cgroup.procs"
     assert own_procs_file(Hierarchies({}, "/cg"), membership) == "/cg/user.slice/cgroup.procs"
     assert own_procs_file(Hierarchies({}, None), membership) is None
+
+
+def test_processors_are_taken_from_a_process_or_it_is_said_why_not() -> None:
+    here = sorted(os.sched_getaffinity(0))
+    with subprocess.Popen(["sleep", "60"]) as process:
+        try:
+            why = limit_processors(process.pid, 1)
+            assert (why is None) == (len(here) > 1) and sorted(os.sched_getaffinity(process.pid)) == here[:1]
+            assert limit_processors(process.pid, 1) == "there are no more than 1 here"
+        finally:
+            process.kill()
+    assert limit_processors(process.pid, 1) == "No such process"

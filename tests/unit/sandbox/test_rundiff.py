@@ -9,7 +9,7 @@ import pytest
 
 from support.cli import Command, request_of
 from tvixbuild_nb.build import BuildContext, DummyBuild, DummyBuildService, RunRecord
-from tvixbuild_nb.castore import Directory, DirectoryNode, Node, open_castore
+from tvixbuild_nb.castore import Directory, DirectoryNode, Node, SymlinkNode, open_castore
 from tvixbuild_nb.errors import InvalidValue
 from tvixbuild_nb.request import BuildRequest
 from tvixbuild_nb.sandbox import Run, Sandbox
@@ -23,7 +23,8 @@ def command(capfdbinary: pytest.CaptureFixture[bytes]) -> Command:
 def _run(store: Path, contents: bytes, secrets: tuple[str, ...] = (), **changes: Any) -> Run:
     with open_castore(store) as castore:
         file = castore.ingest_bytes(contents)
-        directory = Directory({b"file": file, b"same": castore.ingest_bytes(b"same")})
+        link = SymlinkNode(b"/to/" + contents.strip())
+        directory = Directory({b"file": file, b"link": link, b"same": castore.ingest_bytes(b"same")})
         node = DirectoryNode(castore.directories.put(directory), directory.size)
         record = RunRecord.create()
         record.write_secrets(secrets)
@@ -49,6 +50,7 @@ def test_every_part_is_told(tmp_path: Path, command: Command) -> None:
     assert "environment_vars[A]: 1 -> 2" in str(diff) and "~ file" in str(diff)
     assert diff._repr_mimebundle_()["text/plain"] == str(diff)
     assert command.json("diff", one.id, two.id, "--store", store, status=1) == diff.to_dict()
+    assert "link" in str(diff.to_dict()["outputs"]) and "hunter2" not in str(diff.to_dict())
     assert "hunter2" not in command("diff", one.id, two.id, "--store", store, status=1)
 
 

@@ -32,6 +32,7 @@ def _add_accesses(commands: Commands) -> None:
         "accesses", "questions:accesses", "tell what a run used of its inputs and what it looked for in vain", "json",
         more="Each search with the places in the order in which they were tried.",
     )  # fmt: skip
+    accesses.add_argument("--tree", action="store_true", help="what was touched as a tree, coloured by its use")
     accesses.add_argument("run", metavar="RUN", help=RUN)
 
 
