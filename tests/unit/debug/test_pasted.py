@@ -32,7 +32,12 @@ def _explained(text: str | bytes) -> Explanation:
             3,
         ),
         ("\x1b[31;1merror:\x1b[0m hash mismatch in fixed-output derivation 'x':", "what was fetched", 1),
-        (f"error: Cannot build '{DRV}'.\n       Reason: builder failed\nhello> /homeless-shelter/.cache", "HOME", 3),
+        (
+            f"error: Cannot build '{DRV}'.\n       Reason: builder failed\n"
+            "hello> mkdir: cannot create '/homeless-shelter/.cache'",
+            "HOME",
+            3,
+        ),
         ("10%\r50%\rcurl: (6) Could not resolve host: example.org\r\n", "no network", 1),
         ('@nix {"action":"msg","level":0,"msg":"cycle detected in build of \\u0027x\\u0027"}', "in a circle", 1),
         ('@nix {"action":"result","fields":["mkdir: /homeless-shelter: denied"],"type":101}', "HOME", 1),

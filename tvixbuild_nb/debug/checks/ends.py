@@ -37,7 +37,9 @@ def ends(facts: Facts) -> Iterator[Finding]:
     result = facts.result
     if result.status == "timed-out":
         cure = f"run = sb.run(timeout={max(60, round(2 * (result.usage.wall or 30)))})  # seconds"
-        yield Finding("the time limit passed, and the run was ended", (facts.verdict,), cure, "certain")
+        said = facts.lines(r"\S")[:1]
+        last = [line for line, _ in said] or [Evidence("usage", "it had written nothing until then")]
+        yield Finding("the time limit passed, and the run was ended", (facts.verdict, *last), cure, "certain")
         return
     if result.status == "cancelled":
         yield Finding("the run was cancelled, it did not fail by itself", (facts.verdict,), "run = sb.run()", "certain")
@@ -87,6 +89,9 @@ def _name(number: int) -> str:
 
 def _signalled(facts: Facts, number: int, cause: str, sure: Confidence, *told: Evidence) -> Finding:
     evidence = [facts.verdict, *told]
+    if number == signal.SIGSEGV and facts.result.signal is not None:
+        # The first process is immune to SIGABRT, and abort() then ends it so.
+        cause = f"{cause} (abort() and failed assertions of a first process end so, too)"
     cause = f"{cause}; neither the time limit nor cancel() sent it"
     if number == signal.SIGKILL and facts.counted:
         evidence.append(Evidence("usage", "no process was ended for lack of memory"))

@@ -76,7 +76,7 @@ def _absent(view: MountView, path: str, entry: Entry, known: tuple[Evidence, ...
         cure = f"sb.command = ({literal(places[0])}, *sb.command[1:])  # or wherever {path} is named"
         return Finding(f"{path} is not inside, but there is {places[0]}", (*known, gone, *there), cure, "certain")
     parent = posixpath.dirname(entry.path)
-    near = difflib.get_close_matches(posixpath.basename(entry.path), view.names(parent), n=3, cutoff=0.6)
+    near = difflib.get_close_matches(posixpath.basename(entry.path), view.names(parent), n=3, cutoff=0.7)
     there = (Evidence("file", f"{parent.rstrip('/')}/{name} is there") for name in near)
     return Finding(f"{path} is not inside", (*known, gone, *there), missing_path(view.request, path), "certain")
 
