@@ -219,6 +219,9 @@ WORDINGS = [
     ("sed: can't create temp file '/build/src/aXNfoBd': Permission denied", "no-preserve=mode", "build"),
     ("curl: (7) Failed to connect to 127.0.0.1 port 8000 after 0 ms: Couldn't connect to server", "loopback", "build"),
     ("curl: (7) Failed to connect to 10.0.0.1 port 80 after 0 ms: Couldn't connect to server", "network", "build"),
+    ("/bin/sh: can't create src/a: Permission denied", "no-preserve=mode", "build"),
+    ("/bin/bash: line 1: src/a: Permission denied", "x bit", "build"),
+    ("/usr/bin/python3.11: No module named pytest", "pytest", "build"),
     # What fails of itself
     ("bash: line 1: /bin/echo: Argument list too long", "128 KiB", "exec"),
     ("exec /bin/echo: argument list too long", "128 KiB", "exec"),
@@ -234,6 +237,7 @@ WORDINGS = [
     ("mknod: x: Operation not permitted", "capability", "build"),
     ("chown: changing ownership of 'x': Operation not permitted", "another owner", "build"),
     ("bash: line 1: /dev/tty: No such device or address", "no terminal", "build"),
+    ("nix/store/out/f: this is a FIFO: only files, directories and symlinks can be stored", "FIFO", "output"),
     # Nix since 2.8
     ("error: executing \"/bin/bash\": No such file or directory", "builder /bin/bash", "exec"),
     ("error: builder for '/x.drv' failed to produce output path for output 'out' at \"/nix/store/y\"",

@@ -109,6 +109,8 @@ def _covers(better: Finding, finding: Finding) -> bool:
     if finding.confidence == "possible" and better.confidence != "possible":
         # A bare exit status, something said long ago: it says nothing beside a cause.
         return True
+    if better.confidence != finding.confidence and finding.lines and finding.lines <= better.lines:
+        return True
     told = [one for one in finding.evidence if one.kind in ("log", "verdict")]
     lines = better.lines
     verdicts = [one.text for one in better.evidence if one.kind == "verdict"]

@@ -140,7 +140,8 @@ def _result(**fields: object) -> BuildResult:
     ("fields", "cause", "confidence"),
     [
         ({"usage": Usage(source="cgroup", oom_kills=1, peak_memory=1 << 20), "exit_code": 2}, "a child", "certain"),
-        ({"usage": Usage(source="cgroup", oom_kills=1), "exit_code": 137}, "the command was ended", "certain"),
+        ({"usage": Usage(source="cgroup", oom_kills=1), "exit_code": 137}, "a child", "certain"),
+        ({"usage": Usage(source="cgroup", oom_kills=1), "signal": 9}, "the command was ended", "certain"),
         ({"exit_code": 137}, "SIGKILL ended", "possible"),
         ({"signal": 11}, "SIGSEGV ended", "likely"),
         ({"exit_code": 126}, "status 126", "possible"),

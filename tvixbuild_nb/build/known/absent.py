@@ -32,7 +32,8 @@ ABSENT: tuple[Absent, ...] = (
         ("lib{name}.so", "lib{name}.a"), "LIBRARY_PATH",
     ),
     Absent(
-        "the Python module {name}", "Python", r"ModuleNotFoundError: No module named '(?P<name>\w+)",
+        "the Python module {name}", "Python",
+        r"(?:ModuleNotFoundError: |\bpython[\d.]*: )No module named '?(?P<name>\w+)",
         ("{name}.py", "{name}/__init__.py"), "PYTHONPATH",
     ),
     Absent(

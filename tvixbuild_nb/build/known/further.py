@@ -72,6 +72,12 @@ FURTHER: tuple[Failure, ...] = (
     ),
     Failure(
         "build",
+        r"line \d+: [^\s:/][^\s:]{0,400}: Permission denied",
+        "it may not be written, for copies of inputs are as read-only as these; or executed, where it lacks the x bit",
+        "cp --no-preserve=mode, or chmod u+w; chmod +x",
+    ),
+    Failure(
+        "build",
         r"\b(?:chown|chgrp)\b[^\n]{0,400}: Operation not permitted"
         r"|Cannot change ownership to [^:\n]{0,80}: Operation not permitted",
         "the build's user may not give files to another owner",

@@ -47,7 +47,7 @@ NO_MEMORY = (
 COPIES = (
     r"couldn't open temporary file .*Permission denied"
     r"|can(?:not|'t) (?:remove|create|open|touch|move|overwrite)\b[^'‘\n]{0,40}['‘][^'’\n]{1,400}['’][^:\n]{0,40}: "
-    r"Permission denied"
+    r"Permission denied|can't create \S{1,400}: Permission denied"
 )
 # An absolute path, from its beginning; a group of this name goes around it.
 PATH = r"(?<![^\s:'\"`(‘])/[^\s:]{1,400}"

@@ -50,8 +50,7 @@ def _cure(view: MountView, path: str, gone: str, near: list[str], above: str) ->
     made = any(f"{path}/".startswith(f"/{output}/") for output in request.outputs)
     if request.inputs_dir and path.startswith(f"/{request.inputs_dir}/") and not made:
         return missing_path(request, path)
-    mount = view.mount_of(gone)
-    if mount is not None and mount.destination.lstrip("/") in request.scratch_paths:
+    if view.is_scratch(gone):
         return f"# in the command, before: mkdir -p {posixpath.dirname(path)}, or whatever makes {path}"
     if os.path.lexists(path):
         return f"sb.available_ro_paths = (*sb.available_ro_paths, {literal(path)})  # this host has it; or as an input"

@@ -7,7 +7,7 @@ import re
 from collections.abc import Iterator
 
 from tvixbuild_nb.build.known import words
-from tvixbuild_nb.debug.checks.cures import certificates, literal, more_files, scratch
+from tvixbuild_nb.debug.checks.cures import certificates, literal, more_files, options, scratch
 from tvixbuild_nb.debug.explanation import Evidence, Finding
 from tvixbuild_nb.debug.facts import Facts
 from tvixbuild_nb.debug.inside import MountView
@@ -28,7 +28,7 @@ def surroundings(facts: Facts) -> Iterator[Finding]:
     if facts.result.failed_at not in ("build", "output"):
         yield from _full_host(facts)
         return
-    for check in (_homeless, _read_only, _closed, _network, _certificates, _ids, _space, _open_files):
+    for check in (_homeless, _read_only, _closed, _network, _certificates, _ids, _space, _processes, _open_files):
         yield from check(facts)
 
 
@@ -49,7 +49,8 @@ def _read_only(facts: Facts) -> Iterator[Finding]:
         writable = () if facts.view is None else facts.view.writable()
         if writable:
             evidence.append(Evidence("mount", f"writable are {', '.join(writable)}"))
-        cause = f"{path or 'a path'} is not below a scratch path, and the rest is read-only"
+        quoted = _QUOTED.findall(line.text)
+        cause = f"{path or (quoted[-1] if quoted else 'a path')} is not below a scratch path, and the rest is read-only"
         yield Finding(cause, tuple(evidence), _writing(facts, path), "certain")
         return
 
@@ -199,6 +200,16 @@ def _filled(text: str) -> tuple[str | None, bool]:
         if quoted:
             return str(quoted[-1]), False
     return None, False
+
+
+def _processes(facts: Facts) -> Iterator[Finding]:
+    for line, _ in facts.lines(words.NO_FORK)[:1]:
+        limits = None if facts.view is None else facts.view.options.limits
+        most = None if limits is None else limits.pids
+        evidence = (line,) if most is None else (line, Evidence("usage", f"the limit of processes is {most}"))
+        cause = "as many processes and threads run as may (limits.pids, or RLIMIT_NPROC)"
+        more = options(f'limits={{"pids": {max(4096, 4 * (most or 0))}}}')
+        yield Finding(cause, evidence, f"{more}  # or fewer jobs at a time", "likely")
 
 
 def _open_files(facts: Facts) -> Iterator[Finding]:

@@ -13,7 +13,7 @@ from tvixbuild_nb.debug.facts import Facts
 # What the checks of surroundings tell, with this sandbox's own paths and limits.
 _SURROUNDINGS = {
     words.NO_HOME, words.NO_NETWORK, words.LOOPBACK, words.NO_CERTIFICATES, words.OWNERS, words.NO_SPACE,
-    words.OPEN_FILES,
+    words.OPEN_FILES, words.NO_FORK,
 }  # fmt: skip
 # What other checks look for inside, and then know better.
 _LOOKED_FOR = {words.CLOSED, *(absent.pattern for absent in ABSENT)}
