@@ -113,6 +113,9 @@ WORDINGS = [
     (RUNC + 'error mounting "devpts" to rootfs at "/dev/pts": mount devpts:/dev/pts (via /proc/self/fd/11), '
      "flags: 0xa, data: newinstance,ptmxmode=0666,mode=0620,gid=5: invalid argument", "gid=5", "setup"),
     (RUNC + 'error mounting "proc" to rootfs at "/proc": lstat /b/root/proc: permission denied', "chmod a+x", "setup"),
+    (RUNC + 'error mounting "/b/in" to rootfs at "/in": stat /proc/self/fd/9: permission denied', "allow_other",
+     "setup"),
+    (CRUN + "error stat'ing file `/proc/self/fd/7`: Permission denied", "allow_other", "setup"),
     (CRUN + "mkdir `/sys/fs`: Permission denied", "beforehand", "setup"),
     (CRUN + "make `root` private: Permission denied", "chmod a+x", "setup"),
     (CRUN + "cannot open `proc`: Permission denied", "chmod a+x", "setup"),

@@ -1,4 +1,4 @@
-"""explain -: what the real Nix says of builds that fail, each in one way, pasted as it came: one cause, the right one."""
+"""explain -: what the real Nix says of builds that fail, each in one way, pasted as it came: one cause, the right."""
 
 from __future__ import annotations
 

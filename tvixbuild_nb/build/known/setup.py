@@ -101,6 +101,13 @@ SETUP: tuple[Failure, ...] = (
     ),
     Failure(
         "setup",
+        r"error mounting .*: stat /proc/(?:thread-)?self/fd/\d+: permission denied"
+        r"|error stat'ing file `/proc/self/fd/\d+`: Permission denied",
+        "what is to be mounted is closed to the container's root: FUSE mounted without allow_other, or a mode",
+        "mount it with allow_other (doctor() says whether that works here); inputs='checkout' does without FUSE",
+    ),
+    Failure(
+        "setup",
         r"error preparing rootfs.*permission denied|fork/exec /proc/self/exe: permission denied"
         r"|error mounting .*: lstat \S+: permission denied|make `\S+` private: Permission denied"
         r"|cannot open `proc`: Permission denied",

@@ -16,7 +16,7 @@ _SURROUNDINGS = {
     words.OPEN_FILES, words.NO_FORK,
 }  # fmt: skip
 # What other checks look for inside, and then know better.
-_LOOKED_FOR = {words.CLOSED, *(absent.pattern for absent in ABSENT)}
+_LOOKED_FOR = {words.CLOSED, *words.NO_TOOL, *(absent.pattern for absent in ABSENT)}
 
 
 def without(facts: Facts) -> Iterator[Finding]:
