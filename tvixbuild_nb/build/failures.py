@@ -2,11 +2,15 @@
 
 from __future__ import annotations
 
+import bisect
 import re
 from dataclasses import dataclass
 from functools import cache
+from itertools import accumulate
 
 from tvixbuild_nb.build.known import FAILURES, Failure, Stage
+
+_MOST_CAUSES = 3
 
 
 @dataclass(frozen=True, slots=True)
@@ -28,30 +32,30 @@ class Finding:
 
 
 def explain_text(text: str) -> list[Finding]:
-    """The known failures in ``text`` (a log or an error message), each once, where it first appears, in order.
+    """The known failures in ``text`` (a log or an error message), by line: each cause once, where it stands last.
 
-    What is only the symptom of another finding comes last. An empty list means: nothing known.
+    Of one failure the last three causes (a tool, a header that is missing). What is only the symptom of another
+    finding comes last. An empty list means: nothing known.
     """
-    found = []
-    for failure in FAILURES:
-        match = _compiled(failure.pattern).search(text)
-        if match is not None:
-            start = text.rfind("\n", 0, match.start()) + 1
-            end = text.find("\n", match.end())
-            line = text[start : end if end >= 0 else len(text)]
-            groups = {name: value or "" for name, value in match.groupdict().items()}
-            cause, cure = (_fill(words, groups) for words in (failure.cause, failure.cure))
-            found.append(Finding(failure, line, text.count("\n", 0, start), cause, cure))
-    # Where two patterns match one line, the table has the more exact one first.
+    lines = text.split("\n")
+    starts = [0, *accumulate(len(line) + 1 for line in lines)]
     by_line: dict[int, Finding] = {}
-    for finding in found:
-        by_line.setdefault(finding.line_number, finding)
+    for failure in FAILURES:
+        last: dict[str, tuple[re.Match[str], str]] = {}
+        for match in _compiled(failure.pattern).finditer(text):
+            cause = _fill(failure.cause, match)
+            last.pop(cause, None)
+            last[cause] = (match, cause)
+        for match, cause in list(last.values())[-_MOST_CAUSES:]:
+            number = bisect.bisect_right(starts, match.start()) - 1
+            # Where two patterns match one line, the table has the more exact one first.
+            by_line.setdefault(number, Finding(failure, lines[number], number, cause, _fill(failure.cure, match)))
     return sorted(by_line.values(), key=lambda finding: (finding.failure.symptom, finding.line_number))
 
 
-def _fill(words: str, groups: dict[str, str]) -> str:
-    for name, value in groups.items():
-        words = words.replace("{" + name + "}", value)
+def _fill(words: str, match: re.Match[str]) -> str:
+    for name, value in match.groupdict().items():
+        words = words.replace("{" + name + "}", value or "")
     return words
 
 

@@ -13,6 +13,7 @@ from tvixbuild_nb.debug.checks import CHECKS, Check
 from tvixbuild_nb.debug.explanation import CONFIDENCES, Evidence, Explanation, Finding
 from tvixbuild_nb.debug.facts import Facts
 from tvixbuild_nb.debug.inside import MountView
+from tvixbuild_nb.debug.telling import telling
 from tvixbuild_nb.errors import CastoreError, InvalidSpec
 from tvixbuild_nb.fs.trace import Search
 from tvixbuild_nb.oci import Spec, recover_options
@@ -22,8 +23,9 @@ from tvixbuild_nb.request import BuildRequest, Redactor
 # Lines at the end of the log that are looked at, and characters of each.
 MAX_LINES = 5000
 MAX_CHARACTERS = 1024
-_LAST = 5
 _MOST_OF_RUNTIME = 1 << 20
+# Of a verdict: after every line.
+_NO_LINE = 1 << 62
 # Lines before the end within which a text is taken for what the build failed of.
 _FRESH = 500
 
@@ -84,22 +86,31 @@ def _aged(finding: Finding, facts: Facts) -> Finding:
 
 
 def merged(findings: Iterable[Finding]) -> list[Finding]:
-    """Each cause once with all its evidence, the surest first; without what only reads a line another one rests on."""
+    """Each cause once with all its evidence: the surest first, of those the one nearest the end of the log.
+
+    Left out is what only reads a line that a surer one rests on; and what is only possible, where something is surer.
+    """
     found: dict[str, Finding] = {}
-    for finding in findings:
+    for finding in sorted(findings, key=_rank):
         before = found.get(finding.cause)
         if before is not None:
             evidence = tuple(dict.fromkeys((*before.evidence, *finding.evidence)))
             found[finding.cause] = replace(before, evidence=evidence)
         elif not any(_covers(other, finding) for other in found.values()):
             found[finding.cause] = finding
-    return sorted(found.values(), key=lambda finding: CONFIDENCES.index(finding.confidence))
+    return sorted(found.values(), key=lambda finding: (_rank(finding), -max(finding.lines, default=_NO_LINE)))
+
+
+def _rank(finding: Finding) -> int:
+    return CONFIDENCES.index(finding.confidence)
 
 
 def _covers(better: Finding, finding: Finding) -> bool:
-    if finding.confidence == "possible" and any(one.kind == "verdict" for one in finding.evidence):
-        # A bare exit status says nothing beside a cause.
-        return better.confidence != "possible"
+    if finding.confidence == "possible" and better.confidence != "possible":
+        # A bare exit status, something said long ago: it says nothing beside a cause.
+        return True
+    if better.confidence != finding.confidence and finding.lines and finding.lines <= better.lines:
+        return True
     told = [one for one in finding.evidence if one.kind in ("log", "verdict")]
     lines = better.lines
     verdicts = [one.text for one in better.evidence if one.kind == "verdict"]
@@ -151,8 +162,7 @@ def _runtime_said(bundle: Path | None, unseen: list[str]) -> tuple[str, ...]:
 
 
 def _known(facts: Facts) -> list[str]:
-    last = [f"log line {number}: {text.strip()}" for number, text in facts.log[-_LAST:]]
-    return [facts.result.verdict(), *(last or ["the log is empty"])]
+    return [facts.result.verdict(), *(telling(facts.log) or ["the log is empty"])]
 
 
 def _line(text: str, hide: Redactor) -> str:

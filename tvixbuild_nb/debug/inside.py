@@ -199,6 +199,11 @@ class MountView:
         holder = self._layout.holding(found.path).mount
         return None if holder is None else holder.mount
 
+    def is_scratch(self, path: str) -> bool:
+        """Whether the absolute ``path`` lies in, or is, a scratch directory."""
+        place = self._layout.holding(path)
+        return place.where == "scratch"
+
     def writable(self) -> tuple[str, ...]:
         """Where a build may write, in the order of the mounts; without the kernel's own places."""
         return tuple(

@@ -6,6 +6,7 @@ And runtimes that only say what hosts say that cannot be had here.
 from __future__ import annotations
 
 import json
+import os
 import shutil
 import subprocess
 import sys
@@ -168,6 +169,8 @@ del config['linux']['uidMappings'], config['linux']['gidMappings']
 """
 CLOSED = "os.chmod(bundle + '/root', 0)"
 OPTIONS = "[each.update(options=['bind', 'ro']) for each in config['mounts'] if 'src' in each['destination']]"
+NO_POINT = "os.rmdir(bundle + '/root/sys')"
+CLOSED_ABOVE = "os.chmod(bundle, 0o700)"
 RANGE = "config['linux']['uidMappings'][-1]['hostID'] = 900000"
 # runtime, namespaces of the keeper's own, what is broken, a word of the cause
 BROKEN = [
@@ -180,7 +183,9 @@ BROKEN = [
     ("runc", False, RANGE, "/etc/subuid gives this account no range"),
     ("runc", True, OPTIONS, "has to keep the nosuid and nodev"),
     ("runc", True, RANGE, "not in this namespace at all"),
+    ("runc", True, GROUP, "gid=5"),
     ("crun", True, GROUP, "gid=5"),
+    ("crun", True, NO_MAPS, "process.user names an id"),
     ("crun", True, RANGE, "the kernel takes these id maps from nobody"),
 ]
 MANY = """
@@ -225,6 +230,43 @@ def test_a_configuration_that_is_broken_in_one_way(tmp_path: Path, runtime: str,
     assert run.failed_at == "setup" and found.first is not None, str(found)
     assert cause in found.first.cause and found.first.confidence == "certain" and len(found) == 1, str(found)
     run.delete()
+
+
+@pytest.mark.parametrize("runtime", ["runc", "crun"])
+@pytest.mark.parametrize(
+    ("change", "cause"),
+    [
+        (NO_POINT, "a mount point was not made beforehand"),
+        (CLOSED, "is closed (0700)"),
+        (CLOSED_ABOVE, "is closed (0700)"),
+        (GROUP, "gid=5"),
+    ],
+    ids=["mount-point", "closed-root", "closed-bundle", "gid"],
+)
+def test_what_the_containers_root_may_not_do_when_root_made_the_bundle(
+    root: None, tmp_path: Path, runtime: str, change: str, cause: str
+) -> None:
+    (tmp_path / "change").write_text(change)
+    run = Sandbox("true", store=open_castore("memory:"), runtime=_broken(tmp_path, runtime)).run(
+        show=False, check=False
+    )
+    found = run.explain()
+    assert run.failed_at == "setup" and len(found) == 1 and cause in found.findings[0].cause, str(found)
+    assert found.findings[0].confidence == "certain" and found.findings[0].evidence
+    run.delete()
+
+
+def test_crun_on_a_host_with_both_versions_of_cgroups(as_user: AsUser) -> None:
+    _broken(as_user.home, "crun", as_user.python)
+    done = as_user([as_user.python, "-c", MANY, json.dumps([("crun", False, "", "")])], check=True)
+    _, verdict, found = json.loads(done.stdout)
+    hybrid = os.path.ismount("/sys/fs/cgroup/unified") and os.path.ismount("/sys/fs/cgroup/memory")
+    if hybrid:
+        first = found["findings"][0]
+        assert "crun refuses hosts that mount cgroups of version 1 and 2" in first["cause"], found
+        assert first["confidence"] == "certain" and "use runc" in first["cure"]
+    else:
+        assert verdict.startswith("succeeded") and not found["findings"], (verdict, found)
 
 
 def test_configurations_that_somebody_who_is_not_root_cannot_have(as_user: AsUser) -> None:

@@ -45,9 +45,13 @@ def test_the_symptom_comes_after_its_reason() -> None:
     assert "subgid" in first.cause and second.failure.symptom
 
 
-def test_texts_are_found_in_order_and_once() -> None:
-    text = "sh: foo: not found\nx\nsh: bar: not found\nexec /bin/x: exec format error\n"
-    assert [finding.line_number for finding in explain_text(text)] == [0, 3]
+def test_every_cause_is_found_in_order_where_it_stands_last() -> None:
+    text = "sh: foo: not found\nx\nsh: bar: not found\nsh: foo: not found\nexec /bin/x: exec format error\n"
+    found = explain_text(text)
+    assert [finding.line_number for finding in found] == [2, 3, 4]
+    assert ["bar" in found[0].cause, "foo" in found[1].cause] == [True, True]
+    many = explain_text("".join(f"sh: tool{number}: not found\n" for number in range(99)))
+    assert [finding.line_number for finding in many] == [96, 97, 98]
 
 
 def test_no_braces_are_left_in_words() -> None:
@@ -67,7 +71,22 @@ def test_a_long_log_does_not_take_long() -> None:
 
 
 @pytest.mark.parametrize(
-    "piece", ["x", "/a", "./", "1", "a: ", "a:1: ", "'a' ", "mount ", "exec ", "chown: ", "builder "]
+    "piece",
+    [
+        "x",
+        "/a",
+        "./",
+        "1",
+        "a: ",
+        "a:1: ",
+        "'a' ",
+        "mount ",
+        "exec ",
+        "chown: ",
+        "builder ",
+        "cannot open '",
+        "connect to localhost ",
+    ],
 )
 def test_no_line_can_be_built_that_takes_long(piece: str) -> None:
     log = f"{piece * (1024 // len(piece))}\n" * 1000

@@ -16,10 +16,11 @@ from tvixbuild_nb.debug.checks.executable import examine
 from tvixbuild_nb.debug.checks.surroundings import surroundings
 from tvixbuild_nb.debug.elf import read_elf
 from tvixbuild_nb.debug.explaining import explain_run, merged
-from tvixbuild_nb.debug.explanation import Evidence, Finding
+from tvixbuild_nb.debug.explanation import Evidence, Explanation, Finding
 from tvixbuild_nb.debug.facts import Facts
 from tvixbuild_nb.debug.inside import MountView
-from tvixbuild_nb.oci import SpecOptions
+from tvixbuild_nb.debug.telling import failing, telling
+from tvixbuild_nb.oci import SpecOptions, render_spec
 from tvixbuild_nb.request import BuildRequest
 
 SAID = Evidence("verdict", "failed at exec")
@@ -125,6 +126,71 @@ def test_one_cause_is_told_once_and_the_surest_first() -> None:
     assert merged([other, sure, weak, status]) == [sure, other]
     again = Finding("another", (Evidence("log", "z", 5),), "cure", "likely")
     assert merged([other, again])[0].lines == {4, 5}
+    # Whatever the order: nothing uncertain stands beside a cause, and of the same certainty the last line is first.
+    assert merged([status, other]) == [other] and merged([status]) == [status]
+    late = Finding("late", (Evidence("log", "late", 9),), "cure", "likely")
+    assert merged([other, late]) == merged([late, other]) == [late, other]
+    seen = Finding("looked", (line, Evidence("file", "/x is not there")), "cure", "likely")
+    assert merged([seen, sure]) == [sure]
+
+
+def _ran(log: list[str], **fields: object) -> Explanation:
+    tree = _Tree()
+    request = BuildRequest(
+        command_args=["x"], inputs={"src": tree.directory(data=tree.file(b"", executable=False))}, inputs_dir="in",
+        scratch_paths=["build"], working_dir="build", environment_vars={"PATH": b"/in/none:/bin"},
+    )  # fmt: skip
+    spec = render_spec(request, SpecOptions())
+    return explain_run(_result(**fields), request, tree.castore, spec=spec, log=list(enumerate(log, 1)))
+
+
+@pytest.mark.parametrize(
+    ("line", "causes"),
+    [
+        ("cat: /in/src/dat: No such file or directory", ["/in/src/dat is not inside"]),
+        ("FileNotFoundError: [Errno 2] No such file or directory: '/in/none/x'", ["/in/none/x is not inside: already"]),
+        ("Error: ENOENT: no such file or directory, open '/opt/x'", ["/opt/x is not inside: already /opt is not"]),
+        ("tar: /in/x.tar: Cannot open: No such file or directory", ["/in/x.tar is not inside"]),
+        ("cat: /in/src/data: No such file or directory", []),
+        ("cat: /dev/shm/x: No such file or directory", []),
+        ("cat: data: No such file or directory", []),
+    ],
+)
+def test_paths_that_are_not_inside_and_what_is_there_instead(line: str, causes: list[str]) -> None:
+    found = _ran(["compiling", line], exit_code=1)
+    assert [one.cause.startswith(cause) for one, cause in zip(found, causes, strict=True)] == [True] * len(causes)
+    assert all(one.confidence == "likely" for one in found)
+    # Said before the end it is only possible, and long before it is nothing to speak of.
+    after = _ran([line, "1 test failed"], exit_code=1)
+    assert after.first is None and len(after) == len(causes)
+    assert not _ran([line, *["test failed"] * 9], exit_code=1)
+
+
+def test_what_bash_could_not_find_is_a_program_only_by_its_status() -> None:
+    line = "bash: line 1: /in/src/run: No such file or directory"
+    (found,) = _ran([line], exit_code=127)
+    assert found.cause == "/in/src/run is not inside" and found.confidence == "certain"
+    (read,) = _ran([line], exit_code=1)
+    assert read.confidence == "likely"
+
+
+def test_a_program_that_was_done_without_is_no_cause() -> None:
+    line = "sh: foo: not found"
+    assert _ran([line], exit_code=1).first is not None
+    assert _ran([line, "make: *** [all] Error 127"], exit_code=2).first is not None
+    assert _ran([line, "x.c:1:2: error: expected ';'"], exit_code=1).first is None
+    assert _ran([line, *["test ok"] * 9, "1 failed"], exit_code=1).first is None
+    (told,) = _ran([line], exit_code=127)
+    assert any(one.text == "/in/none of PATH is not inside" for one in told.evidence)
+
+
+def test_what_reads_like_an_error_is_shown_where_nothing_is_known() -> None:
+    log = [(1, "starting"), (2, "x.c:1: error: oh"), (3, ""), *((number, f"step {number}") for number in range(4, 20))]
+    assert telling(log)[0] == "log line 2: x.c:1: error: oh" and telling(log)[-1] == "log line 19: step 19"
+    assert len(telling(log)) == 6 and telling([(1, " "), (2, "a")]) == ["log line 2: a"]
+    for fine in ("checking for foo... not found", "10 passed, 0 failed", "-- Looking for x - not found", "errors.c"):
+        assert not failing(fine)
+    assert failing("make: *** [all] Error 2") and failing("1 test failed") and failing("Traceback (most recent")
 
 
 def _result(**fields: object) -> BuildResult:
@@ -140,7 +206,8 @@ def _result(**fields: object) -> BuildResult:
     ("fields", "cause", "confidence"),
     [
         ({"usage": Usage(source="cgroup", oom_kills=1, peak_memory=1 << 20), "exit_code": 2}, "a child", "certain"),
-        ({"usage": Usage(source="cgroup", oom_kills=1), "exit_code": 137}, "the command was ended", "certain"),
+        ({"usage": Usage(source="cgroup", oom_kills=1), "exit_code": 137}, "a child", "certain"),
+        ({"usage": Usage(source="cgroup", oom_kills=1), "signal": 9}, "the command was ended", "certain"),
         ({"exit_code": 137}, "SIGKILL ended", "possible"),
         ({"signal": 11}, "SIGSEGV ended", "likely"),
         ({"exit_code": 126}, "status 126", "possible"),

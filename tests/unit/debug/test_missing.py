@@ -44,6 +44,26 @@ LINES = [
     ("/usr/bin/ld: cannot find -lz", "lib/libz.a", "LIBRARY_PATH", "lib"),
     ("ModuleNotFoundError: No module named 'six'", "lib/site-packages/six.py", "PYTHONPATH", "lib/site-packages"),
     ("ModuleNotFoundError: No module named 'yaml.a'", "lib/s/yaml/__init__.py", "PYTHONPATH", "lib/s"),
+    ("x.c:1:10: fatal error: 'zlib.h' file not found", "include/zlib.h", "CPATH", "include"),
+    ("ld.lld: error: unable to find library -lz", "lib/libz.so", "LIBRARY_PATH", "lib"),
+    ("/usr/bin/python3.11: No module named pytest", "lib/s/pytest/__init__.py", "PYTHONPATH", "lib/s"),
+    (
+        "Package zlib was not found in the pkg-config search path.",
+        "lib/pkgconfig/zlib.pc",
+        "PKG_CONFIG_PATH",
+        "lib/pkgconfig",
+    ),
+    ("Package 'zlib', required by 'virtual:world', not found", "share/zlib.pc", "PKG_CONFIG_PATH", "share"),
+    ('  package configuration file provided by "Foo", but', "lib/cmake/foo-config.cmake", "Foo_DIR", "lib/cmake"),
+    ("Can't locate XML/Parser.pm in @INC (@INC contains: /etc/perl)", "lib/XML/Parser.pm", "PERL5LIB", "lib"),
+    ("Error: Cannot find module '@a/b'", "node_modules/@a/b/package.json", "NODE_PATH", "node_modules"),
+    ("cannot load such file -- x/y (LoadError)", "lib/x/y.rb", "RUBYLIB", "lib"),
+    (
+        "ImportError: libGL.so.1: cannot open shared object file: No such file or directory",
+        "lib/libGL.so.1",
+        "LD_LIBRARY_PATH",
+        "lib",
+    ),
     ("No package 'zlib' found", "lib/pkgconfig/zlib.pc", "PKG_CONFIG_PATH", "lib/pkgconfig"),
 ]
 
@@ -71,6 +91,19 @@ def test_where_it_was_looked_for_is_evidence_in_order() -> None:
     many = Search("zlib.h", tuple(f"{number}" for number in range(12)), "p/zlib.h")
     (found,) = _found("x.c:1:10: fatal error: zlib.h: No such file or directory", searches=(many,))
     assert found.evidence[1].text.endswith("/in/7 and 4 more: found as /in/p/zlib.h")
+
+
+def test_a_module_that_was_looked_for_and_done_without_is_only_possible() -> None:
+    castore = open_castore("memory:")
+    request = BuildRequest(command_args=["x"], inputs={"p": _tree(castore, "a")}, inputs_dir="in")
+    result = BuildResult(
+        id="r", request_digest=request.digest, service="s", status="failed", failed_at="build", store="memory:",
+        started=0, finished=1, timings={}, usage=Usage(source="rusage"), exit_code=1,
+    )  # fmt: skip
+    handled = ["ModuleNotFoundError: No module named 'tzdata'", "", "During handling of the above exception, another"]
+    view = MountView(request, SpecOptions(), castore)
+    (found,) = missing(Facts(request, result, view, tuple(enumerate([*handled, "", "KeyError: 'x'"], 1)), castore))
+    assert found.confidence == "possible"
 
 
 def test_other_words_find_nothing() -> None:

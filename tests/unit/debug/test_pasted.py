@@ -5,6 +5,8 @@ from __future__ import annotations
 import io
 import json
 import sys
+import tracemalloc
+from collections.abc import Iterator
 
 import pytest
 from hypothesis import given
@@ -32,10 +34,20 @@ def _explained(text: str | bytes) -> Explanation:
             3,
         ),
         ("\x1b[31;1merror:\x1b[0m hash mismatch in fixed-output derivation 'x':", "what was fetched", 1),
-        (f"error: Cannot build '{DRV}'.\n       Reason: builder failed\nhello> /homeless-shelter/.cache", "HOME", 3),
+        (
+            f"error: Cannot build '{DRV}'.\n       Reason: builder failed\n"
+            "hello> mkdir: cannot create '/homeless-shelter/.cache'",
+            "HOME",
+            3,
+        ),
         ("10%\r50%\rcurl: (6) Could not resolve host: example.org\r\n", "no network", 1),
         ('@nix {"action":"msg","level":0,"msg":"cycle detected in build of \\u0027x\\u0027"}', "in a circle", 1),
         ('@nix {"action":"result","fields":["mkdir: /homeless-shelter: denied"],"type":101}', "HOME", 1),
+        ('@nix {"action":"msg","level":0,"msg":"error: x\\n   > \\u001b[1msh: foo: not found"}', "the tool foo", 1),
+        ("@nix " + json.dumps({"msg": f"{'x' * 5000}\nls: a: No space left on device"}), "the disk", 1),
+        (f"{'10%' * 999}\r{'x' * 5000}\rsh: foo: not found\r\n", "the tool foo", 1),
+        ("2026-11-28T10:00:00.1234567Z hello-2.12?a=b> Killed\r\n", "was killed", 1),
+        (b"\0\1\2" * 900 + b"\nsh: foo: not found\n", "the tool foo", 2),
         (b"caf\xe9\nls: \xff: No space left on device\n", "the disk", 2),
     ],
 )
@@ -86,6 +98,23 @@ def test_anything_can_be_pasted_in_any_pieces(pieces: list[bytes]) -> None:
     told = explain_pasted(pieces)
     assert str(told) == str(explain_pasted([b"".join(pieces)]))
     assert all(line.isprintable() for line in str(told).split("\n"))
+
+
+def test_a_very_large_log_takes_little_memory() -> None:
+    def log(line: bytes) -> Iterator[bytes]:
+        for _ in range(100):
+            yield line * 1000
+        yield b"sh: foo: not found\n"
+
+    for line in (b"x" * 100, b"gcc -c file.c -o file.o\n", b"@nix " + b"x" * 200 + b"\n", b"@nix " + b"\xff" * 100):
+        tracemalloc.start()
+        try:
+            told = explain_pasted(log(line))
+            assert tracemalloc.get_traced_memory()[1] < 60 << 20
+        finally:
+            tracemalloc.stop()
+        assert len(told) == (1 if line.endswith(b"\n") else 0)
+        assert not told or told.findings[0].lines == {100_001}
 
 
 def test_long_logs_and_lines_are_bounded() -> None:

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 from tvixbuild_nb.build.known import words
+from tvixbuild_nb.build.known.absent import NOT_FOUND
 from tvixbuild_nb.build.known.failure import Failure
+from tvixbuild_nb.build.known.further import FURTHER
 
 EXEC: tuple[Failure, ...] = (
     Failure(
@@ -131,6 +133,12 @@ BUILD: tuple[Failure, ...] = (
     ),
     Failure(
         "build",
+        words.LOOPBACK,
+        "nothing answers there: without network a sandbox has a loopback of its own, where no server of the host is",
+        "start the server in the build, or ask for network_access",
+    ),
+    Failure(
+        "build",
         words.NO_CERTIFICATES,
         "the file with the certificate authorities is not in the sandbox",
         "give it as an input and point SSL_CERT_FILE at it (Nix: cacert)",
@@ -138,8 +146,8 @@ BUILD: tuple[Failure, ...] = (
     Failure(
         "build",
         r"chmod: .*: Operation not permitted",
-        "setuid and setgid bits are refused in a build (Nix filters them)",
-        "leave the bits out; they would not survive in a store anyway",
+        "setuid and setgid bits are refused in a build (Nix filters them); other bits, where a file is somebody else's",
+        "leave the bits out, they would not survive in a store anyway; of inputs change a copy",
     ),
     Failure(
         "build",
@@ -155,13 +163,19 @@ BUILD: tuple[Failure, ...] = (
     ),
     Failure(
         "build",
+        words.NO_MEMORY,
+        "an allocation of memory was refused: by a limit of the process (ulimit -v, a heap's size) or by the host",
+        "raise that limit, use less, or build with fewer jobs",
+    ),
+    Failure(
+        "build",
         words.KILLED,
         "a child of the build was killed, most likely for lack of memory; the exit status need not be 137",
         "look at memory.events of the cgroup (run.usage), raise the memory limit, build with fewer jobs",
     ),
     Failure(
         "build",
-        rf"couldn't open temporary file .*Permission denied|{words.READ_ONLY}",
+        rf"{words.COPIES}|{words.READ_ONLY}",
         "inputs are read-only, and copies made from them keep that",
         "cp --no-preserve=mode, and write below a scratch path (the mount table lists what is writable)",
     ),
@@ -173,7 +187,7 @@ BUILD: tuple[Failure, ...] = (
     ),
     Failure(
         "build",
-        r"(?:ls|find|cat): \S*: Permission denied",
+        words.CLOSED,
         "a read-only view can be closed to the build's user: FUSE mounted without allow_other",
         "doctor() says whether allow_other works here; inputs='checkout' does without FUSE",
     ),
@@ -197,34 +211,12 @@ BUILD: tuple[Failure, ...] = (
         "from tvixbuild_nb import SpecOptions; "
         'sb.options = SpecOptions.for_host(rlimits={"NOFILE": 65536})  # outside: ulimit -n',
     ),
+    *NOT_FOUND,
     Failure(
         "build",
-        r"fatal error: (?P<header>[\w./+-]+\.h\w*): No such file or directory",
-        "no directory where the compiler looks has the header {header}",
-        "give the package that has {header} as an input (Nix: buildInputs), and -I with its include directory",
-    ),
-    Failure(
-        "build",
-        r"cannot find (?P<library>-l[\w+.-]+)",
-        "no directory where the linker looks has the library {library}",
-        "give the package that has it as an input (Nix: buildInputs), and -L with its lib directory",
-    ),
-    Failure(
-        "build",
-        r"ModuleNotFoundError: No module named '(?P<module>[^']+)'",
-        "Python does not find the module {module}",
-        "give the package that has it as an input, and its site-packages in PYTHONPATH",
-    ),
-    Failure(
-        "build",
-        r"No package '(?P<package>[^']+)' found|Package (?P<other>\S+) was not found in the pkg-config search path",
-        "pkg-config does not find the package {package}{other}",
-        "give it as an input (Nix: buildInputs), and its lib/pkgconfig in PKG_CONFIG_PATH",
-    ),
-    Failure(
-        "build",
-        r"no acceptable C compiler found in \$PATH",
+        r"no acceptable C compiler found in \$PATH|Unknown compiler\(s\)|No CMAKE_C\w*_COMPILER could be found",
         "there is no C compiler in PATH",
         "give one as an input (Nix: stdenv instead of stdenvNoCC) and put its bin directory into PATH",
     ),
+    *FURTHER,
 )

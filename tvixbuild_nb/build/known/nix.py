@@ -43,7 +43,7 @@ VERDICTS: tuple[Failure, ...] = (
     ),
     Failure(
         "output",
-        r"has an unsupported type",
+        r"has an unsupported type|: only files, directories and symlinks can be stored",
         "the output holds a FIFO, a socket or a device",
         "remove it at the end of the build",
     ),

@@ -66,7 +66,7 @@ SETUP: tuple[Failure, ...] = (
     Failure(
         "setup",
         r"cannot specify gid= mount options for unmapped gid in rootless containers"
-        r"|mount `devpts` to `\S*`: Invalid argument",
+        r"|mount `devpts` to `\S*`: Invalid argument|error mounting \"devpts\" .*: invalid argument",
         "a mount (devpts) asks for gid=5, which the id maps do not hold",
         "leave gid=5 out of the options; the rootless rendering does",
     ),
@@ -86,7 +86,8 @@ SETUP: tuple[Failure, ...] = (
     ),
     Failure(
         "setup",
-        r"error mounting .*: (?:mkdir|mkdirat|make mountpoint) \S+: (?:.*: )?permission denied",
+        r"error mounting .*: (?:mkdir|mkdirat|make mountpoint) \S+: (?:.*: )?permission denied"
+        r"|mkdir `/\S*`: Permission denied",
         "a mount point was not made beforehand, and the container's root may not make it in root/",
         "make every mount point in the bundle's root/ first; Bundle.create does",
     ),
@@ -100,7 +101,16 @@ SETUP: tuple[Failure, ...] = (
     ),
     Failure(
         "setup",
-        r"error preparing rootfs.*permission denied|fork/exec /proc/self/exe: permission denied",
+        r"error mounting .*: stat /proc/(?:thread-)?self/fd/\d+: permission denied"
+        r"|error stat'ing file `/proc/self/fd/\d+`: Permission denied",
+        "what is to be mounted is closed to the container's root: FUSE mounted without allow_other, or a mode",
+        "mount it with allow_other (doctor() says whether that works here); inputs='checkout' does without FUSE",
+    ),
+    Failure(
+        "setup",
+        r"error preparing rootfs.*permission denied|fork/exec /proc/self/exe: permission denied"
+        r"|error mounting .*: lstat \S+: permission denied|make `\S+` private: Permission denied"
+        r"|cannot open `proc`: Permission denied",
         "the bundle, or a directory on the way to it, is closed (0700) to the id that is the container's root",
         "chmod a+x every directory above the bundle, or choose another bundle root; doctor() names the closed one",
     ),

@@ -3,9 +3,14 @@
 from __future__ import annotations
 
 import json
-import resource
+import os
+import shutil
+import ssl
+import sys
 
 from tvixbuild_nb.request import BuildRequest
+
+_AUTHORITIES = ("/etc/ssl/certs/ca-certificates.crt", "/etc/pki/tls/certs/ca-bundle.crt", "/etc/ssl/cert.pem")
 
 
 def literal(text: str) -> str:
@@ -20,8 +25,10 @@ def scratch(request: BuildRequest) -> str:
 
 
 def host_program(request: BuildRequest, program: str) -> str:
-    """What gives the build a program of this host."""
+    """What gives the build a program of this host; where it has none, that is said."""
     code = f"sb.add_host_program({literal(program)})"
+    if shutil.which(program) is None:
+        return f"# this host has no {program} either: install it, then\n{code}"
     if request.inputs_dir == "":
         return code
     if not request.inputs:
@@ -29,6 +36,15 @@ def host_program(request: BuildRequest, program: str) -> str:
     return (
         f'{code}  # needs inputs_dir="", which moves the other inputs; or sb.add_input("tools", ...) with what has it'
     )
+
+
+def certificates(request: BuildRequest) -> str:
+    """What gives the build this host's certificate authorities."""
+    paths = ssl.get_default_verify_paths()
+    file = next((path for path in (paths.cafile, *_AUTHORITIES) if path is not None and os.path.isfile(path)), None)
+    inside = f"/{request.inputs_dir}/ca.crt".replace("//", "/")
+    code = f'sb.add_input("ca.crt", {literal(file or "...")})\nsb.env["SSL_CERT_FILE"] = {literal(inside)}'
+    return f'{code}\nsb.env["CURL_CA_BUNDLE"] = sb.env["GIT_SSL_CAINFO"] = sb.env["SSL_CERT_FILE"]'
 
 
 def missing_path(request: BuildRequest, path: str) -> str:
@@ -39,6 +55,9 @@ def missing_path(request: BuildRequest, path: str) -> str:
     name, _, rest = path.removeprefix(above).partition("/")
     if name in request.inputs:
         return f"# the input has no {rest}: put it there, then\nsb.add_input({literal(name)}, ...)"
+    whole = f"{above}{name}"
+    if os.path.lexists(path):
+        return f"sb.add_input({literal(name)}, {literal(whole)})  # this host has it"
     return f"sb.add_input({literal(name)}, ...)  # a path that has {rest or 'it'}"
 
 
@@ -51,8 +70,12 @@ def options(change: str) -> str:
 
 def more_files(now: int) -> str:
     """What allows more open files than ``now``, as far as this process may."""
-    hard = resource.getrlimit(resource.RLIMIT_NOFILE)[1]
-    most = 65536 if hard == resource.RLIM_INFINITY else min(65536, hard)
+    most = 65536
+    if sys.platform != "win32":
+        import resource
+
+        hard = resource.getrlimit(resource.RLIMIT_NOFILE)[1]
+        most = most if hard == resource.RLIM_INFINITY else min(most, hard)
     code = options(f'rlimits={{"NOFILE": {max(most, now + 1)}}}')
     return code if most > now else f"# in the shell that starts this: ulimit -Hn 65536; then\n{code}"
 

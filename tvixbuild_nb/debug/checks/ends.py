@@ -14,7 +14,12 @@ from tvixbuild_nb.debug.explanation import Confidence, Evidence, Finding
 from tvixbuild_nb.debug.facts import Facts
 
 _MOST_WRITTEN = 10
+_MOST_NAMED = 3
 _STATUSES = {
+    124: (
+        "status 124: timeout(1) ends with it when the time passed that it was given",
+        "# where the command starts timeout: give it more time",
+    ),
     126: (
         "status 126: shells end with it when a program was found and could not be executed",
         "# where the command does not say exit 126 itself: chmod +x the program, or look at its #! line",
@@ -37,7 +42,9 @@ def ends(facts: Facts) -> Iterator[Finding]:
     result = facts.result
     if result.status == "timed-out":
         cure = f"run = sb.run(timeout={max(60, round(2 * (result.usage.wall or 30)))})  # seconds"
-        yield Finding("the time limit passed, and the run was ended", (facts.verdict,), cure, "certain")
+        said = facts.lines(r"\S")[:1]
+        last = [line for line, _ in said] or [Evidence("usage", "it had written nothing until then")]
+        yield Finding("the time limit passed, and the run was ended", (facts.verdict, *last), cure, "certain")
         return
     if result.status == "cancelled":
         yield Finding("the run was cancelled, it did not fail by itself", (facts.verdict,), "run = sb.run()", "certain")
@@ -58,7 +65,7 @@ def _out_of_memory(facts: Facts) -> Finding:
         facts.verdict,
     ]
     evidence += [line for line, _ in facts.lines(_SHORT)[:1]]
-    whose = "the command" if facts.result.signal == signal.SIGKILL or facts.result.exit_code == 137 else "a child"
+    whose = "the command" if facts.result.signal == signal.SIGKILL else "a child"
     return Finding(
         f"out of memory: {whose} was ended by the kernel",
         tuple(evidence),
@@ -87,6 +94,9 @@ def _name(number: int) -> str:
 
 def _signalled(facts: Facts, number: int, cause: str, sure: Confidence, *told: Evidence) -> Finding:
     evidence = [facts.verdict, *told]
+    if number == signal.SIGSEGV and facts.result.signal is not None:
+        # The first process is immune to SIGABRT, and abort() then ends it so.
+        cause = f"{cause} (abort() and failed assertions of a first process end so, too)"
     cause = f"{cause}; neither the time limit nor cancel() sent it"
     if number == signal.SIGKILL and facts.counted:
         evidence.append(Evidence("usage", "no process was ended for lack of memory"))
@@ -114,4 +124,5 @@ def _missing_output(facts: Facts) -> Finding:
         path = names[near[0]].lstrip("/")
         outputs = ", ".join(literal(path if output == wanted else output) for output in facts.request.outputs)
         cure = f"sb.outputs = ({outputs},)  # or in the command: mv /{path} /{wanted}"
-    return Finding(f"the command ended well and did not write /{wanted}", tuple(evidence), cure, "certain")
+    names_of = ", ".join(f"/{path}" for path in missing[:_MOST_NAMED] or [wanted])
+    return Finding(f"the command ended well and did not write {names_of}", tuple(evidence), cure, "certain")

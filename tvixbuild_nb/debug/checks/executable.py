@@ -14,6 +14,7 @@ from tvixbuild_nb.debug.inside import Entry, MountView
 
 _DEPTH = 4
 _MOST_PLACES = 3
+_MOST_NAMES = 500
 # e_machine of what a processor runs, see elf(5); 32 bits beside 64.
 _MACHINES = {"x86_64": (62, 3), "aarch64": (183, 40), "riscv64": (243,), "ppc64le": (21,), "s390x": (22,), "i686": (3,)}
 _NAMES = {3: "i386", 8: "MIPS", 21: "PowerPC 64", 22: "S/390", 40: "ARM", 62: "x86-64", 183: "AArch64", 243: "RISC-V"}
@@ -40,8 +41,7 @@ def examine(view: MountView, path: str, evidence: Evidence, *, strict: bool, dep
     if entry.kind == "directory":
         if not strict:
             return None
-        inside = [f"{entry.path}/{name}" for name in view.names(entry.path)]
-        cure = f"sb.command = ({literal(inside[0] if inside else '/bin/sh')},)  # a program, not its directory"
+        cure = f"sb.command = ({literal(_program_in(view, entry.path))},)  # a program, not its directory"
         return Finding(f"{path} is a directory, no program", known, cure, "certain")
     if entry.kind != "file":
         return None
@@ -64,6 +64,15 @@ def examine(view: MountView, path: str, evidence: Evidence, *, strict: bool, dep
     return None
 
 
+def _program_in(view: MountView, directory: str) -> str:
+    for place in (f"{directory}/bin", directory):
+        for name in view.names(place)[:_MOST_NAMES]:
+            entry = view.resolve(f"{place}/{name}")
+            if entry.kind == "file" and entry.executable:
+                return f"{place}/{name}"
+    return "/bin/sh"
+
+
 def _absent(view: MountView, path: str, entry: Entry, known: tuple[Evidence, ...]) -> Finding:
     constraints = view.request.constraints
     if path == "/bin/sh" and (constraints is None or not constraints.provide_bin_sh):
@@ -76,9 +85,14 @@ def _absent(view: MountView, path: str, entry: Entry, known: tuple[Evidence, ...
         cure = f"sb.command = ({literal(places[0])}, *sb.command[1:])  # or wherever {path} is named"
         return Finding(f"{path} is not inside, but there is {places[0]}", (*known, gone, *there), cure, "certain")
     parent = posixpath.dirname(entry.path)
-    near = difflib.get_close_matches(posixpath.basename(entry.path), view.names(parent), n=3, cutoff=0.6)
+    near = difflib.get_close_matches(posixpath.basename(entry.path), view.names(parent), n=3, cutoff=0.7)
     there = (Evidence("file", f"{parent.rstrip('/')}/{name} is there") for name in near)
-    return Finding(f"{path} is not inside", (*known, gone, *there), missing_path(view.request, path), "certain")
+    cure = missing_path(view.request, path)
+    if entry.path != path or view.is_scratch(entry.path):
+        cure = f"# in the command, before: whatever makes {entry.path}, or copies it there"
+        if view.request.inputs_dir and path.startswith(f"/{view.request.inputs_dir}/"):
+            cure = missing_path(view.request, path)
+    return Finding(f"{path} is not inside", (*known, gone, *there), cure, "certain")
 
 
 def _executable_cure(view: MountView, entry: Entry) -> str:

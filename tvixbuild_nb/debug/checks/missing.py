@@ -4,52 +4,33 @@ from __future__ import annotations
 
 import posixpath
 from collections.abc import Iterator
-from dataclasses import dataclass
 
+from tvixbuild_nb.build.known.absent import ABSENT, Absent
 from tvixbuild_nb.debug.checks.cures import search_path
-from tvixbuild_nb.debug.explanation import Evidence, Finding
+from tvixbuild_nb.debug.explanation import Confidence, Evidence, Finding
 from tvixbuild_nb.debug.facts import Facts
-from tvixbuild_nb.debug.inside import MountView
 
 _MOST = 3
-
-
-@dataclass(frozen=True, slots=True)
-class _Kind:
-    """What is missing in words, the line that says so, the files that it is, and the variable that leads to them."""
-
-    what: str
-    pattern: str
-    files: tuple[str, ...]
-    variable: str
-
-
-_KINDS = (
-    _Kind("the header {}", r"fatal error: (?P<name>[\w./+-]+\.h\w*): No such file or directory", ("{}",), "CPATH"),
-    _Kind("the library {}", r"cannot find -l(?P<name>[\w+.-]+)", ("lib{}.so", "lib{}.a"), "LIBRARY_PATH"),
-    _Kind(
-        "the Python module {}", r"ModuleNotFoundError: No module named '(?P<name>\w+)",
-        ("{}.py", "{}/__init__.py"), "PYTHONPATH",
-    ),
-    _Kind("the package {}", r"No package '(?P<name>[^']+)' found", ("{}.pc",), "PKG_CONFIG_PATH"),
-)  # fmt: skip
 
 
 def missing(facts: Facts) -> Iterator[Finding]:
     """What compilers, linkers, Python and pkg-config did not find, each once."""
     if facts.view is None or facts.result.failed_at != "build":
         return
-    for kind in _KINDS:
+    for absent in ABSENT:
         seen = set[str]()
-        for line, match in facts.lines(kind.pattern):
+        for line, match in facts.lines(absent.pattern):
             if match["name"] not in seen and len(seen) < _MOST:
                 seen.add(match["name"])
-                yield _finding(facts.view, kind, match["name"], line)
+                yield _finding(facts, absent, match["name"], line)
 
 
-def _finding(view: MountView, kind: _Kind, name: str, line: Evidence) -> Finding:
-    what = kind.what.format(name)
-    files = [file.format(name) for file in kind.files]
+def _finding(facts: Facts, absent: Absent, name: str, line: Evidence) -> Finding:
+    view = facts.view
+    assert view is not None
+    what, variable, *files = (
+        text.format(name=name, lower=name.lower()) for text in (absent.what, absent.variable, *absent.files)
+    )
     places = [path for path, _ in view.files if any(path.endswith(f"/{file}") for file in files)][:_MOST]
     names = dict.fromkeys((*(posixpath.basename(file) for file in files), name))
     looked = [said for said in map(view.searched, names) if said is not None]
@@ -58,10 +39,17 @@ def _finding(view: MountView, kind: _Kind, name: str, line: Evidence) -> Finding
         *(Evidence("file", said) for said in looked[:_MOST]),
         *(Evidence("file", f"{place} is there") for place in places),
     )
+    sure: Confidence = "possible" if _handled(facts, line) else "likely"
     if not places:
-        cure = f'sb.add_input("...", ...)  # what has {files[0]}; then sb.env["{kind.variable}"]'
-        return Finding(f"no input has {what}", evidence, cure, "likely")
+        cure = f'sb.add_input("...", ...)  # what has {files[0]}; then sb.env["{variable}"]'
+        return Finding(f"no input has {what}", evidence, cure, sure)
     used = next(file for file in files if places[0].endswith(f"/{file}"))
     directory = places[0].removesuffix(f"/{used}")
     cause = f"{what} is there, but not where it was looked for: {places[0]}"
-    return Finding(cause, evidence, search_path(view.request, kind.variable, directory), "likely")
+    return Finding(cause, evidence, search_path(view.request, variable, directory), sure)
+
+
+def _handled(facts: Facts, line: Evidence) -> bool:
+    """Whether Python caught it, and something else went wrong meanwhile."""
+    after = (text for number, text in facts.log if line.line is not None and line.line < number <= line.line + 2)
+    return any(text.startswith("During handling of the above exception") for text in after)

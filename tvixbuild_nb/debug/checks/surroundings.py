@@ -7,13 +7,20 @@ import re
 from collections.abc import Iterator
 
 from tvixbuild_nb.build.known import words
-from tvixbuild_nb.debug.checks.cures import literal, more_files, scratch
+from tvixbuild_nb.debug.checks.cures import certificates, literal, more_files, options, scratch
 from tvixbuild_nb.debug.explanation import Evidence, Finding
 from tvixbuild_nb.debug.facts import Facts
+from tvixbuild_nb.debug.inside import MountView
 
+_RESOLVER = "/etc/resolv.conf"
+_MOST_OF_RESOLVER = 1 << 16
+_CERTIFICATES = ("SSL_CERT_FILE", "CURL_CA_BUNDLE")
 _PATH = re.compile(r"(/[^\s'\":,;)\]]+)")
 _QUOTED = re.compile(r"['‘\"]([^'’\"]+)['’\"]")
-_OWNED = rf"{words.OWNERS}|\b65534\b|nobody:nogroup|nobody +nogroup"
+# Somebody minds whom a file belongs to; or lists it, which may have nothing to do with the failure.
+_FOREIGN = r"owned by (?:uid |user )?(?:65534|nobody)|[Bb]ad owner(?:ship)? (?:or|and) (?:permissions|modes)"
+_LISTED = r"^[-dlbcps][rwxsStT-]{9}\S* +\d+ +(?:65534|nobody)\b"
+_OWNED = rf"{words.OWNERS}|{_FOREIGN}|{_LISTED}"
 
 
 def surroundings(facts: Facts) -> Iterator[Finding]:
@@ -21,7 +28,7 @@ def surroundings(facts: Facts) -> Iterator[Finding]:
     if facts.result.failed_at not in ("build", "output"):
         yield from _full_host(facts)
         return
-    for check in (_homeless, _read_only, _network, _ids, _space, _open_files):
+    for check in (_homeless, _read_only, _closed, _network, _certificates, _ids, _space, _processes, _open_files):
         yield from check(facts)
 
 
@@ -42,7 +49,8 @@ def _read_only(facts: Facts) -> Iterator[Finding]:
         writable = () if facts.view is None else facts.view.writable()
         if writable:
             evidence.append(Evidence("mount", f"writable are {', '.join(writable)}"))
-        cause = f"{path or 'a path'} is not below a scratch path, and the rest is read-only"
+        quoted = _QUOTED.findall(line.text)
+        cause = f"{path or (quoted[-1] if quoted else 'a path')} is not below a scratch path, and the rest is read-only"
         yield Finding(cause, tuple(evidence), _writing(facts, path), "certain")
         return
 
@@ -65,16 +73,67 @@ def _writing(facts: Facts, path: str | None) -> str:
     return f"sb.scratch_paths = (*sb.scratch_paths, {literal(parent)})  # or write below {below}"
 
 
+def _closed(facts: Facts) -> Iterator[Finding]:
+    """An input that may not be looked into, although the modes of all inputs are open: then its view is closed."""
+    if facts.view is None:
+        return
+    inputs = {f"/{facts.request.input_path(name)}" for name in facts.request.inputs}
+    for line, match in facts.lines(words.CLOSED):
+        mount = facts.view.mount_of(match["path"])
+        if mount is not None and mount.destination in inputs:
+            held = Evidence("mount", f"{match['path']} is in the input at {mount.destination}")
+            cause = "the view of the inputs is closed to the build's user: FUSE mounted without allow_other"
+            cure = 'run = sb.run(inputs="checkout")  # without FUSE; doctor() says whether allow_other works here'
+            yield Finding(cause, (line, held), cure, "likely")
+            return
+
+
 def _network(facts: Facts) -> Iterator[Finding]:
     constraints = facts.request.constraints
+    alone = constraints is None or not constraints.network_access
     for line, _ in facts.lines(words.NO_NETWORK)[:1]:
-        if constraints is None or not constraints.network_access:
-            cause, sure = "the sandbox has no network: it has a network namespace of its own", True
+        if alone:
+            cause = "the sandbox has no network: it has a network namespace of its own"
             cure = 'sb.network_access = True  # or fetch beforehand: sb.add_input("source", ...)'
+            yield Finding(cause, (line,), cure, "certain")
         else:
-            cause, sure = "the sandbox has the host's network, and names were not resolved in it", False
-            cure = "look at /etc/resolv.conf of the host: a nameserver on 127.0.0.53 must answer inside, too"
-        yield Finding(cause, (line,), cure, "certain" if sure else "possible")
+            yield _unresolved(facts, line)
+        return
+    for line, _ in facts.lines(words.LOOPBACK)[:1]:
+        if alone:
+            cause = "the sandbox has a loopback of its own, where no server of the host listens"
+            cure = "sb.network_access = True  # or start the server in the command"
+            yield Finding(cause, (line,), cure, "likely")
+
+
+def _unresolved(facts: Facts, line: Evidence) -> Finding:
+    cause = "the sandbox has the host's network, and names were not resolved in it"
+    cure = f"look at {_RESOLVER} of the host: a nameserver on 127.0.0.53 must answer inside, too"
+    told = None if facts.view is None else _resolver(facts.view)
+    if told is None:
+        return Finding(cause, (line,), cure, "possible")
+    return Finding(cause, (line, Evidence("file", f"{_RESOLVER} inside {told}")), cure, "likely")
+
+
+def _resolver(view: MountView) -> str | None:
+    """What is wrong with resolv.conf inside, in words; None when it names somebody to ask, or cannot be read."""
+    entry = view.resolve(_RESOLVER)
+    if entry.kind == "missing":
+        return "is not there"
+    file = view.open(entry)
+    if file is None:
+        return None
+    with file:
+        return None if re.search(rb"(?m)^\s*nameserver\s+\S", file.read(_MOST_OF_RESOLVER)) else "names no nameserver"
+
+
+def _certificates(facts: Facts) -> Iterator[Finding]:
+    for line, _ in facts.lines(words.NO_CERTIFICATES)[:1]:
+        told = (Evidence("file", f"{variable} is not set in the build's environment") for variable in _CERTIFICATES
+                if variable not in facts.request.environment_vars)  # fmt: skip
+        cause = "the file with the certificate authorities is not in the sandbox"
+        yield Finding(cause, (line, *told), certificates(facts.request), "likely")
+        return
 
 
 def _ids(facts: Facts) -> Iterator[Finding]:
@@ -85,12 +144,14 @@ def _ids(facts: Facts) -> Iterator[Finding]:
             for kind, maps in (("user", options.uid_mappings), ("group", options.gid_mappings)):
                 ranges = [f"{one.container_id} to {one.container_id + one.size - 1}" for one in maps]
                 evidence.append(Evidence("mount", f"{kind} ids inside: {', '.join(ranges) or 'not mapped'}"))
-        sure = "Invalid argument" in line.text
-        cause = (
-            "an owner is asked for that the id maps do not have" if sure else "a file's owner is outside the id maps"
-        )
-        cure = "leave owners alone in the command (tar --no-same-owner, cp without -a): a store keeps none"
-        yield Finding(cause, tuple(evidence), cure, "certain" if sure else "possible")
+        if re.search(words.OWNERS, line.text):
+            cause = "an owner is asked for that the id maps do not have"
+            cure = "leave owners alone in the command (tar --no-same-owner, cp without -a): a store keeps none"
+            yield Finding(cause, tuple(evidence), cure, "certain")
+            return
+        cause = "a file's owner is outside the id maps: inputs belong to nobody (65534) inside"
+        cure = f"# in the command: cp -r --no-preserve=mode,ownership FILE /{scratch(facts.request)}, and use the copy"
+        yield Finding(cause, tuple(evidence), cure, "likely" if re.search(_FOREIGN, line.text) else "possible")
 
 
 def _space(facts: Facts) -> Iterator[Finding]:
@@ -139,6 +200,16 @@ def _filled(text: str) -> tuple[str | None, bool]:
         if quoted:
             return str(quoted[-1]), False
     return None, False
+
+
+def _processes(facts: Facts) -> Iterator[Finding]:
+    for line, _ in facts.lines(words.NO_FORK)[:1]:
+        limits = None if facts.view is None else facts.view.options.limits
+        most = None if limits is None else limits.pids
+        evidence = (line,) if most is None else (line, Evidence("usage", f"the limit of processes is {most}"))
+        cause = "as many processes and threads run as may (limits.pids, or RLIMIT_NPROC)"
+        more = options(f'limits={{"pids": {max(4096, 4 * (most or 0))}}}')
+        yield Finding(cause, evidence, f"{more}  # or fewer jobs at a time", "likely")
 
 
 def _open_files(facts: Facts) -> Iterator[Finding]:
