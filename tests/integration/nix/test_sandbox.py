@@ -9,10 +9,10 @@ from pathlib import Path
 import pytest
 
 from support.nix import Nix
-from tvixbuild_nb import Sandbox
+from tvixbuild_nb import Sandbox, runs
 from tvixbuild_nb.build import DummyBuildService
 from tvixbuild_nb.castore import Castore, open_castore
-from tvixbuild_nb.errors import HostRefused, InvalidDerivation, NotFound, UnsupportedDerivation
+from tvixbuild_nb.errors import HostRefused, InvalidDerivation, InvalidRequest, NotFound, UnsupportedDerivation
 from tvixbuild_nb.nix import StoreDir, StorePath, read_derivation
 from tvixbuild_nb.nix.narinfo import parse_narinfo
 from tvixbuild_nb.sandbox import Run
@@ -41,6 +41,10 @@ in {
     outputHashMode = "flat"; outputHashAlgo = "sha256";
     outputHash = "2cf24dba5fb0a30e26e83b2ac5b9e29e1b161e5c1fa7425e73043362938b9824";
   };
+  asking = make "asking" "cat ${make "asked" "echo with $TOKEN >&2; printf hello > $out" {
+    outputHash = "2cf24dba5fb0a30e26e83b2ac5b9e29e1b161e5c1fa7425e73043362938b9824"; outputHashAlgo = "sha256";
+    impureEnvVars = [ "TOKEN" ];
+  }} > $out" { };
   recursive = derivation {
     name = "recursive"; system = builtins.currentSystem; builder = "/bin/sh";
     requiredSystemFeatures = [ "recursive-nix" ];
@@ -108,6 +112,22 @@ def test_the_checks_stay_whoever_builds(nix: Nix, expressions: Path, castore: Ca
     sandbox.runtime = "none"
     with pytest.raises(HostRefused, match="none"):
         sandbox.run(show=False)
+
+
+def test_secrets_stay_secret_in_what_is_built_first(nix: Nix, expressions: Path, castore: Castore) -> None:
+    [basename] = nix.instantiate(expressions, "-A", "asking")
+    place = f"local?root={nix.root / 'root'}"
+    with pytest.raises(InvalidRequest, match="shorter than"):
+        Sandbox.from_derivation(nix.store / basename, place, store=castore, impure={"TOKEN": "x"}, secrets=["TOKEN"])
+    sandbox = Sandbox.from_derivation(
+        nix.store / basename, place, store=castore, impure={"TOKEN": "s3cret-word"}, secrets=["TOKEN"]
+    )
+    [first] = runs()
+    assert first.log.text() == "with s3cret-word\n" and "s3cret" not in f"{first.log}{first}{first.log!r}"
+    assert sandbox.secrets == () and sandbox.run(show=False).ok
+    other = Sandbox.from_derivation(nix.store / basename, place, store=castore, secrets=["OTHER"])
+    with pytest.raises(InvalidRequest, match="no variable of this build"):
+        other.run(show=False)
 
 
 def test_what_cannot_be_built_is_refused(nix: Nix, expressions: Path, castore: Castore, tmp_path: Path) -> None:
