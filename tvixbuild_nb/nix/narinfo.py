@@ -107,8 +107,8 @@ class _Fields:
             raise InvalidNarInfo("bytes that are not UTF-8", path=path, index=line) from error
         if text and not text.endswith("\n"):
             raise InvalidNarInfo("the last line does not end", path=path, index=text.count("\n") + 1)
-        for number, line in enumerate(_LINE.finditer(text), 1):
-            name, colon, value = line[0][:-1].partition(":")
+        for number, found in enumerate(_LINE.finditer(text), 1):
+            name, colon, value = found[0][:-1].partition(":")
             if not colon or not name or name != name.strip():
                 raise InvalidNarInfo("no field: a name, a colon, a space and a value", path=path, index=number)
             self._take(number, name, value.removeprefix(" "))
