@@ -69,6 +69,18 @@ DIFFERENCES: tuple[Difference, ...] = (
         "nothing of this process's environment gets into a request by itself",
     ),
     Difference(
+        "substitution",
+        "what is missing comes from the configured substituters; nothing is built whose outputs are there",
+        "it comes from the one place that is named, else it is built; drv run builds even what is there",
+        "an input's origin is part of what is asked for",
+    ),
+    Difference(
+        "outputs",
+        "they are moved into the store and registered, with times of 1 and without write permission",
+        "they are in castore, which knows no times; nix-store --import takes an export of them",
+        "as in Tvix",
+    ),
+    Difference(
         "settings",
         "nix.conf counts: sandbox-paths, system-features, timeouts, hooks, log limits and more",
         "of nix.conf only the trusted keys and require-sigs count; the rest are parameters of a run, or are not there",

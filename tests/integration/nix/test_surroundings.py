@@ -94,7 +94,7 @@ _SHELL = ("--option", "sandbox-paths", "/bin/sh=/bin/busybox")
 # In the table, but not seen by such a builder: other tests have them.
 _ELSEWHERE = {
     "cores", "own-variables", "attribute-files", "encodings", "fixed-references", "builtins", "impure-variables",
-    "settings",
+    "settings", "substitution", "outputs",
 }  # fmt: skip
 
 
