@@ -27,6 +27,9 @@ SEEN = [
     ("unable to apply cgroup configuration: mkdir /sys/fs/cgroup/x: permission denied", "delegated", "setup"),
     ("cannot set memory limit: container could not join or create cgroup", "delegated", "setup"),
     ("sd-bus call: Interactive authentication required.: Permission denied", "linger", "setup"),
+    ("runc run failed: unable to create new parent process: netlink: cannot serialize bytemsg of length 67423 "
+     "(larger than UINT16_MAX)", "crun", "setup"),
+    ("openat2 `nix/store/h2hcwm34nh79y7sl8hydhq49gfc27k4a-pkg-267`: Too many open files", "rlimits", "setup"),
     ("cgroups in hybrid mode not supported, drop all controllers from cgroupv2", "crun", "setup"),
     ("open /dev/tty: no such device or address", "terminal", "setup"),
     ("open /dev/ptmx: No such file or directory", "terminal", "setup"),

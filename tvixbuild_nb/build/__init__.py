@@ -18,7 +18,16 @@ from tvixbuild_nb.build.oci import OCIBuildService
 from tvixbuild_nb.build.places import default_bundle_root
 from tvixbuild_nb.build.record import EventReader, RunRecord, state_directory
 from tvixbuild_nb.build.result import BuildOutput, BuildResult, Usage, UsageSample, output_summary
-from tvixbuild_nb.build.service import BuildContext, BuildPolicy, BuildService, CancelToken, Inputs, Keep, OutputCheck
+from tvixbuild_nb.build.service import (
+    BuildContext,
+    BuildPolicy,
+    BuildService,
+    CancelToken,
+    Inputs,
+    Keep,
+    OutputCheck,
+    StageHeard,
+)
 
 __all__ = [
     "BuildContext",
@@ -46,6 +55,7 @@ __all__ = [
     "RunRecord",
     "Stage",
     "StageEvent",
+    "StageHeard",
     "Status",
     "Stream",
     "Usage",

@@ -18,6 +18,7 @@ from tvixbuild_nb.errors import Cancelled, HostRefused, InvalidValue
 from tvixbuild_nb.oci import SpecOptions
 from tvixbuild_nb.request import BuildRequest
 
+StageHeard: TypeAlias = Callable[[StageEvent], None]
 OutputCheck: TypeAlias = Callable[[BuildRequest, Sequence[BuildOutput]], None]
 Keep: TypeAlias = Literal["failure", "always", "never"]
 Inputs: TypeAlias = Literal["auto", "fuse", "checkout"]
@@ -129,9 +130,10 @@ class BuildContext:
     """What one build is given besides its request: policy, record, cancellation; and its clock of stages.
 
     ``check`` raises :class:`OutputError` for outputs that were made and are not to be taken: the build then failed, and
-    they are the result's ``rejected``. ``scratch``: the ``scratch/`` of another bundle of the same request, of which
-    this one begins with a copy. ``hold``: the sandbox is there for others to enter until the build is cancelled; its
-    command is never executed where the runtime can do that (``ocibuild.HOLDING``), and nobody's turn is taken.
+    they are the result's ``rejected``. ``heard`` is called with the events of stages as they are recorded. ``scratch``:
+    the ``scratch/`` of another bundle of the same request, of which this one begins with a copy. ``hold``: the sandbox
+    is there for others to enter until the build is cancelled; its command is never executed where the runtime can do
+    that (``ocibuild.HOLDING``), and nobody's turn is taken.
     """
 
     record: RunRecord
@@ -141,6 +143,7 @@ class BuildContext:
     log_size: int = 0
     accepted: threading.Event = field(default_factory=threading.Event)
     check: OutputCheck | None = None
+    heard: StageHeard | None = None
     scratch: Path | None = None
     hold: bool = False
 
@@ -151,7 +154,7 @@ class BuildContext:
     @contextmanager
     def stage(self, stage: Stage) -> Iterator[None]:
         """Emit that ``stage`` started, and that it finished or failed; its seconds go to ``timings``."""
-        self.record.emit(StageEvent(time=time.time(), stage=stage, state="started", log_offset=self.log_size))
+        self._tell(StageEvent(time=time.time(), stage=stage, state="started", log_offset=self.log_size))
         clock = time.perf_counter()
         try:
             yield
@@ -162,8 +165,12 @@ class BuildContext:
 
     def _leave(self, stage: Stage, state: Literal["finished", "failed"], clock: float, detail: str | None) -> None:
         self.timings[stage] = self.timings.get(stage, 0.0) + time.perf_counter() - clock
-        event = StageEvent(time=time.time(), stage=stage, state=state, log_offset=self.log_size, detail=detail)
+        self._tell(StageEvent(time=time.time(), stage=stage, state=state, log_offset=self.log_size, detail=detail))
+
+    def _tell(self, event: StageEvent) -> None:
         self.record.emit(event)
+        if self.heard is not None:
+            self.heard(event)
 
     def end(self, result: BuildResult) -> BuildResult:
         """Write the result, then the last event; the result, which says so when it could not be written."""

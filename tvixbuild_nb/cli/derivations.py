@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 from argparse import Namespace
+from collections.abc import Callable
 from contextlib import AbstractContextManager, closing, suppress
 from functools import partial
 from typing import Any
@@ -51,14 +52,15 @@ def show(args: Namespace) -> int:
 def request(args: Namespace) -> int:
     """Print the protobuf-JSON of the request that builds one derivation; its inputs are in the store then."""
     with open_castore(args.store) as castore, _opened(args, castore) as opened:
-        made = opened.request()
+        made = opened.prepare().request
     write_bytes(f"{made.to_json()}\n".encode())
     return 0
 
 
 def run(args: Namespace) -> int:
     """Build what inputs of one derivation are missing, then run its builder as ``tvixbuild-nb run`` runs a request."""
-    return build(args, partial(_request, args), _summary, partial(_service, args))
+    making = _Making(args)
+    return build(args, making.request, _summary, making.service)
 
 
 def closure(args: Namespace) -> int:
@@ -83,18 +85,30 @@ def closure(args: Namespace) -> int:
     return 0
 
 
-def _request(args: Namespace, castore: Castore) -> BuildRequest:
-    with _opened(args, castore) as opened:
-        plan = opened.plan()
-        if plan.steps:
-            with closing(shared_builder(args.builder, castore, args.runtime)) as service:
-                opened.closure_build(plan, service, jobs=args.jobs, policy=policy_of(args)).run()
-        return opened.request()
+class _Making:
+    """A derivation becomes a request and then what builds it, its inputs looked at once."""
 
+    def __init__(self, args: Namespace) -> None:
+        self._args = args
+        self._special: BuildService | None = None
+        self._checked: Callable[[BuildService], BuildService]
 
-def _service(args: Namespace, castore: Castore) -> BuildService:
-    with _opened(args, castore) as opened:
-        return opened.service() or opened.checked(shared_builder(args.builder, castore, args.runtime))
+    def request(self, castore: Castore) -> BuildRequest:
+        """What is missing is built first; afterwards :meth:`service` knows how its outputs are checked."""
+        args = self._args
+        with _opened(args, castore) as opened:
+            plan = opened.plan()
+            if plan.steps:
+                with closing(shared_builder(args.builder, castore, args.runtime)) as service:
+                    opened.closure_build(plan, service, jobs=args.jobs, policy=policy_of(args)).run()
+            prepared = opened.prepare()
+            self._special = opened.service()
+            self._checked = partial(opened.checked, prepared=prepared)
+        return prepared.request
+
+    def service(self, castore: Castore) -> BuildService:
+        """What builds that request."""
+        return self._special or self._checked(shared_builder(self._args.builder, castore, self._args.runtime))
 
 
 def _opened(args: Namespace, castore: Castore) -> AbstractContextManager[Opened]:
@@ -114,7 +128,13 @@ def closure_summary(going: ClosureBuild, opened: Opened) -> dict[str, Any]:
     """The same with how each step ended and, of those that are done, what Nix would register."""
     summary = plan_summary(going.plan)
     for told, node in zip(summary["steps"], going.nodes, strict=True):
-        told |= {"state": node.state, "seconds": node.seconds, "run": node.run, "message": node.message}
+        told |= {
+            "state": node.state,
+            "seconds": node.seconds,
+            "waited": node.waited,
+            "run": node.run,
+            "message": node.message,
+        }
         outputs = going.plan.steps[node.path].derivation.outputs.values()
         infos = [opened.built.info(output.path) for output in outputs if output.path is not None]
         told["outputs"] = [_registered(info) for info in infos if info is not None]

@@ -14,7 +14,7 @@ from rich.text import Text
 from tvixbuild_nb.castore import open_castore
 from tvixbuild_nb.cli.places import find
 from tvixbuild_nb.cli.screen import amount, safe, write_bytes, write_json, write_lines
-from tvixbuild_nb.errors import InvalidNar
+from tvixbuild_nb.errors import InvalidNar, InvalidNode
 from tvixbuild_nb.nix.nar import NarEntry, list_nar, nar_events, nar_of_node, nar_of_path, nar_sum
 from tvixbuild_nb.nix.nar import restore as restore_events
 
@@ -62,7 +62,10 @@ def _chunks(args: Namespace) -> Iterator[bytes | memoryview]:
         yield from nar_of_path(args.path)
         return
     with open_castore(args.store) as castore:
-        place = find(castore, args.path, follow=args.path.endswith("/"))
+        try:
+            place = find(castore, args.path, follow=args.path.endswith("/"))
+        except InvalidNode as error:
+            raise InvalidNode(f"no such file, and {error.message}", path=args.path, hint=error.hint) from error
         yield from nar_of_node(castore, place.node)
 
 

@@ -1,4 +1,7 @@
-"""Messages between owner, keeper and file-system server: one JSON object per SEQPACKET datagram."""
+"""Messages between owner, keeper and file-system server: one JSON object per SEQPACKET datagram.
+
+A longer one (a build with a thousand inputs) lies in memory, whose descriptor comes with a datagram that says so.
+"""
 
 from __future__ import annotations
 
@@ -12,8 +15,11 @@ from typing import Any
 
 Message = dict[str, Any]
 
-# Below the default socket buffer; larger things travel as files.
-MAX_MESSAGE = 180_000
+# Below the default socket buffer.
+MAX_DATAGRAM = 180_000
+MAX_MESSAGE = 64 << 20
+# No JSON begins so.
+_ELSEWHERE = b"\0"
 
 
 def channel() -> tuple[socket.socket, socket.socket]:
@@ -63,7 +69,15 @@ def send(sock: socket.socket, message: Message, fds: Sequence[int] = ()) -> None
     data = json.dumps(message).encode()
     if len(data) > MAX_MESSAGE:
         raise OSError(f"a keeper message of {len(data)} bytes is too long")
-    if fds:
+    if len(data) > MAX_DATAGRAM:
+        memory = os.memfd_create("keeper-message", os.MFD_CLOEXEC)
+        try:
+            with open(memory, "wb", closefd=False) as file:
+                file.write(data)
+            socket.send_fds(sock, [_ELSEWHERE], [memory, *fds])
+        finally:
+            os.close(memory)
+    elif fds:
         socket.send_fds(sock, [data], list(fds))
     else:
         sock.send(data)
@@ -71,9 +85,13 @@ def send(sock: socket.socket, message: Message, fds: Sequence[int] = ()) -> None
 
 def receive(sock: socket.socket, max_fds: int = 4) -> tuple[Message, list[int]] | None:
     """The next message and its descriptors (not inheritable), or None at the end."""
-    data, fds = _receive(sock, MAX_MESSAGE + 1, max_fds)
+    data, fds = _receive(sock, MAX_DATAGRAM + 1, max_fds + 1)
     if not data:
         return None
+    if data == _ELSEWHERE and fds:
+        with open(fds.pop(0), "rb") as file:
+            file.seek(0)
+            data = file.read(MAX_MESSAGE)
     message: Message = json.loads(data)
     return message, fds
 

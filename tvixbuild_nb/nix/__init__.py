@@ -9,7 +9,8 @@ finds, with the ``attributes`` that it heeds, ``structured`` ones and the ``grap
 ``refusals`` says what is not built here, ``differences`` what is not as in Nix. ``sources`` are where inputs come from;
 ``closure`` plans which of them have to be built first, ``closurebuild`` builds them, each by ``realise``, and
 ``closurelines`` shows it; ``fetchurl`` is Nix's own download, ``fixedoutput`` the check of its hash. ``publishing``
-writes binary caches and exports that Nix takes; ``produced`` is what it would know of a run's outputs.
+writes binary caches and exports that Nix takes; ``produced`` is what it would know of a run's outputs,
+``settings`` whom it trusts.
 """
 
 from tvixbuild_nb.nix.aterm import parse_aterm, write_aterm

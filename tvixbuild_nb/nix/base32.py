@@ -9,8 +9,9 @@ from tvixbuild_nb.errors import InvalidNixHash
 ALPHABET = "0123456789abcdfghijklmnpqrsvwxyz"
 _RFC4648 = b"ABCDEFGHIJKLMNOPQRSTUVWXYZ234567"
 _TO_NIX = bytes.maketrans(_RFC4648, ALPHABET.encode())
-_FROM_NIX = bytes.maketrans(ALPHABET.encode(), _RFC4648)
-_GROUP_BYTES, _GROUP_DIGITS = 5, 8
+# What int() reads in base 32.
+_TO_INT = bytes.maketrans(ALPHABET.encode(), b"0123456789abcdefghijklmnopqrstuv")
+_GROUP_BYTES = 5
 
 
 def encoded_length(size: int) -> int:
@@ -39,9 +40,7 @@ def decode(text: str | bytes) -> bytes:
         raise InvalidNixHash(f"{chr(bad)!a} is no digit of nixbase32", path="nixbase32", index=digits.index(bad))
     if encoded_length(size) != len(digits):
         raise InvalidNixHash(f"{len(digits)} digits of nixbase32 are no number of bytes", path="nixbase32")
-    padding = ALPHABET[0].encode() * (-len(digits) % _GROUP_DIGITS)
-    filled = base64.b32decode((padding + digits).translate(_FROM_NIX))
-    beyond = len(filled) - size
-    if any(filled[:beyond]):
+    number = int(digits.translate(_TO_INT) or b"0", 32)
+    if number >> (size * 8):
         raise InvalidNixHash("the first digit has bits beyond the last byte", path="nixbase32", index=0)
-    return filled[beyond:][::-1]
+    return number.to_bytes(size, "little")

@@ -81,6 +81,14 @@ def requested_outputs(derivation: Derivation) -> tuple[StorePath, ...]:
     return tuple(sorted(paths))
 
 
+@dataclass(frozen=True, slots=True)
+class Prepared:
+    """A request whose inputs are in a castore, and what is known of the closure of its inputs."""
+
+    request: BuildRequest
+    inputs: Mapping[StorePath, PathInfo]
+
+
 def request_for(
     derivation: Derivation,
     source: PathSource,
@@ -89,6 +97,18 @@ def request_for(
     *,
     read: ReadDerivation | None = None,
 ) -> BuildRequest:
+    """The request that builds ``derivation``; see :func:`prepare`."""
+    return prepare(derivation, source, castore, options, read=read).request
+
+
+def prepare(
+    derivation: Derivation,
+    source: PathSource,
+    castore: Castore,
+    options: BuilderOptions | None = None,
+    *,
+    read: ReadDerivation | None = None,
+) -> Prepared:
     """The request that builds ``derivation``, its inputs put from ``source`` into ``castore``.
 
     Parameters: ``read`` reads the derivations of its inputs (None: from ``source``). Raises what :func:`plan_request`
@@ -100,7 +120,7 @@ def request_for(
     roots = input_paths(derivation, read)
     infos = closure(source, roots, roots)
     graphs = _graph_paths(derivation, infos, source, read)
-    return plan_request(derivation, fetch(source, infos, castore), options, graphs=graphs)
+    return Prepared(plan_request(derivation, fetch(source, infos, castore), options, graphs=graphs), infos)
 
 
 def input_paths(derivation: Derivation, read: ReadDerivation) -> dict[StorePath, str]:

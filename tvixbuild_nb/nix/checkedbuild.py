@@ -2,25 +2,24 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import replace
 
 from tvixbuild_nb.build import BuildContext, BuildResult, BuildService
 from tvixbuild_nb.castore import Castore
-from tvixbuild_nb.nix.building import input_paths
 from tvixbuild_nb.nix.derivation import Derivation, Fixed
-from tvixbuild_nb.nix.modulo import ReadDerivation, derivation_path
+from tvixbuild_nb.nix.modulo import derivation_path
 from tvixbuild_nb.nix.outputchecks import OutputChecks
-from tvixbuild_nb.nix.sources.protocol import PathSource, closure
-from tvixbuild_nb.nix.storepath import method_prefix
+from tvixbuild_nb.nix.pathinfo import PathInfo
+from tvixbuild_nb.nix.storepath import StorePath, method_prefix
 from tvixbuild_nb.request import BuildRequest
 
 
 def checked_service(
-    service: BuildService, derivation: Derivation, source: PathSource, read: ReadDerivation, castore: Castore
+    service: BuildService, derivation: Derivation, inputs: Mapping[StorePath, PathInfo], castore: Castore
 ) -> CheckedBuilds:
-    """``service`` as it builds ``derivation``; raises what :func:`closure` raises while inputs are missing."""
-    roots = input_paths(derivation, read)
-    return CheckedBuilds(service, derivation, OutputChecks(derivation, closure(source, roots, roots), castore))
+    """``service`` as it builds ``derivation``; ``inputs`` is what is known of the closure of its inputs."""
+    return CheckedBuilds(service, derivation, OutputChecks(derivation, inputs, castore))
 
 
 class CheckedBuilds:

@@ -6,9 +6,10 @@ import time
 from collections.abc import Callable
 from concurrent.futures import FIRST_COMPLETED, Future, ThreadPoolExecutor, wait
 from dataclasses import dataclass, replace
+from functools import partial
 from typing import Any, Literal
 
-from tvixbuild_nb.build import BuildResult, CancelToken
+from tvixbuild_nb.build import BuildResult, CancelToken, StageEvent, StageHeard
 from tvixbuild_nb.display import mimebundle
 from tvixbuild_nb.errors import Cancelled, DependencyFailed, InvalidValue
 from tvixbuild_nb.nix.closure import ClosurePlan, ClosureStep, way_text
@@ -17,12 +18,17 @@ from tvixbuild_nb.nix.storepath import StorePath
 
 State = Literal["waiting", "building", "done", "failed", "skipped"]
 _LOOK_SECONDS = 0.25
-BuildStep = Callable[[ClosureStep, CancelToken], BuildResult]
+# Waiting that nobody would notice is not told.
+_TOLD_SECONDS = 0.05
+BuildStep = Callable[[ClosureStep, CancelToken, StageHeard], BuildResult]
 
 
 @dataclass(frozen=True, slots=True)
 class ClosureNode:
-    """A step as it stands: times in seconds since the epoch, ``run`` the id of its recorded run; None, not yet."""
+    """A step as it stands: times in seconds since the epoch, ``run`` the id of its recorded run; None, not yet.
+
+    ``queued`` is since when it waits for a turn among other builds of the service, ``waited`` how many seconds it did.
+    """
 
     path: StorePath
     state: State = "waiting"
@@ -30,13 +36,21 @@ class ClosureNode:
     finished: float | None = None
     run: str | None = None
     message: str | None = None
+    queued: float | None = None
+    waited: float = 0.0
 
     @property
     def seconds(self) -> float:
-        """How long it is, or was, being built; 0 while it waits."""
+        """How long it is, or was, being built; waiting does not count."""
         if self.started is None:
             return 0.0
-        return (time.time() if self.finished is None else self.finished) - self.started
+        until = next((at for at in (self.queued, self.finished) if at is not None), None)
+        return (time.time() if until is None else until) - self.started - self.waited
+
+    @property
+    def waiting(self) -> str:
+        """``waited 2.50 s for its turn``; empty when it hardly did."""
+        return f"waited {self.waited:.2f} s for its turn" if self.waited >= _TOLD_SECONDS else ""
 
 
 class ClosureBuild:
@@ -102,7 +116,8 @@ class ClosureBuild:
                 ready = all(self._nodes[needed].state == "done" for needed in waiting[path].needs)
                 if ready and len(running) < self._jobs:
                     self._nodes[path] = replace(self._nodes[path], state="building", started=time.time())
-                    running[pool.submit(self._build, waiting.pop(path), self._cancel)] = path
+                    heard = partial(self._heard, path)
+                    running[pool.submit(self._build, waiting.pop(path), self._cancel, heard)] = path
             if not running:
                 return
             done, _ = wait(running, _LOOK_SECONDS, FIRST_COMPLETED)
@@ -111,12 +126,21 @@ class ClosureBuild:
             if lines is not None:
                 lines.show()
 
+    def _heard(self, path: StorePath, event: StageEvent) -> None:
+        """On the step's own thread: it waits for a turn, or has one."""
+        node = self._nodes[path]
+        if event.stage == "queue" and event.state == "started":
+            self._nodes[path] = replace(node, state="waiting", queued=event.time)
+        elif node.queued is not None:
+            waited = node.waited + event.time - node.queued
+            self._nodes[path] = replace(node, state="building", queued=None, waited=waited)
+
     def _settle(self) -> None:
         """Whatever did not come to its end never will."""
         for path, node in self._nodes.items():
-            if node.state == "waiting":
+            if node.started is None:
                 self._nodes[path] = replace(node, state="skipped")
-            elif node.state == "building":
+            elif node.state in ("waiting", "building"):
                 self._nodes[path] = replace(node, state="failed", finished=time.time(), message="cancelled")
 
     def _ended(self, path: StorePath, future: Future[BuildResult]) -> None:
@@ -188,7 +212,9 @@ class ClosureBuild:
                 lines.append(f"  {'':8} {'':9}  {indent}{path} (above)")
                 continue
             took = f"{node.seconds:7.2f} s" if node.started is not None else ""
-            lines.append(f"  {node.state:8} {took:9}  {indent}{path}{f'  run {node.run}' if node.run else ''}")
+            ends = [f"run {node.run}" if node.run else "", node.waiting]
+            more = "".join(f"  {each}" for each in ends if each)
+            lines.append(f"  {node.state:8} {took:9}  {indent}{path}{more}")
         way = self.longest_way()
         if self.over and len(way) > 1:
             steps = ", ".join(f"{node.path.name} {node.seconds:.2f} s" for node in way)

@@ -17,6 +17,8 @@ DEFAULT_COMPRESSION = "bzip2"
 _UNKNOWN_DERIVER = "unknown-deriver"
 _SEVERAL = "Sig"
 _NEEDED = ("StorePath", "URL", "NarHash", "NarSize")
+_KNOWN = frozenset({*_NEEDED, "Compression", "FileHash", "FileSize", "References", "Deriver", "System", "CA"})
+_LINE = re.compile(r"[^\n]*\n")
 _NUMBER = re.compile(r"[0-9]{1,20}")
 _MAX_SIZE = 2**64 - 1
 
@@ -103,11 +105,10 @@ class _Fields:
         except UnicodeDecodeError as error:
             line = error.object.count(b"\n", 0, error.start) + 1
             raise InvalidNarInfo("bytes that are not UTF-8", path=path, index=line) from error
-        lines = text.split("\n")
-        if lines.pop():
-            raise InvalidNarInfo("the last line does not end", path=path, index=len(lines) + 1)
-        for number, one in enumerate(lines, 1):
-            name, colon, value = one.partition(":")
+        if text and not text.endswith("\n"):
+            raise InvalidNarInfo("the last line does not end", path=path, index=text.count("\n") + 1)
+        for number, found in enumerate(_LINE.finditer(text), 1):
+            name, colon, value = found[0][:-1].partition(":")
             if not colon or not name or name != name.strip():
                 raise InvalidNarInfo("no field: a name, a colon, a space and a value", path=path, index=number)
             self._take(number, name, value.removeprefix(" "))
@@ -115,6 +116,8 @@ class _Fields:
     def _take(self, number: int, name: str, value: str) -> None:
         if name == _SEVERAL:
             self.several.append(value)
+        elif name not in _KNOWN:
+            return
         elif name in self._known:
             raise InvalidNarInfo(f"{name} occurs twice", path=self._path, index=number)
         else:

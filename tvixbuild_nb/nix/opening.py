@@ -11,7 +11,7 @@ from pathlib import Path
 from tvixbuild_nb.build import BuildPolicy, BuildService
 from tvixbuild_nb.castore import Castore
 from tvixbuild_nb.nix.aterm import parse_aterm
-from tvixbuild_nb.nix.building import BuilderOptions, derivations_from, request_for
+from tvixbuild_nb.nix.building import BuilderOptions, Prepared, derivations_from, prepare
 from tvixbuild_nb.nix.checkedbuild import CheckedBuilds, checked_service
 from tvixbuild_nb.nix.closure import ClosurePlan, plan_closure
 from tvixbuild_nb.nix.closurebuild import ClosureBuild
@@ -23,7 +23,6 @@ from tvixbuild_nb.nix.realise import Realiser
 from tvixbuild_nb.nix.signing import PublicKey
 from tvixbuild_nb.nix.sources import BuiltPaths, FirstOf, KnownPaths, PathSource, Remembering, open_path_source
 from tvixbuild_nb.nix.storepath import NIX_STORE, StoreDir, StorePath
-from tvixbuild_nb.request import BuildRequest
 
 
 @dataclass(frozen=True, slots=True)
@@ -37,17 +36,17 @@ class Opened:
     read: ReadDerivation
     options: BuilderOptions
 
-    def request(self) -> BuildRequest:
-        """The request that builds it; raises what :func:`request_for` raises."""
-        return request_for(self.derivation, self.source, self.castore, self.options, read=self.read)
+    def prepare(self) -> Prepared:
+        """The request that builds it, its inputs in ``castore``; raises what :func:`~.building.prepare` raises."""
+        return prepare(self.derivation, self.source, self.castore, self.options, read=self.read)
 
     def service(self) -> BuildService | None:
         """What builds it, where no sandbox can; None: any service."""
         return service_for(self.derivation, self.castore)
 
-    def checked(self, service: BuildService) -> CheckedBuilds:
-        """What builds it by ``service``, its outputs checked as Nix checks them; its inputs have to be there."""
-        return checked_service(service, self.derivation, self.source, self.read, self.castore)
+    def checked(self, service: BuildService, prepared: Prepared) -> CheckedBuilds:
+        """What builds it by ``service``, its outputs checked as Nix checks them."""
+        return checked_service(service, self.derivation, prepared.inputs, self.castore)
 
     def plan(self, *, itself: bool = False) -> ClosurePlan:
         """What is missing of its inputs and must be built first; see :func:`plan_closure`."""
@@ -61,11 +60,27 @@ class Opened:
         )
 
     def closure_build(
-        self, plan: ClosurePlan, service: BuildService, *, jobs: int | None = None, policy: BuildPolicy | None = None
+        self,
+        plan: ClosurePlan,
+        service: BuildService,
+        *,
+        jobs: int | None = None,
+        policy: BuildPolicy | None = None,
+        secrets: Iterable[str] = (),
     ) -> ClosureBuild:
-        """The build of ``plan``, to be run: at most ``jobs`` at once (None: as many as there are CPUs)."""
+        """The build of ``plan``, to be run: at most ``jobs`` at once (None: as many as there are CPUs).
+
+        ``secrets``: names of variables whose values are shown of none of its runs.
+        """
         steps = Realiser(
-            service, self.castore, self.source, self.built, read=self.read, options=self.options, policy=policy
+            service,
+            self.castore,
+            self.source,
+            self.built,
+            read=self.read,
+            options=self.options,
+            policy=policy,
+            secrets=secrets,
         )
         return ClosureBuild(plan, steps.build, os.cpu_count() or 1 if jobs is None else jobs)
 
@@ -76,16 +91,16 @@ def opened_derivation(
     castore: Castore,
     inputs: str | PathSource = "local",
     *,
-    keys: Iterable[PublicKey | str] = (),
+    keys: Iterable[PublicKey | str] | None = None,
     options: BuilderOptions | None = None,
     store_dir: StoreDir = NIX_STORE,
 ) -> Iterator[Opened]:
     """A derivation and what it is built from, open during the block.
 
     Parameters: ``derivation``, the path of a .drv file or what is in one; ``inputs``, where they come from, as
-    :func:`open_path_source` names places, with ``keys`` that a binary cache may sign with. The derivations of its
-    inputs are read from beside the file, or from there too. What came or was built before is remembered beside
-    ``castore``. Raises what reading it and opening the place raise.
+    :func:`open_path_source` names places, with ``keys`` that a binary cache may sign with (None: as Nix's settings
+    say). The derivations of its inputs are read from beside the file, or from there too. What came or was built before
+    is remembered beside ``castore``. Raises what reading it and opening the place raise.
     """
     if isinstance(derivation, bytes):
         read, beside = parse_aterm(derivation, store_dir=store_dir), None

@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from posixpath import basename
 
-from tvixbuild_nb.build import BuildContext, BuildPolicy, BuildResult, BuildService, CancelToken, RunRecord
+from tvixbuild_nb.build import BuildContext, BuildPolicy, BuildResult, BuildService, CancelToken, RunRecord, StageHeard
 from tvixbuild_nb.castore import Castore
-from tvixbuild_nb.nix.building import BuilderOptions, derivations_from, request_for
+from tvixbuild_nb.nix.building import BuilderOptions, prepare
 from tvixbuild_nb.nix.checkedbuild import checked_service
 from tvixbuild_nb.nix.closure import ClosureStep
 from tvixbuild_nb.nix.fetchurl import service_for
@@ -22,7 +23,8 @@ from tvixbuild_nb.nix.storepath import StorePath
 class Realiser:
     """Builds steps with ``service``, their inputs from ``source``, and notes the outputs in ``built``.
 
-    Parameters: ``source`` has what ``built`` has, too; ``castore`` is the service's. Safe for several threads.
+    Parameters: ``source`` has what ``built`` has, too; ``castore`` is the service's; ``secrets``, names of variables
+    whose values nobody is to see, where a step has them. Safe for several threads.
     """
 
     def __init__(
@@ -35,6 +37,7 @@ class Realiser:
         read: ReadDerivation | None = None,
         options: BuilderOptions | None = None,
         policy: BuildPolicy | None = None,
+        secrets: Iterable[str] = (),
     ) -> None:
         self._service = service
         self._castore = castore
@@ -43,17 +46,20 @@ class Realiser:
         self._read = read
         self._options = options
         self._policy = policy or BuildPolicy()
+        self._secrets = tuple(secrets)
 
-    def _checked(self, step: ClosureStep) -> BuildService:
-        read = self._read or derivations_from(self._source, self._castore)
-        return checked_service(self._service, step.derivation, self._source, read, self._castore)
-
-    def build(self, step: ClosureStep, cancel: CancelToken) -> BuildResult:
-        """Build it and wait for the end; raises what :func:`request_for` and the service refuse it with."""
-        request = request_for(step.derivation, self._source, self._castore, self._options, read=self._read)
-        service = service_for(step.derivation, self._castore) or self._checked(step)
+    def build(self, step: ClosureStep, cancel: CancelToken, heard: StageHeard) -> BuildResult:
+        """Build it and wait for the end; raises what :func:`prepare` and the service refuse it with."""
+        prepared = prepare(step.derivation, self._source, self._castore, self._options, read=self._read)
+        request = prepared.request
+        service = service_for(step.derivation, self._castore) or checked_service(
+            self._service, step.derivation, prepared.inputs, self._castore
+        )
         record = RunRecord.create()
-        context = BuildContext(record, self._policy, cancel)
+        secrets = [name for name in self._secrets if name in request.environment_vars]
+        if secrets:
+            record.write_secrets(secrets)
+        context = BuildContext(record, self._policy, cancel, heard=heard)
         try:
             with record.held():
                 result = service.do_build(request, context)

@@ -76,7 +76,7 @@ class StorePath:
                 f"not a store path: {quoted(basename)}", path="path", hint=f"{HASH_DIGITS} digits, -, and a name"
             )
         try:
-            return cls(base32.decode(digits), name)
+            return cls._checked(base32.decode(digits), check_name(name), basename)
         except InvalidNixHash as error:
             raise InvalidStorePath(
                 f"not a store path: {quoted(basename)}: {error.message}", path="path", index=error.index
@@ -84,6 +84,14 @@ class StorePath:
         except InvalidStorePath as error:
             offset = None if error.index is None else HASH_DIGITS + 1 + error.index
             raise InvalidStorePath(f"not a store path: {error.message}", path="path", index=offset) from error
+
+    @classmethod
+    def _checked(cls, digest: bytes, name: str, basename: str) -> Self:
+        # What was read need not be written again to know its text: closures are read by the ten thousand references.
+        path = object.__new__(cls)
+        for field_name, value in (("digest", digest), ("name", name), ("basename", basename)):
+            object.__setattr__(path, field_name, value)
+        return path
 
     @property
     def hash_part(self) -> str:

@@ -19,7 +19,11 @@ _INTEGERS = range(-(1 << 63), 1 << 64)
 
 def attributes_json(attributes: Mapping[str, Any]) -> bytes:
     """Compact JSON, keys sorted, numbers as Nix writes them; :class:`InvalidDerivation` for lone surrogates."""
-    return _encoded("".join(_pieces(attributes)))
+    try:
+        return _encoded("".join(_pieces(attributes)))
+    except RecursionError:
+        # Not every Python's own reader of JSON refuses what is nested so deeply.
+        raise InvalidDerivation("structured attributes are nested too deeply", path="__json") from None
 
 
 def attributes_shell(attributes: Mapping[str, Any]) -> bytes:

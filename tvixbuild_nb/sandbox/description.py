@@ -20,7 +20,7 @@ from tvixbuild_nb.sandbox.arguments import mapping, texts
 from tvixbuild_nb.sandbox.hostprogram import add_to_inputs, program_files
 from tvixbuild_nb.sandbox.inputs import InputValue, Origins, origin_of, stored
 from tvixbuild_nb.sandbox.run import Run
-from tvixbuild_nb.sandbox.secrets import Environment
+from tvixbuild_nb.sandbox.secrets import Environment, check_secrets
 from tvixbuild_nb.sandbox.services import shared_builder, shared_store
 from tvixbuild_nb.sandbox.watching import Watchers
 
@@ -207,10 +207,12 @@ class Description:
         derivation: str | os.PathLike[str] | bytes,
         inputs: str | PathSource = "local",
         *,
-        keys: Iterable[str] = (),
+        keys: Iterable[str] | None = None,
         store: Castore | str | None = None,
         jobs: int | None = None,
         cores: int = 0,
+        impure: Mapping[str, str] | None = None,
+        secrets: Iterable[str] = (),
         **surroundings: Any,
     ) -> Self:
         """A sandbox that runs the builder of a Nix derivation as Nix would; its inputs are in the store then.
@@ -219,9 +221,11 @@ class Description:
 
         Parameters: ``derivation``, the path of a .drv file or what is in one; ``inputs``, where the closure of its
         inputs comes from: ``local`` (this host's Nix store), ``local?root=DIR``, ``file:///CACHE``, ``http://...``;
-        ``keys`` (``name:base64``), whose signatures a binary cache's paths need; ``jobs``, how many of them to build at
-        once (None: as many as there are CPUs); ``cores``, NIX_BUILD_CORES of each (0: all there are, as Nix has it);
-        ``surroundings`` as in :meth:`from_request`. What is not done here is refused by name.
+        ``keys`` (``name:base64``), whose signatures a binary cache's paths need (None: as nix.conf says);
+        ``jobs``, how many of them to build at once (None: as many as there are CPUs); ``cores``, NIX_BUILD_CORES of
+        each (0: all there are, as Nix has it); ``impure``, the values of impureEnvVars of fixed outputs; ``secrets`` as
+        of any sandbox, hidden also in the runs of what is built first; ``surroundings`` as in :meth:`from_request`.
+        What is not done here is refused by name.
 
         Outputs are checked as Nix does: a refused one makes the run fail, and is in ``run.rejected``. So it stays with
         another ``builder`` or ``runtime``; of a changed request the record does not name the derivation.
@@ -230,16 +234,21 @@ class Description:
         from tvixbuild_nb.nix.opening import opened_derivation
 
         castore = store if isinstance(store, Castore) else shared_store(store)
-        with opened_derivation(derivation, castore, inputs, keys=keys, options=BuilderOptions(cores=cores)) as opened:
+        options = BuilderOptions(cores=cores, impure=impure or {})
+        hidden = texts(secrets, "secrets")
+        check_secrets(options.impure, [name for name in hidden if name in options.impure])
+        with opened_derivation(derivation, castore, inputs, keys=keys, options=options) as opened:
             builder, runtime = surroundings.get("builder"), surroundings.get("runtime")
             service = builder if isinstance(builder, BuildService) else shared_builder(builder, castore, runtime)
             plan = opened.plan()
             if plan.steps:
-                opened.closure_build(plan, service, jobs=jobs).run()
-            request = opened.request()
+                opened.closure_build(plan, service, jobs=jobs, secrets=hidden).run()
+            prepared = opened.prepare()
+            request = prepared.request
             special = opened.service()
-            checks = None if special is not None else opened.checked(service)
-        sandbox = cls.from_request(request, store=castore, **surroundings)
+            checks = None if special is not None else opened.checked(service, prepared)
+        own = [name for name in hidden if name in request.environment_vars or name not in options.impure]
+        sandbox = cls.from_request(request, store=castore, secrets=own, **surroundings)
         if checks is not None:
             sandbox._checked = partial(checks.over, request=request)
         else:

@@ -37,6 +37,13 @@ in {
   not-flat = make "not-flat" "mkdir $out" (hello // { outputHashMode = "flat"; });
   allowed = make "allowed" withLeaf { allowedReferences = [ "out" ]; };
   requisite = make "requisite" "echo ${over} > $out" { disallowedRequisites = [ leaf ]; };
+  requisites = make "requisites" "echo ${over} > $out" { allowedRequisites = [ over ]; };
+  reference = make "reference" withLeaf { disallowedReferences = [ leaf ]; };
+  specifier = make "specifier" "echo > $out" { allowedReferences = [ "nosuch" ]; };
+  whole = make "whole" ''
+    out=$(sed -n "s/^declare -A outputs=.*'out'\]*='\([^']*\)'.*/\1/p" /build/.attrs.sh)
+    echo ${over} > $out
+  '' { __structuredAttrs = true; outputChecks.out.maxClosureSize = 300; };
   structured = make "structured" ''
     out=$(sed -n "s/^declare -A outputs=.*'out'\]*='\([^']*\)'.*/\1/p" /build/.attrs.sh)
     echo 12345678901234567890 > $out
@@ -51,7 +58,10 @@ in {
   };
 }
 """
-_REFUSED = ("wrong-flat", "wrong-tree", "not-flat", "allowed", "requisite", "structured", "cycle", "writable")
+_REFUSED = (
+    "wrong-flat", "wrong-tree", "not-flat", "allowed", "requisite", "requisites", "reference", "specifier",
+    "structured", "whole", "cycle", "writable",
+)  # fmt: skip
 _SHELL = ("--option", "sandbox-paths", "/bin/sh=/bin/busybox")
 
 
@@ -91,12 +101,12 @@ def test_what_nix_refuses_is_refused(nix: Nix, expressions: Path, castore: Casto
     for part in re.split(r"\n|; ", message):
         assert " ".join(part.split()) in " ".join(said.split()), said
     assert not run.outputs and set(run.rejected) == set(run.request.outputs)
-    if name in ("allowed", "requisite"):
+    if name in ("allowed", "requisite", "requisites", "reference"):
         leaf = re.search(r"([0-9a-z]{32})-leaf", message)
         assert leaf is not None and leaf[1] in (run.hint or "")
         [finding] = run.explain()
         places = [each for each in finding.evidence if each.kind == "file"]
-        assert finding.confidence == "certain" and bool(places) == (name == "allowed")
+        assert finding.confidence == "certain" and bool(places) == (name in ("allowed", "reference"))
     else:
         first = run.explain().first
         assert first is not None and first.evidence[0].kind == "verdict" and "not known" not in str(run), str(run)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import subprocess
 from collections.abc import Iterator
+from contextlib import closing
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -14,9 +15,11 @@ from support.nix import Nix
 from support.nixpaths import build_closure
 from tvixbuild_nb.castore import Castore, open_castore
 from tvixbuild_nb.nix import StoreDir, StorePath
+from tvixbuild_nb.nix.opening import opened_derivation
 from tvixbuild_nb.nix.publishing import export_paths, write_binary_cache
 from tvixbuild_nb.nix.signing import SecretKey
 from tvixbuild_nb.nix.sources import Fetched, closure, fetch, open_path_source
+from tvixbuild_nb.sandbox.services import shared_builder
 
 pytestmark = pytest.mark.integration
 
@@ -77,6 +80,43 @@ def test_an_export_is_imported(built: Closure, tmp_path: Path) -> None:
     # Nix's own export of the same paths, byte for byte.
     order = [StoreDir().join(path) for path in exported(stream.read_bytes(), built)]
     assert built.nix("nix-store", "--export", *order) == stream.read_bytes()
+
+
+_EXPRESSIONS = r"""
+let make = name: script: derivation {
+  inherit name; system = builtins.currentSystem; builder = "/bin/sh"; args = [ "-euc" script ]; PATH = "/bin";
+}; in make "built-top" "mkdir $out; ln -s ${make "built-leaf" "echo leaf > $out"} $out/link; echo $out > $out/größe"
+"""
+
+
+@pytest.mark.usefixtures("root")
+def test_what_was_built_here_is_taken(nix: Nix, tmp_path: Path) -> None:
+    """Neither path was ever built by this Nix, which takes both, from an export and from a cache."""
+    (tmp_path / "built.nix").write_text(_EXPRESSIONS)
+    [basename] = nix.instantiate(tmp_path / "built.nix")
+    with open_castore(tmp_path / "castore") as castore:
+        with opened_derivation(nix.store / basename, castore, f"local?root={nix.root / 'root'}") as opened:
+            with closing(shared_builder(None, castore, None)) as service:
+                opened.closure_build(opened.plan(itself=True), service).run(show=False)
+            [output] = opened.derivation.outputs.values()
+            assert output.path is not None
+            paths = fetch(opened.built, closure(opened.built, [output.path]), castore)
+        (tmp_path / "export").write_bytes(b"".join(export_paths(paths.values(), castore)))
+        write_binary_cache(tmp_path / "cache", paths.values(), castore)
+    top, names = StoreDir().join(output.path), [StoreDir().join(path) for path in paths]
+    importing, copying = Nix(tmp_path / "importing"), Nix(tmp_path / "copying")
+    with (tmp_path / "export").open("rb") as file:
+        subprocess.run(["nix-store", "--import"], stdin=file, env=importing.environment, check=True, timeout=120)
+    copying("nix", "copy", "--no-check-sigs", "--from", f"file://{tmp_path / 'cache'}", top)
+    assert known(importing, names) == known(copying, names)
+    for path, found in paths.items():
+        told = known(importing, [StoreDir().join(path)])[StoreDir().join(path)]
+        references = "".join(f"{StoreDir().join(each)}\n" for each in found.info.references)
+        assert told == (f"{found.info.nar_hash}\n".encode(), b"%d\n" % found.info.nar_size, references.encode())
+    listed = copying("nix", "store", "ls", "--recursive", "--long", top).decode()
+    assert "./größe" in listed and "-built-leaf" in listed
+    nix("nix-store", "-r", f"/nix/store/{basename}", "--option", "sandbox-paths", "/bin/sh=/bin/busybox")
+    assert known(nix, names) == known(importing, names), "and it builds the same itself"
 
 
 def exported(data: bytes, built: Closure) -> list[StorePath]:

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from support.cli import Command
+from support.cli import Command, start_command
 from support.nix import Nix
 from tvixbuild_nb.castore import open_castore
 from tvixbuild_nb.nix import DIFFERENCES, StoreDir, read_derivation, request_for
@@ -140,6 +140,15 @@ def test_the_command_runs_the_builder(
     assert output["nar_hash"] == nix("nix-store", "--query", "--hash", path).decode().strip()
     assert output["nar_size"] == int(nix("nix-store", "--query", "--size", path))
     assert output["references"] == nix("nix-store", "--query", "--references", path).decode().split()
+    # The request that is printed is one that run takes, and what run tells of it is told here, and three things more.
+    (tmp_path / "request.json").write_text(command("drv", "request", nix.store / basename, *place))
+    with (tmp_path / "request.json").open() as piped:
+        process = start_command("run", "-", "--json", *place[2:], stdin=piped)
+        plain = json.loads(process.communicate(timeout=60)[0])
+    assert plain.keys() == told.keys() and plain["status"] == "succeeded"
+    [made] = plain["outputs"]
+    assert output.keys() - made.keys() == {"nar_hash", "nar_size", "references"} and not made.keys() - output.keys()
+    assert made["digest"] == output["digest"] and made["needles"] == output["needles"]
     # A person sees the verdict; what failed is told by the status.
     assert "succeeded" in command("drv", "run", nix.store / basename, *place, "--no-trace")
     [basename] = nix.instantiate(expressions, "-A", "fails")

@@ -9,10 +9,10 @@ from pathlib import Path
 import pytest
 
 from support.nix import Nix
-from tvixbuild_nb import Sandbox
+from tvixbuild_nb import Sandbox, runs
 from tvixbuild_nb.build import DummyBuildService
 from tvixbuild_nb.castore import Castore, open_castore
-from tvixbuild_nb.errors import HostRefused, InvalidDerivation, NotFound, UnsupportedDerivation
+from tvixbuild_nb.errors import HostRefused, InvalidDerivation, InvalidRequest, NotFound, UnsupportedDerivation
 from tvixbuild_nb.nix import StoreDir, StorePath, read_derivation
 from tvixbuild_nb.nix.narinfo import parse_narinfo
 from tvixbuild_nb.sandbox import Run
@@ -41,13 +41,34 @@ in {
     outputHashMode = "flat"; outputHashAlgo = "sha256";
     outputHash = "2cf24dba5fb0a30e26e83b2ac5b9e29e1b161e5c1fa7425e73043362938b9824";
   };
+  placed = make "placed" "echo \${flags%% *} > $out; mkdir $dev; echo $flags > $dev/größe" {
+    outputs = [ "out" "dev" ]; flags = "--prefix=${placeholder "out"} --dev=${placeholder "dev"}";
+  };
+  tree = make "tree" "mkdir $out; printf hello > $out/run; chmod 755 $out/run; ln -s nowhere $out/link" {
+    outputHashMode = "recursive"; outputHashAlgo = "sha256";
+    outputHash = "sha256-oCN20rvO3JRSIRN8frVbbKPkddekC2mVpFCee3aCKIE=";
+  };
+  graph = make "graph" "cat graph > $out" { exportReferencesGraph = [ "graph" leaf ]; };
+  broken = make "broken" "ln -s /nowhere/at/all $out" { };
+  modes = make "modes" ''
+    mkdir $out $out/d; echo a > $out/none; echo b > $out/d/all; chmod 777 $out/d/all; echo c > $out/owner
+    chmod 100 $out/owner; echo d > $out/group; chmod 010 $out/group; chmod 0 $out/none $out/d
+  '' { };
+  failing = make "failing" "echo no luck; exit 3" { };
+  asking = make "asking" "cat ${make "asked" "echo with $TOKEN >&2; printf hello > $out" {
+    outputHash = "2cf24dba5fb0a30e26e83b2ac5b9e29e1b161e5c1fa7425e73043362938b9824"; outputHashAlgo = "sha256";
+    impureEnvVars = [ "TOKEN" ];
+  }} > $out" { };
   recursive = derivation {
     name = "recursive"; system = builtins.currentSystem; builder = "/bin/sh";
     requiredSystemFeatures = [ "recursive-nix" ];
   };
 }
 """
-_NAMES = ("chain", "several", "link", "passed", "structured", "fixed")
+_SHELL = ("--option", "sandbox-paths", "/bin/sh=/bin/busybox")
+_NAMES = (
+    "chain", "several", "link", "passed", "structured", "fixed", "placed", "tree", "graph", "broken", "modes"
+)  # fmt: skip
 
 
 @pytest.fixture(scope="module")
@@ -66,7 +87,7 @@ def castore(tmp_path: Path) -> Iterator[Castore]:
 @pytest.mark.parametrize("name", _NAMES)
 def test_both_build_the_same(nix: Nix, expressions: Path, castore: Castore, name: str) -> None:
     [basename] = nix.instantiate(expressions, "-A", name)
-    nix("nix-store", "-r", f"/nix/store/{basename}", "--option", "sandbox-paths", "/bin/sh=/bin/busybox")
+    nix("nix-store", "-r", f"/nix/store/{basename}", *_SHELL)
     place = f"local?root={nix.root / 'root'}"
     sandbox = Sandbox.from_derivation(nix.store / basename, place, store=castore)
     run = sandbox.run(check=True, show=False)
@@ -83,6 +104,16 @@ def test_both_build_the_same(nix: Nix, expressions: Path, castore: Castore, name
         assert (info.path, info.nar_hash, info.references) == (output, run.nar_hash[key], run.references[key])
     again = Sandbox.from_derivation((nix.store / basename).read_bytes(), place, store=castore)
     assert again.request == sandbox.request
+
+
+def test_what_fails_fails_alike(nix: Nix, expressions: Path, castore: Castore) -> None:
+    [basename] = nix.instantiate(expressions, "-A", "failing")
+    said = nix.refuses("nix-store", "-r", f"/nix/store/{basename}", *_SHELL)
+    run = Sandbox.from_derivation(nix.store / basename, f"local?root={nix.root / 'root'}", store=castore).run(
+        show=False, keep="never"
+    )
+    assert (run.status, run.failed_at, run.exit_code) == ("failed", "build", 3) and "exit code 3" in said
+    assert run.log.text() == "no luck\n" and "no luck" in said and not run.outputs
 
 
 def test_the_checks_stay_whoever_builds(nix: Nix, expressions: Path, castore: Castore) -> None:
@@ -108,6 +139,22 @@ def test_the_checks_stay_whoever_builds(nix: Nix, expressions: Path, castore: Ca
     sandbox.runtime = "none"
     with pytest.raises(HostRefused, match="none"):
         sandbox.run(show=False)
+
+
+def test_secrets_stay_secret_in_what_is_built_first(nix: Nix, expressions: Path, castore: Castore) -> None:
+    [basename] = nix.instantiate(expressions, "-A", "asking")
+    place = f"local?root={nix.root / 'root'}"
+    with pytest.raises(InvalidRequest, match="shorter than"):
+        Sandbox.from_derivation(nix.store / basename, place, store=castore, impure={"TOKEN": "x"}, secrets=["TOKEN"])
+    sandbox = Sandbox.from_derivation(
+        nix.store / basename, place, store=castore, impure={"TOKEN": "s3cret-word"}, secrets=["TOKEN"]
+    )
+    [first] = runs()
+    assert first.log.text() == "with s3cret-word\n" and "s3cret" not in f"{first.log}{first}{first.log!r}"
+    assert sandbox.secrets == () and sandbox.run(show=False).ok
+    other = Sandbox.from_derivation(nix.store / basename, place, store=castore, secrets=["OTHER"])
+    with pytest.raises(InvalidRequest, match="no variable of this build"):
+        other.run(show=False)
 
 
 def test_what_cannot_be_built_is_refused(nix: Nix, expressions: Path, castore: Castore, tmp_path: Path) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 import subprocess
 import sys
@@ -20,6 +21,7 @@ from tvixbuild_nb.errors import InvalidValue, NotFound, PathSourceError, Untrust
 from tvixbuild_nb.nix import StoreDir, StorePath
 from tvixbuild_nb.nix.nar import sum_of_node
 from tvixbuild_nb.nix.pathinfo import PathInfo
+from tvixbuild_nb.nix.settings import trust_settings
 from tvixbuild_nb.nix.signing import SecretKey
 from tvixbuild_nb.nix.sources import (
     CastoreSource,
@@ -189,6 +191,20 @@ def test_a_key_of_the_same_name_is_not_enough(made: Made) -> None:
     impostor = SecretKey.generate(made.key.name).public
     with pytest.raises(Untrusted, match="this trusted key did not make"):
         open_path_source(f"file://{made.caches / 'xz'}", keys=[impostor]).info(made.top)
+
+
+def test_the_settings_are_read_as_nix_reads_them(nix: Nix, tmp_path: Path) -> None:
+    (tmp_path / "nix.conf").write_text("include more # comment\ntrusted-public-keys = one:1 two:2\n!include none\n")
+    (tmp_path / "more").write_text("trusted-public-keys = lost:1\nrequire-sigs = false\n")
+    (tmp_path / "own").write_text("extra-trusted-public-keys = three:3\tfour:4\n")
+    changes = {"NIX_CONF_DIR": str(tmp_path), "NIX_USER_CONF_FILES": f"{tmp_path}/own:{tmp_path}/nothing"}
+    for more in ("", "extra-trusted-public-keys = five:5\nrequire-sigs = yes"):
+        changes["NIX_CONFIG"] = f"experimental-features = nix-command\n{more}"
+        command = ("config", "show") if nix.version >= (2, 20) else ("show-config",)
+        printed = json.loads(nix("nix", *command, "--json", **changes))
+        found = trust_settings(changes)
+        assert sorted(found.keys) == sorted(printed["trusted-public-keys"]["value"])
+        assert found.require_signatures == printed["require-sigs"]["value"]
 
 
 def test_several_places_are_one(made: Made, castore: Castore, opened: Callable[[str], PathSource]) -> None:

@@ -66,8 +66,19 @@ def test_what_is_wrong_is_told_with_its_offset(command: Command, tmp_path: Path)
     (tmp_path / "x.nar").write_bytes(data)
     command("nar", "restore", tmp_path / "x.nar", tmp_path / "out", status=2)
     assert f"x.nar, byte {data.index(b'..') - 8}: '..' is not a name" in command.err
-    assert not (tmp_path / "out").exists()
+    assert os.listdir(tmp_path) == ["x.nar"], "not even under another name"
     assert command("nar", "ls", tmp_path / "x.nar", status=2).splitlines()[-1].endswith(" a")
     command("nar", "hash", tmp_path / "nothing", status=1)
     assert "No such file" in command.err
     command("nar", "ls", tmp_path / "nothing", status=1)
+    command("nar", "dump", "nothing", status=2)
+    assert "nothing: no such file, and not a digest" in command.err
+    (tmp_path / "out").write_text("mine")
+    command("nar", "restore", tmp_path / "x.nar", tmp_path / "out", status=1)
+    assert "something already" in command.err and (tmp_path / "out").read_text() == "mine"
+    for size in (0, 7, 30, len(data) - 1):
+        (tmp_path / "cut.nar").write_bytes(data.replace(b"..", b"bb")[:size])
+        command("nar", "restore", tmp_path / "cut.nar", tmp_path / "new", status=2)
+        assert f"cut.nar, byte {size}: it ends in the middle" in command.err
+    command("nar", "restore", tmp_path / "x.nar", tmp_path / "no" / "dir", status=1)
+    assert sorted(os.listdir(tmp_path)) == ["cut.nar", "out", "x.nar", "xdg-data"], "the last one is the store"

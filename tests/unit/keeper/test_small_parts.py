@@ -12,7 +12,7 @@ from tvixbuild_nb.keeper.cgroups import Hierarchies, hierarchies
 from tvixbuild_nb.keeper.ids import SubordinateRange, subordinate_range
 from tvixbuild_nb.keeper.inspect import unescape
 from tvixbuild_nb.keeper.joining import own_procs_file
-from tvixbuild_nb.keeper.messages import MAX_MESSAGE, channel, receive, send
+from tvixbuild_nb.keeper.messages import MAX_DATAGRAM, MAX_MESSAGE, channel, receive, send
 from tvixbuild_nb.keeper.processors import limit_processors
 from tvixbuild_nb.keeper.runtime import Runtime, last_error
 
@@ -37,6 +37,12 @@ def test_messages_keep_their_borders_and_carry_descriptors() -> None:
     assert os.read(read, 1) == b"x"
     assert not os.get_inheritable(fds[0])
     assert receive(right) == ({"b": "é"}, [])
+    long = {"inputs": ["x" * 100] * (3 * MAX_DATAGRAM // 100)}
+    for given in ([], [write]):
+        send(left, long, given)
+        message, more = receive(right) or ({}, [])
+        assert message == long and len(more) == len(given)
+        fds += more
     with pytest.raises(OSError, match="too long"):
         send(left, {"c": "x" * MAX_MESSAGE})
     left.close()

@@ -191,6 +191,24 @@ def test_long_strings_take_memory_and_time_in_proportion(value: bytes) -> None:
         parse_aterm(data[: len(data) // 2 * 2 - 20])
 
 
+@pytest.mark.parametrize("part", ["env", "args", "sources", "drvs", "outputs"])
+def test_many_small_things_take_memory_in_proportion(part: str) -> None:
+    paths = sorted(StorePath(number.to_bytes(20, "little"), "a.drv").basename.encode() for number in range(10_000))
+    pieces = {
+        "env": [b'("name","n")', *(b'("z%b","")' % path for path in paths)],
+        "args": [b'""' for _ in paths],
+        "sources": [b'"/nix/store/%b"' % path for path in paths],
+        "drvs": [b'("/nix/store/%b",["out"])' % path for path in paths],
+        "outputs": [b'("%b","%b","","")' % (path, PATH) for path in paths],
+    }
+    data = text(**{part: b",".join(pieces[part])})
+    tracemalloc.start()
+    parse_aterm(data)
+    _, peak = tracemalloc.get_traced_memory()
+    tracemalloc.stop()
+    assert peak < 20 * len(data)
+
+
 def test_brackets_by_the_million_are_refused_at_once() -> None:
     for piece in (b"[", b"(", b'("",', b"[[", b'"'):
         with pytest.raises(InvalidDerivation) as refused:

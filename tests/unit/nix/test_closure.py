@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import threading
+import time
 from collections.abc import Callable, Iterator, Mapping
 
 import pytest
 
-from tvixbuild_nb.build import DummyBuildService, RunRecord
+from tvixbuild_nb.build import BuildContext, BuildResult, DummyBuildService, RunRecord
 from tvixbuild_nb.build.dummy import DummyBuild
 from tvixbuild_nb.castore import Castore, Node, open_castore
 from tvixbuild_nb.errors import (
@@ -18,7 +19,7 @@ from tvixbuild_nb.errors import (
     NotFound,
     UnsupportedDerivation,
 )
-from tvixbuild_nb.nix import Derivation, InputAddressed, StorePath
+from tvixbuild_nb.nix import BuilderOptions, Derivation, Fixed, InputAddressed, NixHash, StorePath
 from tvixbuild_nb.nix.closure import ClosurePlan, plan_closure
 from tvixbuild_nb.nix.closurebuild import ClosureBuild
 from tvixbuild_nb.nix.realise import Realiser
@@ -113,7 +114,7 @@ class Site:
         self.order: list[str] = []
         self.most = self._now = 0
         self._lock = threading.Lock()
-        self.service = DummyBuildService(castore, self._script)
+        self.service: DummyBuildService = DummyBuildService(castore, self._script)
         self.known = KnownPaths()
         self.built = BuiltPaths(castore, self.known)
 
@@ -194,6 +195,62 @@ def test_cancelling_ends_what_is_being_built(castore: Castore) -> None:
     with pytest.raises(Cancelled):
         going[0].run(show=False)
     assert [node.state for node in going[0].nodes] == ["failed", "skipped", "skipped", "skipped"]
+
+
+class InLine(DummyBuildService):
+    """Another build of the service is going on: whoever comes waits for a turn until ``free``."""
+
+    def __init__(self, castore: Castore, script: Callable[[BuildRequest, DummyBuild], Mapping[str, Node]]) -> None:
+        super().__init__(castore, script)
+        self.free = threading.Event()
+        self.came = threading.Event()
+
+    def do_build(self, request: BuildRequest, context: BuildContext) -> BuildResult:
+        with context.stage("queue"):
+            self.came.set()
+            self.free.wait(30)
+        return super().do_build(request, context)
+
+
+def test_waiting_for_a_turn_is_no_building(castore: Castore) -> None:
+    site = Site(castore)
+    site.service = service = InLine(castore, site._script)
+    going = site.going({"top": []})
+    states = []
+
+    def look() -> None:
+        service.came.wait(30)
+        time.sleep(0.3)
+        states.append((going.nodes[0].state, going.nodes[0].seconds < 0.25, going.counts()))
+        service.free.set()
+
+    watcher = threading.Thread(target=look)
+    watcher.start()
+    going.run(show=False)
+    watcher.join()
+    [node] = going.nodes
+    assert states == [("waiting", True, "1 waiting")]
+    assert node.state == "done" and node.waited >= 0.3 and node.seconds < 0.25 and node.queued is None
+    assert f"waited {node.waited:.2f} s for its turn" in str(going)
+
+
+def test_secrets_are_noted_in_the_runs_of_what_is_built_first(castore: Castore) -> None:
+    site = Site(castore, lambda name, build: build.print(f"{name} knows s3cret\n"))
+    fixed = Fixed(out("fetched"), NixHash.of("sha256", b"made fetched"), "flat")
+    derivations = {
+        drv("fetched"): made("fetched", [], outputs={"out": fixed}, env={b"impureEnvVars": b"TOKEN other"}),
+        drv("top"): made("top", ["fetched"]),
+    }
+    plan = plan_closure(drv("top"), derivations[drv("top")], derivations.__getitem__, lambda path: False, itself=True)
+    options = BuilderOptions(impure={"TOKEN": "s3cret"})
+    steps = Realiser(
+        site.service, castore, site.built, site.built, read=derivations.__getitem__, options=options, secrets=["TOKEN"]
+    )
+    going = ClosureBuild(plan, steps.build, 2).run(show=False)
+    fetched, top = (RunRecord.open(node.run or "") for node in going.nodes)
+    assert fetched.read_request().environment_vars["TOKEN"] == b"s3cret"
+    assert fetched.redactor().text("knows s3cret") != "knows s3cret"
+    assert not top.redactor(), "it has no such variable"
 
 
 def test_what_a_gc_took_is_built_again(castore: Castore) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import base64
+import tracemalloc
 from dataclasses import replace
 
 import pytest
@@ -102,6 +103,19 @@ def test_what_is_wrong_is_named_with_its_line(old: str, new: str, line: int | No
         parse_narinfo(TEXT.replace(old, new), path="x.narinfo")
     assert caught.value.index == line
     assert str(caught.value).startswith("x.narinfo, line" if line else "x.narinfo: ")
+
+
+@pytest.mark.parametrize("filling", ["{}:\n", "Sig: {}\n", "Sig:\n", "References: {}\n", "x" * 40 + "{}\n", "\n"])
+def test_hostile_files_take_memory_in_proportion(filling: str) -> None:
+    text = TEXT + "".join(filling.format(number) for number in range(200_000))
+    tracemalloc.start()
+    try:
+        parse_narinfo(text.encode())
+    except InvalidNarInfo as refused:
+        assert len(str(refused)) < 500 and refused.index is not None
+    _, peak = tracemalloc.get_traced_memory()
+    tracemalloc.stop()
+    assert peak < 12 * len(text)
 
 
 def test_bytes_that_are_no_text() -> None:

@@ -92,7 +92,10 @@ def test_what_is_no_file_is_refused_without_waiting(tmp_path: Path) -> None:
         read_derivation(tmp_path / "large.drv")
 
 
-@pytest.mark.parametrize("name", ["simple", "variables", "structured"])
+@pytest.mark.parametrize(
+    "name",
+    ["simple", "variables", "structured", "several", "fixed-sha512-flat", "floating", "deferred", "impure", "large"],
+)
 def test_drv_show_prints_what_nix_prints(command: Command, name: str) -> None:
     basename = golden(name)
     command("drv", "show", STORE / basename)

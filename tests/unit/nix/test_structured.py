@@ -63,6 +63,15 @@ def test_bash_gets_what_it_can_hold(value: object, written: str) -> None:
     assert attributes_shell({"value": value, "no-name": 1}).decode() == written
 
 
+def test_what_is_nested_without_end_is_refused() -> None:
+    value: object = []
+    for _ in range(100_000):
+        value = [value]
+    with pytest.raises(InvalidDerivation, match="too deeply"):
+        attributes_json({"value": value})
+    assert attributes_shell({"value": value}) == b""
+
+
 def test_half_a_surrogate_pair_is_refused() -> None:
     with pytest.raises(InvalidDerivation):
         attributes_json({"value": "\ud800"})

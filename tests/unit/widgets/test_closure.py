@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from tvixbuild_nb.build import BuildContext, BuildResult, CancelToken, DummyBuildService, RunRecord
+from tvixbuild_nb.build import BuildContext, BuildResult, CancelToken, DummyBuildService, RunRecord, StageHeard
 from tvixbuild_nb.castore import open_castore
 from tvixbuild_nb.errors import DependencyFailed
 from tvixbuild_nb.nix import Derivation, InputAddressed, StorePath
@@ -38,7 +38,7 @@ def diamond() -> ClosurePlan:
     return plan_closure(target, derivations[target], derivations.__getitem__, lambda path: False, itself=True)
 
 
-def build_step(step: ClosureStep, cancel: CancelToken) -> BuildResult:
+def build_step(step: ClosureStep, cancel: CancelToken, heard: StageHeard) -> BuildResult:
     castore = open_castore("memory:")
     request = BuildRequest(command_args=["/bin/sh"], outputs=["s/out"], scratch_paths=["s"], working_dir="s")
     wrong = step.path.name == "left.drv"

@@ -155,6 +155,18 @@ SETUP: tuple[Failure, ...] = (
     ),
     Failure(
         "setup",
+        r"netlink: cannot serialize bytemsg of length \d+",
+        "there are too many inputs for this runc: before 1.2 it takes 64 KiB of mount sources, about 500 inputs",
+        'runtime="crun", or runc 1.2 and newer; sb.minimize() tells which inputs the build does without',
+    ),
+    Failure(
+        "setup",
+        r"openat2 `[^`]+`: Too many open files",
+        "there are too many inputs for crun: it holds a file open for each of its mounts, within the build's own limit",
+        'options=SpecOptions.for_host(rlimits={"RLIMIT_NOFILE": 20000}), more than there are inputs',
+    ),
+    Failure(
+        "setup",
         r"reopen fd \d+: permission denied",
         "runc 1.3.3 inside LXC under AppArmor cannot reopen files in /proc (seen with runc 1.2.8 and 1.4 as well)",
         "another version of runc, crun, or an AppArmor profile of the LXC container that allows it",

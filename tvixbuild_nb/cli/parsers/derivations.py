@@ -57,8 +57,8 @@ def _add_making(parser: argparse.ArgumentParser) -> None:
         help="where the inputs come from: local (the default), local?root=/DIR, file:///CACHE, http://...",
     )  # fmt: skip
     parser.add_argument(
-        "--key", dest="keys", metavar="NAME:KEY", action="append", default=[],
-        help="a public key that a binary cache may sign with; without one of them its paths are refused",
+        "--key", dest="keys", metavar="NAME:KEY", action="append",
+        help="a public key that a binary cache may sign with, instead of those that nix.conf trusts",
     )  # fmt: skip
     parser.add_argument("--cores", metavar="N", type=cores, default=0, help="what NIX_BUILD_CORES says; 0, all")
     parser.add_argument(

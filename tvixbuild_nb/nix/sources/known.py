@@ -105,21 +105,27 @@ class Remembering(ClosingSource):
         self.parallel = source.parallel
         self._source = source
         self._known = known
+        self._told: dict[StorePath, tuple[str | None, PathInfo]] = {}
 
     def info(self, path: StorePath) -> PathInfo | None:
-        witness = self._source.witness(path)
-        if witness is None:
-            return self._source.info(path)
-        found = self._known.info(self._source, path, witness)
+        return self._info(path, self._source.witness(path))
+
+    def _info(self, path: StorePath, witness: str | None) -> PathInfo | None:
+        told = self._told.get(path)
+        if told is not None and told[0] == witness:
+            return told[1]
+        found = None if witness is None else self._known.info(self._source, path, witness)
         if found is None:
             found = self._source.info(path)
-            if found is not None:
+            if found is not None and witness is not None:
                 self._known.remember(self._source, found, witness, None)
+        if found is not None:
+            self._told[path] = (witness, found)
         return found
 
     def node(self, path: StorePath, castore: Castore) -> Node:
         witness = self._source.witness(path)
-        info = self.info(path)
+        info = self._info(path, witness)
         node = None if info is None else self._known.node(self._source, info, castore)
         if node is None:
             node = self._source.node(path, castore)

@@ -108,7 +108,9 @@ def closure(
 
 
 def fetch(source: PathSource, infos: Mapping[StorePath, PathInfo], castore: Castore) -> dict[StorePath, Fetched]:
-    """Put all of ``infos``, as :func:`closure` returns them, into ``castore``, several at once."""
+    """Put all of ``infos``, as :func:`closure` returns them, into ``castore``, several at once where that helps."""
+    if source.parallel == 1:
+        return {path: Fetched(info, source.node(path, castore)) for path, info in infos.items()}
     with ThreadPoolExecutor(source.parallel, "nix-fetch") as pool:
         try:
             nodes = list(pool.map(lambda path: source.node(path, castore), infos))

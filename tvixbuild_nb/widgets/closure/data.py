@@ -20,6 +20,7 @@ def closure_data(build: ClosureBuild) -> dict[str, Any]:
             "path": visible(str(path)),
             "state": "above" if node is None else node.state,
             "seconds": "" if node is None or node.started is None else f"{node.seconds:.2f} s",
+            "waited": "" if node is None else node.waiting,
             "share": 0 if node is None or not longest else round(100 * node.seconds / longest),
             "run": "" if node is None or node.run is None else visible(node.run),
             "message": "" if node is None or node.message is None else visible(node.message),

@@ -32,7 +32,7 @@ def closure_html(data: dict[str, Any]) -> Html:
 
 def _row(row: dict[str, Any]) -> Html:
     name = tag("b", row["name"]) if row["slow"] else row["name"]
-    words = [name, tag("div", row["message"]) if row["message"] else None]
+    words = [name, *(tag("div", row[key]) for key in ("waited", "message") if row[key])]
     bar = tag("span", style=f"{_BAR};width:{row['share'] * 0.06:.2f}em") if row["share"] else None
     return tag(
         "tr",
