@@ -17,7 +17,7 @@ from tvixbuild_nb.debug.origins import Origin
 from tvixbuild_nb.debug.processes import Process, ProcessTree
 from tvixbuild_nb.debug.script import script_of
 from tvixbuild_nb.debug.variations import VARIATIONS
-from tvixbuild_nb.oci import Diff, SpecOptions, render_spec
+from tvixbuild_nb.oci import Diff, IdMapping, SpecOptions, render_spec
 from tvixbuild_nb.oci.compare import between
 from tvixbuild_nb.request import Redactor
 from tvixbuild_nb.sandbox import Run
@@ -190,7 +190,9 @@ def test_a_script_tells_what_it_asks_for_and_is_bounded() -> None:
     store = open_castore("memory:")
     outputs = [f"nix/store/{number}-{'x' * 100}" for number in range(200)]
     request = request_of(f"echo '{HOSTILE}'", outputs=outputs, environment_vars={"TOKEN": SECRET})
-    spec = render_spec(request, SpecOptions.tvix())
+    maps = (IdMapping(container_id=0, host_id=100_000), IdMapping(container_id=1000, host_id=100_001))
+    groups = (IdMapping(container_id=0, host_id=100_000), IdMapping(container_id=100, host_id=100_001))
+    spec = render_spec(request, SpecOptions.tvix().replace(uid_mappings=maps, gid_mappings=groups))
     script = script_of("the-run", request, spec, store, REDACTOR)
     bundle = script_forms(script).bundle()
     html = harmless(bundle["text/html"])
