@@ -18,6 +18,7 @@ from tvixbuild_nb.errors import Cancelled, CastoreError, OutputError, TvixBuildE
 
 # What runc and crun say when everything was set up and only the program itself could not be started.
 _EXEC_TEXTS = re.compile(r'exec: "|executable file|open executable|exec user process|execve')
+SILENT = "it wrote nothing for"
 _WORDLESS = re.compile(r"\w+ ended with status \d+")
 _HINTS = {
     errno.ENOSPC: "free some space, or choose another bundle root (oci:/path)",
@@ -89,7 +90,7 @@ def of_command(ended: dict[str, Any], policy: BuildPolicy, last_line: Callable[[
     if stopped == "timed-out":
         return Verdict("timed-out", message=f"the time limit of {policy.timeout:g} s passed")
     if stopped == "silent":
-        return Verdict("timed-out", message=f"it wrote nothing for {policy.silent_timeout:g} s")
+        return Verdict("timed-out", message=f"{SILENT} {policy.silent_timeout:g} s")
     if stopped in ("cancelled", "owner-gone"):
         return Verdict("cancelled", message="the build was cancelled")
     if stopped == "view-died":

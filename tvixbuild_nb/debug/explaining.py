@@ -13,6 +13,7 @@ from tvixbuild_nb.debug.checks import CHECKS, Check
 from tvixbuild_nb.debug.explanation import CONFIDENCES, Evidence, Explanation, Finding
 from tvixbuild_nb.debug.facts import Facts
 from tvixbuild_nb.debug.inside import MountView
+from tvixbuild_nb.debug.processes import ProcessTree
 from tvixbuild_nb.debug.telling import telling
 from tvixbuild_nb.errors import CastoreError, InvalidSpec
 from tvixbuild_nb.fs.trace import Search
@@ -40,18 +41,20 @@ def explain_run(
     log: Iterable[tuple[int, str]] = (),
     redactor: Redactor | None = None,
     searches: tuple[Search, ...] = (),
+    processes: ProcessTree | None = None,
     unseen: tuple[str, ...] = (),
 ) -> Explanation:
     """Why the run failed; empty for one that succeeded or goes on (``result`` None), whatever its log says.
 
     ``spec`` is the configuration that was run, ``bundle`` the kept one; ``log`` are the last lines with their numbers;
-    ``searches`` what the build looked for; ``unseen`` what the caller could not give, in words.
+    ``searches`` what the build looked for; ``processes`` who waited for what when time was up; ``unseen`` what the
+    caller could not give, in words.
     """
     if result is None or result.ok:
         return Explanation()
     missed = list(unseen)
     view = _view(request, spec, castore, bundle, searches, missed)
-    facts = Facts(request, result, view, tuple(log), castore, _runtime_said(bundle, missed))
+    facts = Facts(request, result, view, tuple(log), castore, _runtime_said(bundle, missed), processes)
     hide = redactor or Redactor()
     findings = merged(_aged(finding, facts) for check in CHECKS for finding in _found(check, facts, missed))
     if not findings and result.failed_at != "build" and result.hint is not None:

@@ -19,7 +19,7 @@ class Evidence:
     ``text`` is the fact in words, for a log the line itself; ``line`` its number from 1 as in ``run.log``.
     """
 
-    kind: Literal["file", "mount", "log", "verdict", "usage"]
+    kind: Literal["file", "mount", "log", "verdict", "usage", "process"]
     text: str
     line: int | None = None
 

@@ -9,6 +9,7 @@ from tvixbuild_nb.build import BuildResult
 from tvixbuild_nb.castore import Castore
 from tvixbuild_nb.debug.explanation import Evidence
 from tvixbuild_nb.debug.inside import MountView
+from tvixbuild_nb.debug.processes import ProcessTree
 from tvixbuild_nb.request import BuildRequest
 
 
@@ -16,7 +17,8 @@ from tvixbuild_nb.request import BuildRequest
 class Facts:
     """A run that did not succeed: ``view`` None when no configuration is known, ``log`` its last lines by number.
 
-    ``runtime`` are the errors in the runtime's own log, where the bundle was kept.
+    ``runtime`` are the errors in the runtime's own log, where the bundle was kept; ``processes`` those there were when
+    time was up, where that was noted.
     """
 
     request: BuildRequest
@@ -25,6 +27,7 @@ class Facts:
     log: tuple[tuple[int, str], ...] = ()
     castore: Castore | None = None
     runtime: tuple[str, ...] = ()
+    processes: ProcessTree | None = None
 
     @property
     def counted(self) -> bool:

@@ -110,6 +110,10 @@ def test_silence_ends_it_and_who_waited_for_what_is_recorded(
     doing = {each.command[0]: each.doing for each in tree}
     assert doing["cat"].startswith(("reads from", "waits while it opens"))
     assert "(cat)" in tree.processes[0].doing or "cat" in tree.processes[0].command
+    finding = run.explain().first
+    assert finding is not None and finding.cause == "it said nothing for too long, and the run was ended"
+    assert "silent_timeout=" in finding.cure and "begun" in str(finding)
+    assert any("cat p: " in one.text for one in finding.evidence if one.kind == "process"), str(finding)
     shown = Command(capfdbinary)("processes", run.id)
     assert "when time was up" in shown and "cat p" in shown
 

@@ -9,12 +9,14 @@ import signal
 from collections.abc import Iterator
 
 from tvixbuild_nb.build.known import words
+from tvixbuild_nb.build.verdict import SILENT
 from tvixbuild_nb.debug.checks.cures import literal, options
 from tvixbuild_nb.debug.explanation import Confidence, Evidence, Finding
 from tvixbuild_nb.debug.facts import Facts
 
 _MOST_WRITTEN = 10
 _MOST_NAMED = 3
+_MOST_WAITING = 5
 _STATUSES = {
     124: (
         "status 124: timeout(1) ends with it when the time passed that it was given",
@@ -41,10 +43,7 @@ def ends(facts: Facts) -> Iterator[Finding]:
     """The end of the run in words: ours (cancelled, timed out), the kernel's, the command's own."""
     result = facts.result
     if result.status == "timed-out":
-        cure = f"run = sb.run(timeout={max(60, round(2 * (result.usage.wall or 30)))})  # seconds"
-        said = facts.lines(r"\S")[:1]
-        last = [line for line, _ in said] or [Evidence("usage", "it had written nothing until then")]
-        yield Finding("the time limit passed, and the run was ended", (facts.verdict, *last), cure, "certain")
+        yield _out_of_time(facts)
         return
     if result.status == "cancelled":
         yield Finding("the run was cancelled, it did not fail by itself", (facts.verdict,), "run = sb.run()", "certain")
@@ -55,6 +54,26 @@ def ends(facts: Facts) -> Iterator[Finding]:
         yield from _status(facts)
     if result.written is not None:
         yield _missing_output(facts)
+
+
+def _out_of_time(facts: Facts) -> Finding:
+    silent = (facts.result.message or "").startswith(SILENT)
+    option = "silent_timeout" if silent else "timeout"
+    cause = "it said nothing for too long" if silent else "the time limit passed"
+    said = [line for line, _ in facts.lines(r"\S")[:1]]
+    last = said or [Evidence("usage", "it had written nothing until then")]
+    cure = f"run = sb.run({option}={max(60, round(2 * (facts.result.usage.wall or 30)))})  # seconds"
+    return Finding(f"{cause}, and the run was ended", (facts.verdict, *last, *_waiting(facts)), cure, "certain")
+
+
+def _waiting(facts: Facts) -> list[Evidence]:
+    """Those for whom nobody else waits to be heard of: who has no children, and waits or works by itself."""
+    everybody = () if facts.processes is None else facts.processes.processes
+    parents = {each.parent for each in everybody}
+    last = [each for each in everybody if each.pid not in parents]
+    shown = [Evidence("process", f"{each.pid} {' '.join(each.command) or each.name}: {each.doing}") for each in last]
+    more = len(shown) - _MOST_WAITING
+    return shown[:_MOST_WAITING] + ([Evidence("process", f"and {more} more")] if more > 0 else [])
 
 
 def _out_of_memory(facts: Facts) -> Finding:
