@@ -12,6 +12,28 @@ from tvixbuild_nb.build import OCIBuildService
 from tvixbuild_nb.castore import open_castore
 from tvixbuild_nb.sandbox import Run
 
+# Has the shape of stdenv's setup, not its text: phases are variables or functions, in an order, run by runPhase.
+SETUP = """
+set -eu
+set -o pipefail
+trap 'echo "exit handler: $?"' EXIT
+declare -a flags=(one "two words")
+declare -A table=([key]=value)
+readonly fixed=1
+greeting=$'two\\nlines'
+export SOURCED=yes
+unpackPhase() { mkdir source; echo 'int x;' > source/x.c; cd source; }
+configurePhase() { echo configured > config; }
+buildPhase() { echo built > binary; }
+runPhase() {
+  curPhase=$1
+  if [ -n "${dontBuild-}" ] && [ "$1" = buildPhase ]; then return; fi
+  echo "running $1"
+  eval "${!curPhase:-$curPhase}"
+}
+genericBuild() { for each in ${phases:-unpackPhase configurePhase buildPhase installPhase}; do runPhase "$each"; done; }
+"""
+
 
 def sandbox_at(place: Path, command: str, runtime: str = "runc", **fields: Any) -> Sandbox:
     """A sandbox whose store and bundles lie below ``place``."""

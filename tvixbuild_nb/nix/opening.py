@@ -89,7 +89,7 @@ class Opened:
 def opened_derivation(
     derivation: str | os.PathLike[str] | bytes,
     castore: Castore,
-    inputs: str | PathSource = "local",
+    inputs: str | os.PathLike[str] | PathSource = "local",
     *,
     keys: Iterable[PublicKey | str] | None = None,
     options: BuilderOptions | None = None,
@@ -107,8 +107,8 @@ def opened_derivation(
     else:
         read, beside = read_derivation(derivation, store_dir=store_dir), Path(derivation).parent
     with ExitStack() as stack:
-        if isinstance(inputs, str):
-            inputs = stack.enter_context(open_path_source(inputs, keys=keys, store=store_dir))
+        if isinstance(inputs, str | os.PathLike):
+            inputs = stack.enter_context(open_path_source(os.fspath(inputs), keys=keys, store=store_dir))
         known = stack.enter_context(KnownPaths.beside(castore))
         built = BuiltPaths(castore, known, store_dir)
         source = FirstOf([Remembering(inputs, known), built])

@@ -205,7 +205,7 @@ class Description:
     def from_derivation(
         cls,
         derivation: str | os.PathLike[str] | bytes,
-        inputs: str | PathSource = "local",
+        inputs: str | os.PathLike[str] | PathSource = "local",
         *,
         keys: Iterable[str] | None = None,
         store: Castore | str | None = None,

@@ -14,7 +14,7 @@ from pathlib import Path
 import pytest
 
 from support.cli import start_command
-from support.entered import bundles_at, sandbox_at, until
+from support.entered import SETUP, bundles_at, sandbox_at, until
 from support.leftovers import Leftovers
 from support.users import AsUser
 from tvixbuild_nb import Sandbox
@@ -176,29 +176,6 @@ def test_options_that_config_json_does_not_tell_stay(passable_tmp: Path) -> None
     assert run.exec("ls /etc").output == ""
     assert run.exec("ls /etc", fresh=True).output == ""
     run.delete()
-
-
-# Has the shape of stdenv's setup, not its text: phases are variables or functions, in an order, run by runPhase.
-SETUP = """
-set -eu
-set -o pipefail
-trap 'echo "exit handler: $?"' EXIT
-declare -a flags=(one "two words")
-declare -A table=([key]=value)
-readonly fixed=1
-greeting=$'two\\nlines'
-export SOURCED=yes
-unpackPhase() { mkdir source; echo 'int x;' > source/x.c; cd source; }
-configurePhase() { echo configured > config; }
-buildPhase() { echo built > binary; }
-runPhase() {
-  curPhase=$1
-  if [ -n "${dontBuild-}" ] && [ "$1" = buildPhase ]; then return; fi
-  echo "running $1"
-  eval "${!curPhase:-$curPhase}"
-}
-genericBuild() { for each in ${phases:-unpackPhase configurePhase buildPhase installPhase}; do runPhase "$each"; done; }
-"""
 
 
 def stdenv(place: Path, **env: str) -> Sandbox:

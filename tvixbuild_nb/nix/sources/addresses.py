@@ -44,7 +44,11 @@ def open_path_source(
     elif not parts.scheme and parts.path == "local":
         return _local(address, parts.query, store)
     else:
-        raise InvalidAddress(f"no place that store paths come from: {address!r}", hint=_KNOWN)
+        path = address if address.startswith("/") else None
+        known = (
+            _KNOWN if path is None else f"local?root=DIR for a store, DIR/nix/store; file://{path} for a binary cache"
+        )
+        raise InvalidAddress(f"no place that store paths come from: {address!r}", hint=known)
     if keys is None:
         settings = trust_settings()
         keys, configured = settings.keys, settings.require_signatures
