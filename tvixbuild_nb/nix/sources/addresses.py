@@ -44,11 +44,10 @@ def open_path_source(
     elif not parts.scheme and parts.path == "local":
         return _local(address, parts.query, store)
     else:
-        path = address if address.startswith("/") else None
-        known = (
-            _KNOWN if path is None else f"local?root=DIR for a store, DIR/nix/store; file://{path} for a binary cache"
-        )
-        raise InvalidAddress(f"no place that store paths come from: {address!r}", hint=known)
+        either = ""
+        if address.startswith("/"):
+            either = f"; a path alone could be a store (local?root=DIR, for DIR/nix/store) or a cache (file://{address})"
+        raise InvalidAddress(f"no place that store paths come from: {address!r}", hint=f"{_KNOWN}{either}")
     if keys is None:
         settings = trust_settings()
         keys, configured = settings.keys, settings.require_signatures
