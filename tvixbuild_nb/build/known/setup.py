@@ -146,7 +146,7 @@ SETUP: tuple[Failure, ...] = (
     Failure(
         "setup",
         r"netlink: cannot serialize bytemsg of length \d+",
-        "there are too many inputs for this runc: before 1.2 it takes 64 KiB of mount sources, which are about 500 inputs",
+        "there are too many inputs for this runc: before 1.2 it takes 64 KiB of mount sources, about 500 inputs",
         'runtime="crun", or runc 1.2 and newer; sb.minimize() tells which inputs the build does without',
     ),
     Failure(
