@@ -22,7 +22,7 @@ from tvixbuild_nb.oci.compare import between
 from tvixbuild_nb.oci.options import Limits
 from tvixbuild_nb.request import BuildRequest
 from tvixbuild_nb.sandbox.services import shared_builder
-from tvixbuild_nb.sandbox.tools import Tools, tools_of
+from tvixbuild_nb.sandbox.tools import NAME, Tools, tools_of
 
 if TYPE_CHECKING:
     from tvixbuild_nb.sandbox.run import Run
@@ -73,7 +73,8 @@ def entrance(run: Run, *, fresh: bool = False, tools: Sequence[str] = ()) -> Ite
     Of a run that is over: its scratch directories as they were left, by the run or by who entered last, or with
     ``fresh`` as they were at the start; ``tools`` are programs of this host to be added. Raises :class:`InvalidValue`
     when it never had a configuration, when its bundle was not kept, and for ``fresh`` or ``tools`` while the run goes
-    on; :class:`HostRefused` while somebody else is in it, and when its sandbox is not there (yet, or any more).
+    on; :class:`HostRefused` while somebody else is in it, when its sandbox is not there (yet, or any more), and when
+    this host would make another one now.
     """
     spec = run.spec
     if run.result is None:
@@ -96,7 +97,9 @@ def entrance(run: Run, *, fresh: bool = False, tools: Sequence[str] = ()) -> Ite
         try:
             config = inner.config
             assert config is not None
-            yield Entrance(run, inner.request, config, added, str(inner.record.path.absolute()))
+            sandbox = Entrance(run, inner.request, config, added, str(inner.record.path.absolute()))
+            _check_sameness(sandbox)
+            yield sandbox
         finally:
             inner.cancel()
             inner.follow(None)
@@ -117,6 +120,21 @@ def _door_of(run: Run) -> str:
             )  # fmt: skip
         time.sleep(_POLL)
     return door
+
+
+def _check_sameness(sandbox: Entrance) -> None:
+    """:class:`HostRefused` when it is another sandbox than the run's: only the command and added tools may differ."""
+    others = [
+        row.where
+        for row in sandbox.differences(())
+        if not row.where.startswith("process.args") and f"/{NAME}]" not in row.where
+    ]
+    if others:
+        raise HostRefused(
+            f"the sandbox of run {sandbox.run.id} cannot be made again here: {', '.join(others[:5])} would differ",
+            path="run",
+            hint="something of this host has changed; run the request again and enter that run",
+        )
 
 
 def _refuse_changes(run: Run, fresh: bool, tools: Sequence[str]) -> None:

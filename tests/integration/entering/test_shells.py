@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import gc
+import json
 import os
 import signal
 import stat
@@ -19,7 +20,7 @@ from support.leftovers import Leftovers
 from support.users import AsUser
 from tvixbuild_nb import Sandbox
 from tvixbuild_nb.errors import HostRefused, InvalidValue, SetupFailed
-from tvixbuild_nb.oci import SpecOptions
+from tvixbuild_nb.oci import Limits, SpecOptions
 from tvixbuild_nb.sandbox import Run
 
 pytestmark = pytest.mark.integration
@@ -175,6 +176,19 @@ def test_options_that_config_json_does_not_tell_stay(passable_tmp: Path) -> None
     run = failed(passable_tmp, "exit 3", options=SpecOptions.for_host(etc_files=False))
     assert run.exec("ls /etc").output == ""
     assert run.exec("ls /etc", fresh=True).output == ""
+    run.delete()
+
+
+@pytest.mark.usefixtures("root")
+def test_another_sandbox_is_not_taken_for_the_same(passable_tmp: Path) -> None:
+    limits = Limits(memory=300 << 20, pids=60, cpu=0.29)
+    run = failed(passable_tmp, options=SpecOptions.for_host(hostname="own", limits=limits, capabilities=["KILL"]))
+    assert run.exec("hostname").output == "own\n"
+    config = json.loads((run.record.path / "config.json").read_text())
+    (run.record.path / "config.json").write_text(json.dumps({**config, "ociVersion": "1.0.0"}))
+    with pytest.raises(HostRefused, match="cannot be made again here: ociVersion would differ"):
+        Run.open(run.id).exec("true")
+    assert bundles_at(passable_tmp) == {f"kept-{run.id}"}
     run.delete()
 
 

@@ -46,7 +46,9 @@ def open_path_source(
     else:
         either = ""
         if address.startswith("/"):
-            either = f"; a path alone could be a store (local?root=DIR, for DIR/nix/store) or a cache (file://{address})"
+            either = (
+                f"; a path alone could be a store (local?root=DIR, for DIR/nix/store) or a cache (file://{address})"
+            )
         raise InvalidAddress(f"no place that store paths come from: {address!r}", hint=f"{_KNOWN}{either}")
     if keys is None:
         settings = trust_settings()
