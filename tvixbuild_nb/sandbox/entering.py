@@ -79,7 +79,7 @@ def entrance(run: Run, *, fresh: bool = False, tools: Sequence[str] = ()) -> Ite
     spec = run.spec
     if run.result is None:
         _refuse_changes(run, fresh, tools)
-        door = _door_of(run)
+        door = door_of(run)
         config = run.config
         assert config is not None, "the door is made after it"
         yield Entrance(run, run.request, config, None, door)
@@ -108,7 +108,7 @@ def entrance(run: Run, *, fresh: bool = False, tools: Sequence[str] = ()) -> Ite
             inner.record.delete()
 
 
-def _door_of(run: Run) -> str:
+def door_of(run: Run) -> str:
     """The door of a run that goes on; one that has just been started may not have it yet."""
     door = str(run.record.path.absolute())
     until = time.monotonic() + _BEGINNING

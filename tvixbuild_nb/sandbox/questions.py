@@ -153,9 +153,10 @@ class Questions:
         """
         from tvixbuild_nb.debug.processes import process_tree  # loaded when first asked
         from tvixbuild_nb.keeper.visiting import look
+        from tvixbuild_nb.sandbox.entering import door_of
 
         if self.result is None:
-            facts = look(str(self.record.path.absolute()))
+            facts = look(door_of(cast("Run", self)))
             return process_tree(facts, "now", time.time(), self.redactor)
         noted = self.record.read_processes()
         return None if noted is None else process_tree(noted[1], "when time was up", noted[0], self.redactor)
