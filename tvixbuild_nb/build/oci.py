@@ -124,7 +124,7 @@ class OCIBuildService:
         with self._lock:
             if self._memory is None:
                 self._memory = memory_bundle_root(self._root_path, room)
-                self._memory.entrust_to(keeper)
+                self._entrust(self._memory, keeper)
             else:
                 check_room(self._root_path, room)
             return self._memory
@@ -144,12 +144,15 @@ class OCIBuildService:
                 self._keeper, self._facts = keeper, None
                 if self._root is None:
                     self._root = BundleRoot(self._root_path)
-                self._root.entrust_to(keeper)
-                if self._memory is not None:
-                    self._memory.entrust_to(keeper)
-                for text in self._root.sweep(keeper):
-                    warnings.warn(f"a dead process's bundle cannot be removed: {text}", stacklevel=2)
+                for root in filter(None, (self._root, self._memory)):
+                    self._entrust(root, keeper)
             return keeper
+
+    @staticmethod
+    def _entrust(root: BundleRoot, keeper: Keeper) -> None:
+        root.entrust_to(keeper)
+        for text in root.sweep(keeper):
+            warnings.warn(f"a dead process's bundle cannot be removed: {text}", stacklevel=2)
 
     def view_home(self) -> Path:
         return self._bundles().view_home()
