@@ -35,10 +35,10 @@ genericBuild() { for each in ${phases:-unpackPhase configurePhase buildPhase ins
 """
 
 
-def sandbox_at(place: Path, command: str, runtime: str = "runc", **fields: Any) -> Sandbox:
+def sandbox_at(place: Path, command: str, runtime: str = "runc", *, namespaces: bool = True, **fields: Any) -> Sandbox:
     """A sandbox whose store and bundles lie below ``place``."""
     store = open_castore(f"file:{place / 'store'}")
-    builder = OCIBuildService(place / "bundles", store, runtime=runtime)
+    builder = OCIBuildService(place / "bundles", store, runtime=runtime, namespaces=namespaces)
     return Sandbox(command, store=store, builder=builder, **{"outputs": ["nix/store/out"], **fields})
 
 

@@ -126,6 +126,20 @@ def test_silence_ends_it_and_who_waited_for_what_is_recorded(
 
 
 @pytest.mark.usefixtures("root")
+def test_without_namespaces_of_the_keepers_own_it_is_the_same(passable_tmp: Path, no_leftovers: Leftovers) -> None:
+    no_leftovers.warm = True
+    run = sandbox_at(passable_tmp, f"{WAITS}; exit 3", namespaces=False).start()
+    says(run, "begun")
+    tree = run.processes()
+    assert tree is not None and tree.processes[0].pid == 1
+    with run.shell() as shell:
+        assert shell("id -u; echo on > /build/go").output == "1000\n"
+    assert run.wait().exit_code == 3
+    assert run.exec("cat go").output == "on\n"
+    run.delete()
+
+
+@pytest.mark.usefixtures("root")
 def test_who_is_inside_need_not_hurry(passable_tmp: Path, no_leftovers: Leftovers) -> None:
     run = sandbox_at(passable_tmp, WAITS).start(silent_timeout=1)
     says(run, "begun")
