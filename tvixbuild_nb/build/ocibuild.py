@@ -31,8 +31,6 @@ if TYPE_CHECKING:
 
 # Bytes of log that are looked at for known failures.
 LOG_TAIL = 8192
-# Runtimes that enter a container in which nothing was executed yet; crun does not where it has a user namespace.
-HOLDING = frozenset({"runc"})
 
 
 class OCIBuild:
@@ -121,11 +119,11 @@ class OCIBuild:
 
     def _take_turn(self) -> None:
         # What is only held does no work that others would have to wait for.
-        if not self.context.hold:
+        if self.context.hold is None:
             self.service.take_turn(self.context)
 
     def _end_turn(self) -> None:
-        if not self.context.hold:
+        if self.context.hold is None:
             self.service.end_turn()
 
     # -- bundle and mounts ------------------------------------------------------------------------
@@ -203,7 +201,7 @@ class OCIBuild:
             index=str(record.index_path),
             timeout=self.policy.timeout,
             silent_timeout=self.policy.silent_timeout,
-            hold=self.context.hold and plan.runtime.kind in HOLDING,
+            hold=self.context.hold == "created",
             grace=self.policy.grace,
             observe=str(record.inside_path) if self.policy.observe else None,
             processors=self.policy.processors,

@@ -22,6 +22,7 @@ StageHeard: TypeAlias = Callable[[StageEvent], None]
 OutputCheck: TypeAlias = Callable[[BuildRequest, Sequence[BuildOutput]], None]
 Keep: TypeAlias = Literal["failure", "always", "never"]
 Inputs: TypeAlias = Literal["auto", "fuse", "checkout"]
+Hold: TypeAlias = Literal["created", "running"]
 Listing: TypeAlias = Literal["sorted", "backwards"]
 
 
@@ -132,8 +133,8 @@ class BuildContext:
     ``check`` raises :class:`OutputError` for outputs that were made and are not to be taken: the build then failed, and
     they are the result's ``rejected``. ``heard`` is called with the events of stages as they are recorded. ``scratch``:
     the ``scratch/`` of another bundle of the same request, of which this one begins with a copy. ``hold``: the sandbox
-    is there for others to enter until the build is cancelled; its command is never executed where the runtime can do
-    that (``ocibuild.HOLDING``), and nobody's turn is taken.
+    is there for others to enter until the build is cancelled, and nobody's turn is taken: ``created``, its command is
+    never executed; ``running``, it waits.
     """
 
     record: RunRecord
@@ -145,7 +146,7 @@ class BuildContext:
     check: OutputCheck | None = None
     heard: StageHeard | None = None
     scratch: Path | None = None
-    hold: bool = False
+    hold: Hold | None = None
 
     def accept(self) -> None:
         """The request was not refused: from here on the build ends with a result, not an exception."""

@@ -51,7 +51,10 @@ def shell(args: Namespace) -> int:
             return _attached(sandbox, words, None)
         visit = sandbox.enter(words, None)
         with visit:
-            return _status(interact(visit))
+            left = interact(visit)
+            if left is not None and left.exit_code is None:
+                _tell("the shell was ended with its sandbox" if left.sent_away or left.signal == 9 else "it was ended")
+            return _status(left)
 
 
 def _attached(sandbox: Entrance, words: Sequence[str], timeout: float | None) -> int:
@@ -61,7 +64,12 @@ def _attached(sandbox: Entrance, words: Sequence[str], timeout: float | None) ->
         sys.stdout.flush()
         visit = sandbox.enter(words, _STREAMS if nothing is None else (nothing, 1, 2))
     except SetupFailed as error:
-        _tell(error.message)
+        result = sandbox.run.result
+        if result is None or result.runtime != "runc":
+            # runc has said it itself, where the command would have written.
+            _tell(error.message)
+        if "$PATH" in error.message:
+            _tell(f"hint: a shell has commands of its own: tvixbuild-nb exec {sandbox.run.id} -- /bin/sh -c '...'")
         return FAILED
     finally:
         if nothing is not None:

@@ -25,7 +25,8 @@ def interact(visit: Visit) -> Left | None:
     sys.stdout.flush()
     before = termios.tcgetattr(here)
     try:
-        tty.setraw(here)
+        # What was typed before is for who is inside.
+        tty.setraw(here, termios.TCSADRAIN)
         _copy(here, out, there, visit)
     finally:
         termios.tcsetattr(here, termios.TCSADRAIN, before)

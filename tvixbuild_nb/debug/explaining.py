@@ -50,7 +50,9 @@ def explain_run(
     ``searches`` what the build looked for; ``processes`` who waited for what when time was up; ``unseen`` what the
     caller could not give, in words.
     """
-    if result is None or result.ok:
+    if result is None:
+        return Explanation(otherwise="the run still goes on")
+    if result.ok:
         return Explanation()
     missed = list(unseen)
     view = _view(request, spec, castore, bundle, searches, missed)

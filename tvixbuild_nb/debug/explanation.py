@@ -55,13 +55,14 @@ class Explanation:
     """The findings, the surest first; empty when nothing is wrong, and when nothing is known of what is.
 
     ``wrong``: whether something is. ``known``: then the bare facts, one line each, for who has to look further.
-    ``unseen``: what could not be looked into, and why, one line each.
+    ``unseen``: what could not be looked into, and why, one line each. ``otherwise``: what is to say when nothing is.
     """
 
     findings: tuple[Finding, ...] = ()
     wrong: bool = False
     known: tuple[str, ...] = ()
     unseen: tuple[str, ...] = ()
+    otherwise: str = "nothing is wrong"
 
     @property
     def first(self) -> Finding | None:
@@ -88,7 +89,7 @@ class Explanation:
 
     def __str__(self) -> str:
         if not self.wrong:
-            return "nothing is wrong"
+            return self.otherwise
         lines = [*map(str, self.findings), *self.notes()]
         return "\n".join(lines)
 

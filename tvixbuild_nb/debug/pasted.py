@@ -46,7 +46,8 @@ def explain_pasted(pieces: Iterable[bytes]) -> Explanation:
     found = list(_findings(lines))
     failed = bool(found) or any(failing(text) for _, text in lines)
     known = [*_envelopes(lines), *map(shown, telling(lines))]
-    return Explanation(tuple(found), wrong=failed, known=tuple(known))
+    nothing = "nothing in it is known to be a failure" if any(text.strip() for _, text in lines) else "the log is empty"
+    return Explanation(tuple(found), wrong=failed, known=tuple(known), otherwise=nothing)
 
 
 def _findings(lines: list[tuple[int, str]]) -> Iterator[Finding]:

@@ -165,7 +165,8 @@ class ClosureBuild:
         if skipped:
             text += f"\n  not built either: {', '.join(map(str, skipped))}"
         hint = f"{result.hint}; " if result.hint else ""
-        return DependencyFailed(text, run=result, way=tuple(map(str, way)), hint=f"{hint}tvixbuild-nb log {result.id}")
+        asks = f"tvixbuild-nb explain {result.id} tells why, tvixbuild-nb log {result.id} what it wrote"
+        return DependencyFailed(text, run=result, way=tuple(map(str, way)), hint=f"{hint}{asks}")
 
     def longest_way(self) -> tuple[ClosureNode, ...]:
         """The chain of steps, each needing the one before, whose seconds add up to most: what to make quicker."""

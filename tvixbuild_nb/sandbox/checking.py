@@ -113,7 +113,16 @@ class Checked:
                 yield from (f"      {line}" for line in lines)
                 if said is not None:
                     yield from (f"      {visible(self.redactor.text(line), keep=_TAB)}" for line in said.lines())
+        if self.unattributed:
+            yield f"  {self.unattributed}"
         yield from (f"  not varied: {each}" for each in self.not_varied)
+
+    @property
+    def unattributed(self) -> str | None:
+        """What is not known for that reason, where outputs differ by themselves; None otherwise."""
+        if not self.vary or all(cause.variation is not None for cause in self.causes):
+            return None
+        return "whether what was varied does something, too, cannot be told from that: mend this first, and check again"
 
     def to_dict(self) -> dict[str, Any]:
         """As JSON data; of each output the smallest changes."""

@@ -9,10 +9,10 @@ from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Self
 
-from tvixbuild_nb.build import BuildService, host_system
+from tvixbuild_nb.build import BuildResult, BuildService, host_system
 from tvixbuild_nb.castore import Castore, Node
 from tvixbuild_nb.castore.nodes import check_name
-from tvixbuild_nb.errors import InvalidNode, InvalidRequest
+from tvixbuild_nb.errors import DependencyFailed, InvalidNode, InvalidRequest
 from tvixbuild_nb.oci import SpecOptions
 from tvixbuild_nb.request import BuildConstraints, BuildRequest
 from tvixbuild_nb.request.model import did_you_mean
@@ -25,6 +25,7 @@ from tvixbuild_nb.sandbox.services import shared_builder, shared_store
 from tvixbuild_nb.sandbox.watching import Watchers
 
 if TYPE_CHECKING:
+    from tvixbuild_nb.nix.closurebuild import ClosureBuild
     from tvixbuild_nb.nix.sources import PathSource
 
 _BIN = os.path.realpath("/bin")
@@ -242,7 +243,7 @@ class Description:
             service = builder if isinstance(builder, BuildService) else shared_builder(builder, castore, runtime)
             plan = opened.plan()
             if plan.steps:
-                opened.closure_build(plan, service, jobs=jobs, secrets=hidden).run()
+                _built_first(opened.closure_build(plan, service, jobs=jobs, secrets=hidden))
             prepared = opened.prepare()
             request = prepared.request
             special = opened.service()
@@ -309,3 +310,15 @@ def _unknown(name: str) -> InvalidRequest:
     known = _ELSEWHERE.get(name)
     hint = f"it is called {known!r} here" if known else did_you_mean(name, _FIELDS)
     return InvalidRequest("is no field of a sandbox", path=name, hint=hint)
+
+
+def _built_first(build: ClosureBuild) -> None:
+    """Build it; what :class:`DependencyFailed` has as its run can be asked as any other."""
+    from tvixbuild_nb.sandbox.run import Run  # loaded when it has to be asked
+
+    try:
+        build.run()
+    except DependencyFailed as error:
+        if isinstance(error.run, BuildResult):
+            error.run = Run.open(error.run.id)
+        raise

@@ -12,7 +12,6 @@ from typing import TYPE_CHECKING, Any, cast
 
 from tvixbuild_nb.build import BuildContext, BuildPolicy, RunRecord
 from tvixbuild_nb.build.locks import take
-from tvixbuild_nb.build.ocibuild import HOLDING
 from tvixbuild_nb.build.service import Inputs
 from tvixbuild_nb.errors import HostRefused, InvalidValue, KeeperError, SetupFailed
 from tvixbuild_nb.keeper.trees import remove
@@ -146,7 +145,7 @@ def _refuse_changes(run: Run, fresh: bool, tools: Sequence[str]) -> None:
 
 
 def _hold(run: Run, spec: Spec, bundle: Path | None, tools: Tools | None) -> Run:
-    """The run's sandbox once more, made and held: its command is not executed, or (by crun) another that waits."""
+    """The run's sandbox once more, made and held: its command is not executed, or another that waits."""
     from tvixbuild_nb.sandbox.run import Run  # which stands on this module
 
     result = run.result
@@ -161,7 +160,9 @@ def _hold(run: Run, spec: Spec, bundle: Path | None, tools: Tools | None) -> Run
         trace=False,
         options=_options(run, spec),
     )
-    waiting = result.runtime not in HOLDING
+    # crun does not enter a container with a user namespace in which nothing was executed yet, and runc makes none for
+    # a program that is not there.
+    waiting = result.runtime != "runc" or result.failed_at == "exec"
     request = run.request.replace(outputs=())
     if tools is None and waiting:
         tools = tools_of(run, ())
@@ -170,7 +171,7 @@ def _hold(run: Run, spec: Spec, bundle: Path | None, tools: Tools | None) -> Run
         if waiting:
             request = request.replace(command_args=(tools.shell, "-c", _WAIT))
     scratch = None if bundle is None else bundle / _SCRATCH
-    context = BuildContext(record, policy, scratch=scratch, hold=True)
+    context = BuildContext(record, policy, scratch=scratch, hold="running" if waiting else "created")
     inner = Run.begin(shared_builder(result.service, run.castore, result.runtime), request, context)
     try:
         while inner.running and not (_said_something(record) if waiting else is_open(str(record.path))):

@@ -78,7 +78,9 @@ class Questions:
         """
         from tvixbuild_nb.debug import Explanation
 
-        return Explanation() if self.result is None or self.result.ok else self._explained
+        if self.result is None:
+            return Explanation(otherwise="the run still goes on")
+        return Explanation() if self.result.ok else self._explained
 
     @cached_property
     def _explained(self) -> Explanation:

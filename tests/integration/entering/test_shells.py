@@ -151,6 +151,21 @@ def test_a_sandbox_without_any_shell(passable_tmp: Path) -> None:
 
 
 @pytest.mark.usefixtures("root")
+@pytest.mark.parametrize("command", [["/usr/bin/make"], ["make", "all"], ["/nix/store/src"]])
+def test_a_run_whose_program_could_not_be_started_is_entered(passable_tmp: Path, command: list[str]) -> None:
+    sandbox = sandbox_at(passable_tmp, "")
+    sandbox.command = command
+    sandbox.add_input("src", b"no program\n")
+    run = sandbox.run(show=False)
+    assert run.failed_at == "exec"
+    assert run.exec("pwd; cat /nix/store/src; touch half").output == "/build\nno program\n"
+    with run.shell() as shell:
+        assert shell("ls").output == "half\n"
+    assert run.exec("ls", fresh=True).output == ""
+    run.delete()
+
+
+@pytest.mark.usefixtures("root")
 def test_what_a_build_left_leads_nowhere_else(passable_tmp: Path) -> None:
     """Links in place of directories that hold what has to be handed over: nothing of the host changes hands."""
     victim = passable_tmp / "victim"

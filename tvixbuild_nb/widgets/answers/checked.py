@@ -40,6 +40,7 @@ def _html(checked: Checked, trees: TreeChanges) -> Html:
         table(_HEAD, varied, long=("what",), caption="what was varied") if varied else tag("p", "nothing was varied"),
         [_cause(checked, cause, trees) for cause in checked.causes[:MAX_CAUSES]],
         left_out(len(checked.causes) - MAX_CAUSES, "causes"),
+        tag("p", checked.unattributed) if checked.unattributed else None,
         [tag("p", f"not varied: {each}") for each in checked.not_varied],
         tag("details", tag("summary", f"the {count:,} runs"), tag("code", ", ".join(checked.runs))),
     )
