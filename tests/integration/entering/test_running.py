@@ -112,7 +112,7 @@ def test_silence_ends_it_and_who_waited_for_what_is_recorded(
     assert tree.processes[0].doing.startswith("waits for its child") and "(cat)" in tree.processes[0].doing
     finding = run.explain().first
     assert finding is not None and finding.cause == "it said nothing for too long, and the run was ended"
-    assert "silent_timeout=" in finding.cure and "begun" in str(finding)
+    assert "silent_timeout=" in finding.cure and "log line" in str(finding)
     assert any("cat p: " in one.text for one in finding.evidence if one.kind == "process"), str(finding)
     shown = Command(capfdbinary)("processes", run.id)
     assert "when time was up" in shown and "cat p" in shown
