@@ -135,7 +135,7 @@ def test_owners_that_are_nobody_inside(source: Path) -> None:
         ("rmdir /build", {}, "it can be emptied, not removed", "writable are"),
         ("exec 3<>/dev/tty", {}, "no terminal in a build", "/dev/tty"),
     ],
-    ids=["unreachable", "loopback", "chmod", "near-input", "near-scratch", "noexec", "fifo", "scratch-x", "mounted", "terminal"],
+    ids=["unreachable", "loopback", "chmod", "near-input", "near-scratch", "noexec", "fifo", "mode", "mounted", "tty"],
 )  # fmt: skip
 def test_what_the_sandbox_does_not_give(
     source: Path, command: str, fields: dict[str, Any], cause: str, told: str
