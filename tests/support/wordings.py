@@ -214,6 +214,8 @@ WORDINGS = [
     ("Error: Cannot find module 'left-pad'", "left-pad", "build"),
     ("in `require': cannot load such file -- nokogiri (LoadError)", "nokogiri", "build"),
     ("ImportError: libGL.so.1: cannot open shared object file: No such file or directory", "libGL.so.1", "build"),
+    ("xargs: gperf: No such file or directory", "the tool gperf", "build"),
+    ("CMake Error: CMAKE_C_COMPILER not set, after EnableLanguage", "C compiler", "build"),
     ("error: linker `cc` not found", "the tool cc", "build"),
     ("meson.build:3:0: ERROR: Program 'gperf' not found or not executable", "the tool gperf", "build"),
     ("Error: spawn git ENOENT", "the tool git", "build"),

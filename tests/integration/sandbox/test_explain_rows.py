@@ -131,9 +131,11 @@ def test_owners_that_are_nobody_inside(source: Path) -> None:
         ("printf '#!/bin/sh\\n' > /dev/shm/x; chmod +x /dev/shm/x; exec /dev/shm/x", {},
          "nothing on /dev/shm can be executed", "mounted noexec"),
         ("mkfifo /nix/store/out", {"outputs": ["nix/store/out"]}, "a FIFO, a socket or a device", "FIFO"),
+        ("echo : > f; ./f", {}, "./f is not executable", "in the scratch directory"),
+        ("rmdir /build", {}, "it can be emptied, not removed", "writable are"),
         ("exec 3<>/dev/tty", {}, "no terminal in a build", "/dev/tty"),
     ],
-    ids=["unreachable", "loopback", "chmod", "near-input", "near-scratch", "noexec", "fifo", "terminal"],
+    ids=["unreachable", "loopback", "chmod", "near-input", "near-scratch", "noexec", "fifo", "mode", "mounted", "tty"],
 )  # fmt: skip
 def test_what_the_sandbox_does_not_give(
     source: Path, command: str, fields: dict[str, Any], cause: str, told: str

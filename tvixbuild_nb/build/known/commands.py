@@ -214,7 +214,8 @@ BUILD: tuple[Failure, ...] = (
     *NOT_FOUND,
     Failure(
         "build",
-        r"no acceptable C compiler found in \$PATH|Unknown compiler\(s\)|No CMAKE_C\w*_COMPILER could be found",
+        r"no acceptable C compiler found in \$PATH|Unknown compiler\(s\)|No CMAKE_C\w*_COMPILER could be found"
+        r"|CMAKE_C\w*_COMPILER not set",
         "there is no C compiler in PATH",
         "give one as an input (Nix: stdenv instead of stdenvNoCC) and put its bin directory into PATH",
     ),

@@ -60,7 +60,9 @@ NO_TOOL = (
     r"(?<!\S)(?:zsh|fish|\S{1,400}:\d+): (?:command not found|Unknown command): " + _TOOL + r"(?=\s|$)",
     # Not what make says of a Makefile.
     r"\bmake(?:\[\d+\])?: (?!\S*(?:[Mm]akefile|\.mk\b))" + _TOOL + r": (?:No such file or directory|Command not found)",
-    r"\b(?:env: (?:can't execute )?|failed to run command |Can't exec )" + _TOOL + r": No such file or directory",
+    r"\b(?:env: (?:can't execute )?|failed to run command |Can't exec |xargs: )"
+    + _TOOL
+    + r": No such file or directory",
     r"\b(?:linker|Program) " + _TOOL + r" not found",
     r"\bspawn " + _TOOL + r" ENOENT",
 )

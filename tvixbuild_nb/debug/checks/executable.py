@@ -98,11 +98,18 @@ def _absent(view: MountView, path: str, entry: Entry, known: tuple[Evidence, ...
 def _executable_cure(view: MountView, entry: Entry) -> str:
     if isinstance(entry.source, bytes) or entry.path.lstrip("/") in view.request.additional_files:
         return f'sb.command = ("/bin/sh", "{entry.path}")  # additional files have no x bit'
+    if view.is_scratch(entry.path):
+        return f"# in the command, before: chmod +x {entry.path}"
     inputs = [name for name in view.request.inputs if f"{entry.path}/".startswith(f"/{view.request.input_path(name)}/")]
     name = inputs[0] if inputs else "NAME"
     whole = bool(inputs) and not isinstance(view.request.inputs[name], DirectoryNode)
     place = "PATH" if whole else f"PATH/{posixpath.basename(entry.path)}"
     return f'# chmod +x {place}, then\nsb.add_input("{name}", "PATH")'
+
+
+def _path(view: MountView) -> list[str]:
+    path = view.request.environment_vars.get("PATH", b"").decode("utf-8", "replace")
+    return [part for part in path.split(":") if part]
 
 
 def _script(view: MountView, path: str, start: bytes, known: tuple[Evidence, ...], depth: int) -> Finding | None:
@@ -124,6 +131,8 @@ def _script(view: MountView, path: str, start: bytes, known: tuple[Evidence, ...
     cure = finding.cure
     if "is not inside" in finding.cause and words[0] != "/bin/sh":
         other = elsewhere(view, posixpath.basename((words[1:] or words)[0] if words[0].endswith("/env") else words[0]))
+        searched = [posixpath.join(part, posixpath.basename(words[0])) for part in _path(view)]
+        other = other or tuple(place for place in searched if view.resolve(place).kind == "file")
         shell = "/bin/sh" if not other else other[0]
         cure = f"# in the script: #!{shell}\n# or:\n{host_program(view.request, words[0])}"
     return Finding(cause, (*known, *finding.evidence), cure, finding.confidence)

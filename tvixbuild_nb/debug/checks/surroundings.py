@@ -51,7 +51,11 @@ def _read_only(facts: Facts) -> Iterator[Finding]:
             evidence.append(Evidence("mount", f"writable are {', '.join(writable)}"))
         quoted = _QUOTED.findall(line.text)
         cause = f"{path or (quoted[-1] if quoted else 'a path')} is not below a scratch path, and the rest is read-only"
-        yield Finding(cause, tuple(evidence), _writing(facts, path), "certain")
+        cure = _writing(facts, path)
+        if path is not None and path.lstrip("/") in facts.request.scratch_paths:
+            cause = f"{path} is a scratch directory and mounted: it can be emptied, not removed or renamed"
+            cure = f"# in the command: work on what is in {path}, not on itself"
+        yield Finding(cause, tuple(evidence), cure, "certain")
         return
 
 
