@@ -61,6 +61,14 @@ def missing_path(request: BuildRequest, path: str) -> str:
     return f"sb.add_input({literal(name)}, ...)  # a path that has {rest or 'it'}"
 
 
+def limit(name: str, value: int) -> str:
+    """What sets one limit of the sandbox, and leaves its other ones and its other options as they are."""
+    return (
+        "from tvixbuild_nb import SpecOptions\noptions = sb.options or SpecOptions.for_host()\n"
+        f'sb.options = options.replace(limits={{**dict(options.limits or {{}}), "{name}": {value}}})'
+    )
+
+
 def options(change: str) -> str:
     """What changes one of the options the sandbox is rendered with, and no other."""
     return (

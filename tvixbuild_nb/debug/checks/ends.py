@@ -10,7 +10,7 @@ from collections.abc import Iterator
 
 from tvixbuild_nb.build.known import words
 from tvixbuild_nb.build.verdict import SILENT
-from tvixbuild_nb.debug.checks.cures import literal, options
+from tvixbuild_nb.debug.checks.cures import limit, literal
 from tvixbuild_nb.debug.explanation import Confidence, Evidence, Finding
 from tvixbuild_nb.debug.facts import Facts
 
@@ -88,7 +88,7 @@ def _out_of_memory(facts: Facts) -> Finding:
     return Finding(
         f"out of memory: {whose} was ended by the kernel",
         tuple(evidence),
-        options(f'limits={{"memory": {2 * peak}}}') + "  # bytes; or fewer jobs at a time",
+        limit("memory", 2 * peak) + "  # bytes; or fewer jobs at a time",
         "certain",
     )
 

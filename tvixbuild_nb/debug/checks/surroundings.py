@@ -7,7 +7,7 @@ import re
 from collections.abc import Iterator
 
 from tvixbuild_nb.build.known import words
-from tvixbuild_nb.debug.checks.cures import certificates, literal, more_files, options, scratch
+from tvixbuild_nb.debug.checks.cures import certificates, limit, literal, more_files, scratch
 from tvixbuild_nb.debug.explanation import Evidence, Finding
 from tvixbuild_nb.debug.facts import Facts
 from tvixbuild_nb.debug.inside import MountView
@@ -212,7 +212,7 @@ def _processes(facts: Facts) -> Iterator[Finding]:
         most = None if limits is None else limits.pids
         evidence = (line,) if most is None else (line, Evidence("usage", f"the limit of processes is {most}"))
         cause = "as many processes and threads run as may (limits.pids, or RLIMIT_NPROC)"
-        more = options(f'limits={{"pids": {max(4096, 4 * (most or 0))}}}')
+        more = limit("pids", max(4096, 4 * (most or 0)))
         yield Finding(cause, evidence, f"{more}  # or fewer jobs at a time", "likely")
 
 
