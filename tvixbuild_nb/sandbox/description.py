@@ -61,7 +61,8 @@ class Description:
     ) -> None:
         for name in unknown:
             raise _unknown(name)
-        self.command = ("/bin/sh", "-c", command) if isinstance(command, str) else tuple(command)
+        # What is set later is looked at when it is asked for.
+        self.command: tuple[str, ...] | str = ("/bin/sh", "-c", command) if isinstance(command, str) else tuple(command)
         self.outputs = texts(outputs, "outputs")
         self.secrets = texts(secrets, "secrets")
         self.env: dict[str, str | bytes] = mapping(env, "env")
@@ -169,6 +170,12 @@ class Description:
     @property
     def request(self) -> BuildRequest:
         """The validated request; :class:`InvalidRequest` names field and position."""
+        if isinstance(self.command, str):
+            raise InvalidRequest(
+                "a command is a program and its arguments",
+                path="command",
+                hint='for a shell: sb.command = ("/bin/sh", "-c", "...")',
+            )
         return BuildRequest(
             inputs=self.inputs,
             command_args=self.command,

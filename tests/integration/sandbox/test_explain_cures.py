@@ -312,3 +312,28 @@ def test_a_healthy_run_has_no_finding(tmp_path: Path, command: object, fields: d
     found = run.explain()
     assert run.ok and not found and not found.wrong and str(found) == "nothing is wrong" and "hint" not in str(run)
     run.delete()
+
+
+def test_a_compiler_of_which_only_the_driver_is_inside(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    Path("main.c").write_text('#include <stdarg.h>\n#include <stdio.h>\nint main(void) { return puts("well") < 0; }\n')
+    script = "gcc -o /nix/store/out /src/main.c"
+    sandbox = _sandbox(script, inputs_dir="", outputs=["nix/store/out"], env={"PATH": "/usr/bin"})
+    sandbox.add_input("src", tmp_path)
+    sandbox.add_host_program("gcc")
+    found = _explained(sandbox)
+    assert len(found) == 1 and found.first is not None, str(found)
+    assert "more than its driver" in found.first.cause and "cc1" in found.first.cause
+    assert "cannot execute" in str(found) and any(one.kind == "file" for one in found.first.evidence), str(found)
+    run = _pasted(sandbox, found.first.cure)
+    assert run.ok, f"{run}\n{run.log.text()}"
+    run.delete()
+
+
+def test_an_apostrophe_opens_no_quotation(tmp_path: Path) -> None:
+    (tmp_path / "main.c").write_text("")
+    sandbox = _sandbox("cd /nix/store/src && cp main.c main.c.bak", inputs={"src": tmp_path})
+    found = _explained(sandbox)
+    assert found.first is not None and found.first.cause.startswith("main.c.bak is not below a scratch path"), str(
+        found
+    )

@@ -202,14 +202,14 @@ BUILD: tuple[Failure, ...] = (
         words.NO_FORK,
         "as many processes and threads run as may (limits.pids, or RLIMIT_NPROC)",
         "from tvixbuild_nb import SpecOptions; "
-        'sb.options = SpecOptions.for_host(limits={"pids": 4096})  # or fewer jobs at a time',
+        'sb.options = (sb.options or SpecOptions.for_host()).replace(limits={"pids": 4096})  # or fewer jobs at a time',
     ),
     Failure(
         "build",
         words.OPEN_FILES,
         "a process has more files open than its limit (in our sandboxes 1024)",
         "from tvixbuild_nb import SpecOptions; "
-        'sb.options = SpecOptions.for_host(rlimits={"NOFILE": 65536})  # outside: ulimit -n',
+        'sb.options = (sb.options or SpecOptions.for_host()).replace(rlimits={"NOFILE": 65536})  # outside: ulimit -n',
     ),
     *NOT_FOUND,
     Failure(

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable
 
+from tvixbuild_nb.debug.checks.compilers import compilers
 from tvixbuild_nb.debug.checks.ends import ends
 from tvixbuild_nb.debug.checks.missing import missing
 from tvixbuild_nb.debug.checks.programs import programs
@@ -15,6 +16,6 @@ from tvixbuild_nb.debug.facts import Facts
 
 Check = Callable[[Facts], Iterable[Finding]]
 # What looked into the sandbox stands before what only read texts.
-CHECKS: tuple[Check, ...] = (programs, missing, surroundings, rejected, ends, texts, without)
+CHECKS: tuple[Check, ...] = (programs, compilers, missing, surroundings, rejected, ends, texts, without)
 
 __all__ = ["CHECKS", "Check"]

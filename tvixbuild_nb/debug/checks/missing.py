@@ -6,6 +6,7 @@ import posixpath
 from collections.abc import Iterator
 
 from tvixbuild_nb.build.known.absent import ABSENT, Absent
+from tvixbuild_nb.debug.checks.compilers import PART
 from tvixbuild_nb.debug.checks.cures import search_path
 from tvixbuild_nb.debug.explanation import Confidence, Evidence, Finding
 from tvixbuild_nb.debug.facts import Facts
@@ -20,7 +21,8 @@ def missing(facts: Facts) -> Iterator[Finding]:
     for absent in ABSENT:
         seen = set[str]()
         for line, match in facts.lines(absent.pattern):
-            if match["name"] not in seen and len(seen) < _MOST:
+            own = PART.search(line.text) is not None
+            if match["name"] not in seen and len(seen) < _MOST and not own:
                 seen.add(match["name"])
                 yield _finding(facts, absent, match["name"], line)
 

@@ -9,6 +9,7 @@ from collections.abc import Iterator
 from dataclasses import replace
 
 from tvixbuild_nb.build.known import words
+from tvixbuild_nb.debug.checks.compilers import PART
 from tvixbuild_nb.debug.checks.cures import host_program, scratch, search_path
 from tvixbuild_nb.debug.checks.executable import elsewhere, examine
 from tvixbuild_nb.debug.checks.lacking import lacking
@@ -97,8 +98,8 @@ def _named(facts: Facts) -> Iterator[tuple[Evidence, str, str]]:
     for line, match in facts.lines(_DATA):
         yield line, match["program"], "No such file or directory"
     for line, match in facts.lines(_REFUSED):
-        # "zsh: command not found: x" is no program called zsh.
-        if not _REVERSED.search(line.text):
+        # "zsh: command not found: x" is no program called zsh, nor "fatal error: cannot execute" one called error.
+        if not _REVERSED.search(line.text) and not PART.search(line.text):
             yield line, match["program"], match["why"]
 
 

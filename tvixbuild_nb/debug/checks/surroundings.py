@@ -16,7 +16,8 @@ _RESOLVER = "/etc/resolv.conf"
 _MOST_OF_RESOLVER = 1 << 16
 _CERTIFICATES = ("SSL_CERT_FILE", "CURL_CA_BUNDLE")
 _PATH = re.compile(r"(/[^\s'\":,;)\]]+)")
-_QUOTED = re.compile(r"['‘\"]([^'’\"]+)['’\"]")
+# An apostrophe within a word opens no quotation: "can't create 'x'".
+_QUOTED = re.compile(r"(?<!\w)['‘\"]([^'’\"]+)['’\"]")
 # Somebody minds whom a file belongs to; or lists it, which may have nothing to do with the failure.
 _FOREIGN = r"owned by (?:uid |user )?(?:65534|nobody)|[Bb]ad owner(?:ship)? (?:or|and) (?:permissions|modes)"
 _LISTED = r"^[-dlbcps][rwxsStT-]{9}\S* +\d+ +(?:65534|nobody)\b"
