@@ -73,10 +73,10 @@ class Fetchurl:
             with context.stage("run"):
                 node = self._fetch(context)
             failed_at = "output"
+            outputs = (BuildOutput(path=request.outputs[0], node=node),)
             with context.stage("ingest"):
                 place = self._derivation.store_dir.join(derivation_path(self._derivation))
                 check_fixed(self._output, node, self._castore, place)
-            outputs = (BuildOutput(path=request.outputs[0], node=node),)
             failed_at = None
         except Cancelled as cancelled:
             status, failed_at, message = "cancelled", None, cancelled.message
@@ -95,7 +95,8 @@ class Fetchurl:
             failed_at=failed_at,
             message=message,
             hint=hint,
-            outputs=outputs,
+            outputs=outputs if status == "succeeded" else (),
+            rejected=outputs if failed_at == "output" else (),
             store=self._castore.address,
             started=started,
             finished=finished,

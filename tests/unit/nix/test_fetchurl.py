@@ -59,6 +59,9 @@ def test_a_file_is_fetched_and_checked(castore: Castore, tmp_path: Path) -> None
     result, log = fetched(castore, fetching(url, wrong))
     assert (result.status, result.failed_at, result.outputs) == ("failed", "output", ())
     assert "hash mismatch in fixed-output derivation '/nix/store/" in log
+    # What came instead stays to be looked at.
+    [refused] = result.rejected
+    assert refused == output
     assert f"specified: {wrong.sri}" in log and f"got:    {NixHash.of('sha256', CONTENTS).sri}" in log
 
     result, _ = fetched(castore, fetching((tmp_path / "none").as_uri(), wrong))
