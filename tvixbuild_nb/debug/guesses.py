@@ -58,8 +58,9 @@ def _of_lines(before: bytes, after: bytes, hostnames: Iterable[str]) -> str | No
         for pattern in (_EPOCH, _CLOCK):
             if all(pattern.search(one) and pattern.search(other) for one, other in pairs):
                 return "a time; SOURCE_DATE_EPOCH is what tools take instead"
-        names = [name.encode() for name in hostnames]
-        if any(name in one or name in other for name in names for one, other in pairs):
+        # A line that has the name on both sides differs in something else.
+        names = re.compile(b"|".join(sorted((re.escape(name.encode()) for name in hostnames), key=len, reverse=True)))
+        if names.pattern and any(names.sub(b"", one) == names.sub(b"", other) for one, other in pairs):
             return "the hostname"
     return None
 

@@ -82,6 +82,7 @@ def _zip(year: int) -> bytes:
         (b"built 1763971200\n", b"built 1763971201\n", "a time"),
         (b"at 10:00:01\n", b"at 10:00:02\n", "a time"),
         (b"on localhost\n", b"on otherhost\n", "hostname"),
+        (b"on localhost with 2\n", b"on localhost with 1\n", None),
         (b"x\0Nov 28 2026\0", b"x\0Nov  9 2027\0", "a time"),
         (b"['a', 'b']\n", b"['b', 'a']\n", "same words"),
         (_gzip(b"x", 1), _gzip(b"x", 2), "gzip -n"),
