@@ -17,7 +17,10 @@ from tvixbuild_nb.build.service import BuildPolicy
 from tvixbuild_nb.errors import Cancelled, CastoreError, OutputError, TvixBuildError
 
 # What runc and crun say when everything was set up and only the program itself could not be started.
-_EXEC_TEXTS = re.compile(r'exec: "|executable file|open executable|exec user process|execve')
+_EXEC_TEXTS = re.compile(
+    r'exec: "|executable file|open executable|exec user process|execve'
+    r"|the path `[^`]+` (?:is not a regular file|exists but it is not executable)"
+)
 SILENT = "it wrote nothing for"
 _WORDLESS = re.compile(r"\w+ ended with status \d+")
 _HINTS = {

@@ -59,7 +59,7 @@ def _of_lines(before: bytes, after: bytes, hostnames: Iterable[str]) -> str | No
             if all(pattern.search(one) and pattern.search(other) for one, other in pairs):
                 return "a time; SOURCE_DATE_EPOCH is what tools take instead"
         # A line that has the name on both sides differs in something else.
-        names = re.compile(b"|".join(sorted((re.escape(name.encode()) for name in hostnames), key=len, reverse=True)))
+        names = re.compile("|".join(re.escape(name) for name in sorted(hostnames, key=len, reverse=True)).encode())
         if names.pattern and any(names.sub(b"", one) == names.sub(b"", other) for one, other in pairs):
             return "the hostname"
     return None

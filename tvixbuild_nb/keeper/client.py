@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 import select
 import socket
@@ -264,6 +265,9 @@ class Keeper:
 
     def close(self) -> None:
         """End the keeper once its builds are over, and wait for it."""
+        # So it does not wait for this process to end, which is what a socket that closes means otherwise.
+        with contextlib.suppress(OSError):
+            send(self._sock, {"op": "farewell"})
         self._sock.close()
         self._process.wait()
         self._stderr.close()

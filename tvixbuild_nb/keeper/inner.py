@@ -90,6 +90,9 @@ class Inner:
             self._bury(child)
 
     def _take(self, message: Message, fds: list[int]) -> None:
+        if message["op"] == "farewell":
+            self._note("farewell")
+            return
         run = socket.socket(fileno=fds[0])
         if message["op"] == "build":
             if self._fs is None and message["view"] is not None:

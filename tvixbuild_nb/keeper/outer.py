@@ -22,7 +22,7 @@ from tvixbuild_nb.keeper.inner import begin
 from tvixbuild_nb.keeper.messages import Message, receive, send
 from tvixbuild_nb.keeper.trees import remove
 
-# Without namespaces the supervisors need a moment of their own to end their containers.
+# Without namespaces the supervisors need a moment of their own to end their containers; and an owner to be dead.
 FAREWELL = 8.0
 
 
@@ -52,8 +52,9 @@ def main() -> None:
         os._exit(0)
     os.close(leases_write)
     owner.close()
-    notes = _watch(parent, inner, leases_read, config["namespaces"])
-    _tidy(notes, owner_dead=_ended(parent))
+    notes, status = _watch(parent, inner, leases_read, config["namespaces"])
+    # Inner ends by itself when the owner's socket closes, which a dying owner's does before he is dead.
+    _tidy(notes, parent, 0.0 if status or ["farewell"] in notes else FAREWELL)
 
 
 def _enter_namespaces(config: Message) -> None:
@@ -111,8 +112,8 @@ def _write_maps(pid: int, uid: int, gid: int, uids: SubordinateRange, gids: Subo
     return 0
 
 
-def _watch(parent: int, inner: int, leases_read: int, namespaces: bool) -> list[list[str]]:
-    """Until inner is gone, by itself or because the owner is; what inner noted, field by field."""
+def _watch(parent: int, inner: int, leases_read: int, namespaces: bool) -> tuple[list[list[str]], int]:
+    """Until inner is gone, by itself or because the owner is; what it noted, field by field, and its wait status."""
     inner_fd = os.pidfd_open(inner)
     poll = select.poll()
     for fd in (parent, inner_fd, leases_read):
@@ -138,27 +139,30 @@ def _watch(parent: int, inner: int, leases_read: int, namespaces: bool) -> list[
             else:
                 deadline = time.monotonic() + FAREWELL
                 poll.unregister(parent)
-    os.waitpid(inner, 0)
+    _, status = os.waitpid(inner, 0)
     os.set_blocking(leases_read, False)
     with contextlib.suppress(BlockingIOError):
         while chunk := os.read(leases_read, 65536):
             buffer += chunk
-    return [line.split("\0") for line in buffer.decode("utf-8", "surrogateescape").split("\n") if line]
+    return [line.split("\0") for line in buffer.decode("utf-8", "surrogateescape").split("\n") if line], status
 
 
-def _tidy(notes: list[list[str]], owner_dead: bool) -> None:
-    """Delete the bundles of inner's builds; of a dead owner also those that no build was asked for yet.
+def _tidy(notes: list[list[str]], owner: int, patience: float) -> None:
+    """Delete the bundles of inner's builds; of an owner who is dead in ``patience`` seconds all that are his.
 
     While the owner lives he may have started another keeper, whose bundles bear the same prefix.
     """
     # In this process: once the namespace's first process is dead, no new one can be forked.
-    for kind, path, cgroup in notes:
+    for kind, *fields in notes:
         if kind == "lease":
-            _delete(path, cgroup)
-        elif owner_dead:
-            # The lock last: it is what says that there is something to be swept.
-            for name in sorted(_begin_with(path), key=lambda name: name.endswith(".lock")):
-                _delete(name, cgroup + name.removeprefix(path))
+            _delete(*fields)
+    places = [fields for kind, *fields in notes if kind == "place"]
+    if not places or not linux.has_ended(owner, patience):
+        return
+    for prefix, cgroup in places:
+        # The lock last: it is what says that there is something to be swept.
+        for name in sorted(_begin_with(prefix), key=lambda name: name.endswith(".lock")):
+            _delete(name, cgroup + name.removeprefix(prefix))
 
 
 def _begin_with(prefix: str) -> list[str]:
@@ -176,9 +180,3 @@ def _delete(path: str, cgroup: str) -> None:
         sys.stderr.write(f"keeper: left behind: {error}\n")
     if cgroup:
         BuildCgroup(cgroup).remove()
-
-
-def _ended(pidfd: int) -> bool:
-    poll = select.poll()
-    poll.register(pidfd, select.POLLIN)
-    return bool(poll.poll(0))

@@ -151,3 +151,20 @@ def test_a_kernel_killed_at_any_moment_leaves_nothing(kernels: Kernels) -> None:
         kernel.close()
     eventually(gone(families), "all processes are gone", 15)
     eventually(lambda: not any(path.is_dir() for path in kernels.place.glob("bundles/*")), "no bundle is left", 10)
+
+
+def test_a_kernel_that_takes_its_time_to_die_leaves_nothing(kernels: Kernels) -> None:
+    # Its files close first, the socket to the keeper among them.
+    kernel = kernels.start(
+        """
+sandbox("cat /nix/store/a", inputs={"a": b"A"}).run(show=False, trace=False)
+say(warm=[path.name for path in (PLACE / "bundles").glob("*.views")])
+os.closerange(3, 4096)
+time.sleep(1.5)
+os._exit(0)
+"""
+    )
+    warm = kernel.hear()
+    assert len(warm["warm"]) == 1, warm
+    kernel.end()
+    eventually(lambda: not list(kernels.place.glob("bundles/*")), "neither view nor lock is left", 10)

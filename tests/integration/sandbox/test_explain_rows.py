@@ -206,7 +206,7 @@ def _https(place: Path) -> Iterator[int]:
     """A server on the loopback whose certificate an authority of its own signed, ``place``/ca.pem."""
     openssl: list[list[str]] = [
         ["req", "-x509", "-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:P-256", "-nodes", "-subj", "/CN=authority",
-         "-days", "2", "-keyout", "ca.key", "-out", "ca.pem"],
+         "-addext", "keyUsage=critical,keyCertSign,cRLSign", "-days", "2", "-keyout", "ca.key", "-out", "ca.pem"],
         ["req", "-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:P-256", "-nodes", "-subj", "/CN=127.0.0.1",
          "-addext", "subjectAltName=IP:127.0.0.1", "-keyout", "key.pem", "-out", "request.pem"],
         ["x509", "-req", "-in", "request.pem", "-CA", "ca.pem", "-CAkey", "ca.key", "-CAcreateserial", "-days", "2",

@@ -35,7 +35,8 @@ EXEC: tuple[Failure, ...] = (
     Failure(
         "exec",
         r"exec:? \"?(?P<program>/[^\s\":]+)\"?: (?:permission denied|is a directory)|open executable: Permission denied"
-        r"|exec container process `\S+`: Permission denied",
+        r"|exec container process `\S+`: Permission denied"
+        r"|the path `\S+` (?:is not a regular file|exists but it is not executable)",
         "the command is not executable, or is a directory (runc says the same of both)",
         "chmod +x it before it is ingested; add_file(..., executable=True)",
     ),

@@ -59,13 +59,14 @@ SETUP: tuple[Failure, ...] = (
     ),
     Failure(
         "setup",
-        r"cannot set [ug]id to unmapped user in user namespace|cannot setres[ug]id to \d+: Invalid argument",
+        r"cannot set [ug]id to unmapped user in user namespace|cannot setres[ug]id to `?\d+`?: Invalid argument",
         "process.user names an id that the container's id maps do not hold",
         "map the id in linux.uidMappings and gidMappings, or run as one that is mapped",
     ),
     Failure(
         "setup",
         r"cannot specify gid= mount options for unmapped gid in rootless containers"
+        r"|cannot specify gid=\d+ mount option for rootless container"
         r"|mount `devpts` to `\S*`: Invalid argument|error mounting \"devpts\" .*: invalid argument",
         "a mount (devpts) asks for gid=5, which the id maps do not hold",
         "leave gid=5 out of the options; the rootless rendering does",
@@ -102,15 +103,15 @@ SETUP: tuple[Failure, ...] = (
     Failure(
         "setup",
         r"error mounting .*: stat /proc/(?:thread-)?self/fd/\d+: permission denied"
-        r"|error stat'ing file `/proc/self/fd/\d+`: Permission denied",
+        r"|(?:error stat'ing file|cannot stat) `/proc/self/fd/\d+`: Permission denied",
         "what is to be mounted is closed to the container's root: FUSE mounted without allow_other, or a mode",
         "mount it with allow_other (doctor() says whether that works here); inputs='checkout' does without FUSE",
     ),
     Failure(
         "setup",
         r"error preparing rootfs.*permission denied|fork/exec /proc/self/exe: permission denied"
-        r"|error mounting .*: lstat \S+: permission denied|make `\S+` private: Permission denied"
-        r"|cannot open `proc`: Permission denied",
+        r"|error mounting .*: lstat \S+: permission denied|make `\S+` private: (?:a component is not accessible: )?"
+        r"Permission denied|(?:cannot open `proc`|open `root`): Permission denied",
         "the bundle, or a directory on the way to it, is closed (0700) to the id that is the container's root",
         "chmod a+x every directory above the bundle, or choose another bundle root; doctor() names the closed one",
     ),
