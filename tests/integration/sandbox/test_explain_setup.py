@@ -279,6 +279,7 @@ def test_configurations_that_somebody_who_is_not_root_cannot_have(as_user: AsUse
     told = [json.loads(line) for line in done.stdout.splitlines()]
     assert len(told) == len(BROKEN), done.stderr[-3000:]
     for cause, verdict, found in told:
+        assert found["findings"], (cause, verdict)
         first, *others = found["findings"]
         assert verdict.startswith("failed at setup") and cause in first["cause"], (verdict, found)
         assert first["confidence"] == "certain" and first["evidence"], found

@@ -40,7 +40,7 @@ SETUP: tuple[Failure, ...] = (
     ),
     Failure(
         "setup",
-        r"(?:failed to update /proc/\d+/[ug]id_map|opening file `/proc/\d+/[ug]id_map` for writing): "
+        r"(?:failed to update /proc/\d+/[ug]id_map|open(?:ing)? file `/proc/\d+/[ug]id_map` for writing): "
         r"(?:Permission denied|No such file or directory)",
         "/proc belongs to another pid namespace, so the runtime finds somebody else under that number",
         "mount proc again inside the pid namespace: mount -t proc proc /proc",
@@ -182,7 +182,7 @@ SETUP: tuple[Failure, ...] = (
     ),
     Failure(
         "setup",
-        r"writing file `/proc/\d+/[ug]id_map`: (?:Operation not permitted|Invalid argument)",
+        r"(?:writing|write) file `/proc/\d+/[ug]id_map`: (?:Operation not permitted|Invalid argument)",
         "the kernel takes these id maps from nobody here: their ids are not this account's (/etc/subuid), or AppArmor "
         "lets programs make a user namespace but not map ids in it (Ubuntu 24.04's default)",
         "map ids that this account has; with AppArmor: sudo sysctl -w kernel.apparmor_restrict_unprivileged_userns=0",
