@@ -15,13 +15,16 @@ _MOST_CAUSES = 3
 
 @dataclass(frozen=True, slots=True)
 class Finding:
-    """A known text that was found: the ``line`` as it stands, its zero-based number, cause and cure spelled out."""
+    """A known text that was found: the ``line`` as it stands, its zero-based number, cause and cures spelled out.
+
+    ``elsewhere`` is what to do where there is neither a Sandbox nor a Run."""
 
     failure: Failure
     line: str
     line_number: int
     cause: str
     cure: str
+    elsewhere: str
 
     @property
     def stage(self) -> Stage:
@@ -49,7 +52,8 @@ def explain_text(text: str) -> list[Finding]:
         for match, cause in list(last.values())[-_MOST_CAUSES:]:
             number = bisect.bisect_right(starts, match.start()) - 1
             # Where two patterns match one line, the table has the more exact one first.
-            by_line.setdefault(number, Finding(failure, lines[number], number, cause, _fill(failure.cure, match)))
+            cures = (_fill(cure, match) for cure in (failure.cure, failure.elsewhere or failure.cure))
+            by_line.setdefault(number, Finding(failure, lines[number], number, cause, *cures))
     return sorted(by_line.values(), key=lambda finding: (finding.failure.symptom, finding.line_number))
 
 

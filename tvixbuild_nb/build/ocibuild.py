@@ -55,6 +55,11 @@ class OCIBuild:
         self._faults: list[str] = []
         self._early: list[dict[str, Any]] = []
 
+    @property
+    def _has_network(self) -> bool:
+        constraints = self.request.constraints
+        return constraints is not None and constraints.network_access
+
     def live(self) -> BuildResult:
         """The life of a build; returns its result, raises only while nothing has been started."""
         context, started = self.context, time.time()
@@ -90,7 +95,7 @@ class OCIBuild:
             self._clean(plan, Verdict("cancelled"))
             raise
         usage = Usage.from_keeper(self.usage)
-        verdict = verdict.blaming(self._faults).advised(self._log_tail(), usage.oom_kills)
+        verdict = verdict.blaming(self._faults).advised(self._log_tail(), usage.oom_kills, network=self._has_network)
         with context.stage("clean"):
             self._clean(plan, verdict)
         with context.stage("result"):

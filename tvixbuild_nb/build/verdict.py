@@ -52,8 +52,11 @@ class Verdict:
         hint = self.hint or "ingest that input again: the store has lost part of it"
         return replace(self, message=f"{self.message}; an input could not be read: {faults[0]}", hint=hint)
 
-    def advised(self, log_tail: str, oom_kills: int | None) -> Verdict:
-        """This verdict with a hint where it has none: what is known about the texts at the end of the log."""
+    def advised(self, log_tail: str, oom_kills: int | None, *, network: bool = False) -> Verdict:
+        """This verdict with a hint where it has none: what is known about the texts at the end of the log.
+
+        ``network``: whether it had the host's, so that it lacked names or an answer, and not a network.
+        """
         if self.status != "failed" or self.hint is not None:
             return self
         if oom_kills:
@@ -64,10 +67,14 @@ class Verdict:
         if oom_kills is not None:
             # Counted, and none was: what was killed was not killed for lack of memory.
             fitting = [finding for finding in fitting if finding.failure.pattern != words.KILLED]
+        if network:
+            fitting = [
+                finding for finding in fitting if finding.failure.pattern not in (words.NO_NETWORK, words.LOOPBACK)
+            ]
         if not fitting:
             return self
         last = max(fitting, key=lambda finding: finding.line_number)
-        return replace(self, hint=f"{last.cause}: {last.cure}")
+        return replace(self, hint=f"{last.cause}: {last.elsewhere}")
 
     def _fits(self, stage: str) -> bool:
         # A build may run another runtime, but then its set-up is not this build's.

@@ -9,7 +9,7 @@ from pathlib import Path
 
 from tvixbuild_nb.build import BuildResult
 from tvixbuild_nb.castore import Castore
-from tvixbuild_nb.debug.checks import CHECKS, Check
+from tvixbuild_nb.debug.checks import CHECKS, FIRST, Check
 from tvixbuild_nb.debug.explanation import CONFIDENCES, Evidence, Explanation, Finding
 from tvixbuild_nb.debug.facts import Facts
 from tvixbuild_nb.debug.inside import MountView
@@ -42,13 +42,14 @@ def explain_run(
     redactor: Redactor | None = None,
     searches: tuple[Search, ...] = (),
     processes: ProcessTree | None = None,
+    derivation: str | None = None,
     unseen: tuple[str, ...] = (),
 ) -> Explanation:
     """Why the run failed; empty for one that succeeded or goes on (``result`` None), whatever its log says.
 
     ``spec`` is the configuration that was run, ``bundle`` the kept one; ``log`` are the last lines with their numbers;
-    ``searches`` what the build looked for; ``processes`` who waited for what when time was up; ``unseen`` what the
-    caller could not give, in words.
+    ``searches`` what the build looked for; ``processes`` who waited for what when time was up; ``derivation`` the base
+    name of the .drv that it builds, whose cures are others; ``unseen`` what the caller could not give, in words.
     """
     if result is None:
         return Explanation(otherwise="the run still goes on")
@@ -56,9 +57,13 @@ def explain_run(
         return Explanation()
     missed = list(unseen)
     view = _view(request, spec, castore, bundle, searches, missed)
-    facts = Facts(request, result, view, tuple(log), castore, _runtime_said(bundle, missed), processes)
+    facts = Facts(request, result, view, tuple(log), castore, _runtime_said(bundle, missed), processes, derivation)
     hide = redactor or Redactor()
-    findings = merged(_aged(finding, facts) for check in CHECKS for finding in _found(check, facts, missed))
+    first = [finding for check in FIRST for finding in _found(check, facts, missed)]
+    told = {line for finding in first if finding.confidence == "certain" for line in finding.lines}
+    rest = replace(facts, log=tuple(line for line in facts.log if line[0] not in told))
+    others = (finding for check in CHECKS for finding in _found(check, rest, missed))
+    findings = merged(_aged(finding, facts) for finding in (*first, *others))
     if not findings and result.failed_at != "build" and result.hint is not None:
         # What ended it was our own error, which says what to do.
         said = Evidence("verdict", result.message or result.status)
@@ -167,7 +172,7 @@ def _runtime_said(bundle: Path | None, unseen: list[str]) -> tuple[str, ...]:
 
 
 def _known(facts: Facts) -> list[str]:
-    return [facts.result.verdict(), *(telling(facts.log) or ["the log is empty"])]
+    return [*facts.result.verdict().split("\n"), *(telling(facts.log) or ["the log is empty"])]
 
 
 def _line(text: str, hide: Redactor) -> str:

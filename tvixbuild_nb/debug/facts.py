@@ -7,6 +7,7 @@ from dataclasses import dataclass
 
 from tvixbuild_nb.build import BuildResult
 from tvixbuild_nb.castore import Castore
+from tvixbuild_nb.debug.cures import Cures, cures_for
 from tvixbuild_nb.debug.explanation import Evidence
 from tvixbuild_nb.debug.inside import MountView
 from tvixbuild_nb.debug.processes import ProcessTree
@@ -18,7 +19,7 @@ class Facts:
     """A run that did not succeed: ``view`` None when no configuration is known, ``log`` its last lines by number.
 
     ``runtime`` are the errors in the runtime's own log, where the bundle was kept; ``processes`` those there were when
-    time was up, where that was noted.
+    time was up, where that was noted; ``derivation`` the base name of the .drv that it builds, None for a sandbox's.
     """
 
     request: BuildRequest
@@ -28,6 +29,12 @@ class Facts:
     castore: Castore | None = None
     runtime: tuple[str, ...] = ()
     processes: ProcessTree | None = None
+    derivation: str | None = None
+
+    @property
+    def cures(self) -> Cures:
+        """What to do, for who has the build."""
+        return cures_for(self.request, self.derivation)
 
     @property
     def counted(self) -> bool:

@@ -11,6 +11,7 @@ from itertools import islice
 
 from tvixbuild_nb.build.failures import explain_text
 from tvixbuild_nb.debug.explanation import Confidence, Evidence, Explanation, Finding
+from tvixbuild_nb.debug.following import following
 from tvixbuild_nb.debug.telling import failing, telling
 from tvixbuild_nb.oci.shown import shown
 
@@ -51,12 +52,12 @@ def explain_pasted(pieces: Iterable[bytes]) -> Explanation:
 
 
 def _findings(lines: list[tuple[int, str]]) -> Iterator[Finding]:
-    for known in explain_text("\n".join(text for _, text in lines)):
-        number, text = lines[known.line_number]
+    texts = [text for _, text in lines]
+    for known in explain_text("\n".join(texts)):
+        told = (known.line_number, *following(texts, known.line_number))
+        evidence = (Evidence("log", shown(text.strip()), number) for number, text in (lines[at] for at in told))
         confidence: Confidence = "possible" if known.failure.symptom else "likely"
-        yield Finding(
-            shown(known.cause), (Evidence("log", shown(text.strip()), number),), shown(known.cure), confidence
-        )
+        yield Finding(shown(known.cause), tuple(evidence), shown(known.elsewhere), confidence)
 
 
 def _envelopes(lines: Iterable[tuple[int, str]]) -> Iterator[str]:

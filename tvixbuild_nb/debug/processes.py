@@ -44,6 +44,7 @@ class Process:
     """One process: ``pid`` and ``parent`` as they are known inside, ``doing`` in words who or what it waits for.
 
     ``command`` are its words, without secrets; ``age`` and ``cpu`` seconds, ``memory`` bytes; ``threads`` how many.
+    ``verb``: runs, or what it waits in (read, sleep, lock, ...); None where that is not known.
     """
 
     pid: int
@@ -57,6 +58,7 @@ class Process:
     memory: int
     threads: int
     cwd: str | None
+    verb: str | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -130,9 +132,19 @@ def process_tree(facts: Sequence[Mapping[str, Any]], when: str, time: float, red
                 each["memory"],
                 len(each["threads"]),
                 each["cwd"],
+                _verb(each),
             )  # fmt: skip
         )
     return ProcessTree(when, time, tuple(found))
+
+
+def _verb(one: Mapping[str, Any]) -> str | None:
+    if one["state"] in _STATES:
+        return None
+    if one["state"] == "R" or "R" in one["threads"]:
+        return "runs"
+    call = one["call"]
+    return None if call is None or one["bits"] != 64 else _CALLS.get(platform.machine(), {}).get(call[0])
 
 
 def _doing(one: Mapping[str, Any], all_of: Sequence[Mapping[str, Any]]) -> str:
@@ -141,8 +153,7 @@ def _doing(one: Mapping[str, Any], all_of: Sequence[Mapping[str, Any]]) -> str:
         return _STATES[state]
     if running or state == "R":
         return "runs" if len(one["threads"]) <= 1 else f"runs, in {running or 1} of {len(one['threads'])} threads"
-    call = one["call"]
-    verb = None if call is None or one["bits"] != 64 else _CALLS.get(platform.machine(), {}).get(call[0])
+    call, verb = one["call"], _verb(one)
     if verb is None:
         return f"waits in the kernel ({one['where']})" if one["where"] not in (None, "", "0") else "waits"
     assert call is not None

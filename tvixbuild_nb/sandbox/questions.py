@@ -101,7 +101,8 @@ class Questions:
         log = [(line.number, line.text[:MAX_CHARACTERS]) for line in self.log.tail(MAX_LINES)]
         return explain_run(
             result, self.request, castore, spec=self.spec, bundle=self.bundle, log=log, redactor=self.redactor,
-            searches=() if accesses is None else accesses.searches, processes=self.processes(), unseen=tuple(unseen),
+            searches=() if accesses is None else accesses.searches, processes=self.processes(),
+            derivation=self.record.read_origin().get("deriver"), unseen=tuple(unseen),
         )  # fmt: skip
 
     def _advice(self, result: BuildResult) -> str | None:

@@ -35,7 +35,7 @@ def _program(tmp_path: Path, contents: bytes, mode: int = 0o755) -> Path:
 @pytest.mark.parametrize(
     ("contents", "mode", "cause", "cure"),
     [
-        (elf_file(), 0o755, "its ELF interpreter /lib/ld-none.so.1 is not inside", "add_host_program"),
+        (elf_file(), 0o755, "its ELF interpreter /lib/ld-none.so.1 is not inside", "patchelf --set-interpreter"),
         (elf_file(machine=8), 0o755, "is for MIPS", "for"),
         (b"#!/bin/sh\r\necho\r\n", 0o755, "ends in CR LF", r"s/\r$//"),
         (b"#!/usr/bin/env python3\n", 0o755, "/usr/bin/env is not inside", "#!"),

@@ -14,6 +14,7 @@ from tvixbuild_nb.build import BuildResult, Usage
 from tvixbuild_nb.castore import Castore, Directory, DirectoryNode, FileNode, Node, SymlinkNode, open_castore
 from tvixbuild_nb.debug.checks.executable import examine
 from tvixbuild_nb.debug.checks.surroundings import surroundings
+from tvixbuild_nb.debug.cures import cures_for
 from tvixbuild_nb.debug.elf import read_elf
 from tvixbuild_nb.debug.explaining import explain_run, merged
 from tvixbuild_nb.debug.explanation import Evidence, Explanation, Finding
@@ -68,6 +69,10 @@ class _Tree:
         return MountView(request, SpecOptions(), self.castore)
 
 
+def _examined(view: MountView, path: str, derivation: str | None = None) -> Finding | None:
+    return examine(view, cures_for(view.request, derivation), path, SAID, strict=True)
+
+
 def test_a_missing_library_is_found_through_its_runpath() -> None:
     tree = _Tree()
     program = _elf(b"/in/l/ld_so".replace(b"_so", b".so"), (b"libz.so", b"liby.so"), b"$ORIGIN/../lib:/in/none")
@@ -76,7 +81,9 @@ def test_a_missing_library_is_found_through_its_runpath() -> None:
     half = tree.directory(libz_so=tree.file(b"z"))
     for library, missing in ((whole, None), (half, "liby.so")):
         package = tree.directory(bin=tree.directory(x=tree.file(program)), lib=library)
-        found = examine(tree.view(p=package, l=loader), "/in/p/bin/x", SAID, strict=True)
+        found = examine(
+            (view := tree.view(p=package, l=loader)), cures_for(view.request, None), "/in/p/bin/x", SAID, strict=True
+        )
         assert (found is None) == (missing is None), found
         if found is not None and missing is not None:
             assert f"its shared library {missing} is not found" in found.cause and found.confidence == "likely"
@@ -96,7 +103,7 @@ def test_links_are_followed_step_by_step_and_said() -> None:
     assert view.resolve("/in/p/a").kind == "missing"
     assert view.resolve("/in/p/real/x/y").kind == "missing"
     assert view.resolve("/build/made").kind == "unknown"
-    found = examine(view, "/in/p/bin/x", SAID, strict=True)
+    found = _examined(view, "/in/p/bin/x")
     assert found is not None and "its interpreter cannot be executed: /in/p/none is not inside" in found.cause
 
 
@@ -104,9 +111,9 @@ def test_near_names_and_additional_files() -> None:
     tree = _Tree()
     package = tree.directory(bin=tree.directory(python3=tree.file(b"#!/in/p/bin/python3")))
     view = tree.view({"opt/run": b"#!/bin/sh\n"}, p=package)
-    found = examine(view, "/in/p/bin/python", SAID, strict=True)
+    found = _examined(view, "/in/p/bin/python")
     assert found is not None and any("/in/p/bin/python3 is there" in one.text for one in found.evidence)
-    found = examine(view, "/opt/run", SAID, strict=True)
+    found = _examined(view, "/opt/run")
     assert found is not None and found.cure.startswith('sb.command = ("/bin/sh", "/opt/run")')
 
 

@@ -13,6 +13,7 @@ EXEC: tuple[Failure, ...] = (
         r"missing dynamic library\?",
         "the program is there, but its ELF loader or a shared library is not",
         "give the loader and the libraries as inputs (add_host_program finds them), or use a static program",
+        elsewhere="give the loader and the libraries as inputs (Nix: autoPatchelfHook), or use a static program",
     ),
     Failure(
         "exec",
@@ -38,7 +39,7 @@ EXEC: tuple[Failure, ...] = (
         r"|exec container process `\S+`: Permission denied"
         r"|the path `\S+` (?:is not a regular file|exists but it is not executable)",
         "the command is not executable, or is a directory (runc says the same of both)",
-        "chmod +x it before it is ingested; add_file(..., executable=True)",
+        "chmod +x it before it becomes an input",
     ),
     Failure(
         "exec",
@@ -51,6 +52,7 @@ EXEC: tuple[Failure, ...] = (
         r"executable file `(?P<program>/[^`]+)` not found",
         "{program} is not inside",
         "add it as an input, or name where it is: look with run.inputs",
+        elsewhere="add what has it to the inputs, or name where it is",
     ),
     Failure(
         "exec",
@@ -173,6 +175,7 @@ BUILD: tuple[Failure, ...] = (
         words.KILLED,
         "a child of the build was killed, most likely for lack of memory; the exit status need not be 137",
         "look at memory.events of the cgroup (run.usage), raise the memory limit, build with fewer jobs",
+        elsewhere="see dmesg for the kernel's word; raise the memory limit, or build with fewer jobs (--cores 1 -j 1)",
     ),
     Failure(
         "build",
@@ -191,6 +194,7 @@ BUILD: tuple[Failure, ...] = (
         words.CLOSED,
         "a read-only view can be closed to the build's user: FUSE mounted without allow_other",
         "doctor() says whether allow_other works here; inputs='checkout' does without FUSE",
+        elsewhere="tvixbuild-nb doctor says whether allow_other works there; --inputs checkout does without FUSE",
     ),
     Failure(
         "build",
@@ -204,6 +208,7 @@ BUILD: tuple[Failure, ...] = (
         "as many processes and threads run as may (limits.pids, or RLIMIT_NPROC)",
         "from tvixbuild_nb import SpecOptions; "
         'sb.options = (sb.options or SpecOptions.for_host()).replace(limits={"pids": 4096})  # or fewer jobs at a time',
+        elsewhere="raise that limit (ulimit -u, the cgroup's pids.max), or build with fewer jobs (Nix: --cores 1 -j 1)",
     ),
     Failure(
         "build",
@@ -211,6 +216,7 @@ BUILD: tuple[Failure, ...] = (
         "a process has more files open than its limit (in our sandboxes 1024)",
         "from tvixbuild_nb import SpecOptions; "
         'sb.options = (sb.options or SpecOptions.for_host()).replace(rlimits={"NOFILE": 65536})  # outside: ulimit -n',
+        elsewhere="raise it (ulimit -n; for Nix LimitNOFILE of nix-daemon.service), or open fewer at a time",
     ),
     *NOT_FOUND,
     Failure(

@@ -14,6 +14,8 @@ class Failure:
 
     ``stage`` is whose fault it is, in the words of ``Run.failed_at``. ``cause`` and ``cure`` may name groups of the
     pattern in braces. ``symptom`` marks a text that only follows from another one above it. ``source`` names an issue.
+    ``elsewhere`` is the cure where ``cure`` cannot be followed: there is no Sandbox and no Run, but a derivation, or a
+    log that somebody pasted.
     """
 
     stage: Stage
@@ -22,3 +24,4 @@ class Failure:
     cure: str
     symptom: bool = False
     source: str | None = None
+    elsewhere: str | None = None

@@ -2,9 +2,29 @@
 
 from __future__ import annotations
 
+from tvixbuild_nb.build.known import words
 from tvixbuild_nb.build.known.failure import Failure
 
 FURTHER: tuple[Failure, ...] = (
+    Failure(
+        "build",
+        words.NO_NAME,
+        "the name of a file is empty: most likely a variable in it, such as $out, is not set",
+        'sb.env["out"] = "/nix/store/out"  # the path of an output; or write that in the command',
+        elsewhere="set it, or write the path itself; set -u at the top of the script says which one it is",
+    ),
+    Failure(
+        "build",
+        words.NO_DIRECTORY,
+        "the directory of {path} is not there",
+        "mkdir -p it before",
+    ),
+    Failure(
+        "build",
+        words.NOT_THERE,
+        "{file}{redirected}{script} is not there, or not in the directory where the build is then",
+        "give it as an input, or cd to where it is first (Nix: src, sourceRoot)",
+    ),
     Failure(
         "exec",
         r"[Aa]rgument list too long",
@@ -23,18 +43,21 @@ FURTHER: tuple[Failure, ...] = (
         r"\b(?P<name>[A-Za-z_]\w{0,60}): (?:unbound variable|parameter (?:null or )?not set)",
         "the variable {name} is not set: a build has only the environment it is given",
         'sb.env["{name}"] = "..."',
+        elsewhere='{name} = "...";  # in the derivation; or ${{name}:-} in the script, where it may be empty',
     ),
     Failure(
         "build",
         r"No rule to make target ['`‘](?P<target>[^'’\n]+)",
         "make has no rule for {target}, and no such file is there: the source is not whole, or it is another directory",
         "look at what is there: the inputs, and what was left in the scratch directory; sb.working_dir",
+        elsewhere="look at what is there: ls before make (Nix: sourceRoot; nix-build --keep-failed leaves it there)",
     ),
     Failure(
         "build",
         r"No targets specified and no makefile found",
         "make was started where no Makefile is: the source is not there, or configure did not make one",
         "cd to the source first, or sb.working_dir; run configure or cmake before",
+        elsewhere="cd to the source first (Nix: sourceRoot); run configure or cmake before",
     ),
     Failure(
         "build",
@@ -62,6 +85,8 @@ FURTHER: tuple[Failure, ...] = (
         "git has neither a name nor an address for a commit: there is no ~/.gitconfig in a sandbox",
         'sb.env["GIT_AUTHOR_NAME"] = sb.env["GIT_COMMITTER_NAME"] = "builder"\n'
         'sb.env["GIT_AUTHOR_EMAIL"] = sb.env["GIT_COMMITTER_EMAIL"] = "builder@localhost"',
+        elsewhere="export GIT_AUTHOR_NAME=builder GIT_COMMITTER_NAME=builder\n"
+        "export GIT_AUTHOR_EMAIL=builder@localhost GIT_COMMITTER_EMAIL=builder@localhost",
     ),
     Failure(
         "build",

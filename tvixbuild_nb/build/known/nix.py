@@ -9,7 +9,7 @@ VERDICTS: tuple[Failure, ...] = (
         "output",
         r"failed to produce output path for output '(?P<output>[^']*)'",
         "the build ended well and never wrote its output {output}",
-        "look at what it wrote instead: run.result lists it; write to ${output}",
+        "write to ${output}; nix-build --keep-failed leaves what it wrote instead, tvixbuild-nb drv run DRV lists it",
     ),
     Failure(
         "output",
@@ -89,13 +89,15 @@ VERDICTS: tuple[Failure, ...] = (
         "build",
         r"timed out after (?P<seconds>\d+) seconds of silence",
         "the build wrote nothing for {seconds} s, and was ended for that",
-        "raise max-silent-time, or make the build say what it does",
+        "see what it waits for (a prompt, a lock, the network, another process): tvixbuild-nb drv run DRV "
+        "--silent-timeout {seconds}, then tvixbuild-nb explain RUN; last, raise max-silent-time",
     ),
     Failure(
         "build",
         r"timed out after (?P<seconds>\d+) seconds",
         "the time limit of {seconds} s passed, and the build was ended",
-        "raise timeout",
+        "see what it waited for at the end of its log, or whether it still worked: tvixbuild-nb drv run DRV "
+        "--timeout {seconds}, then tvixbuild-nb explain RUN; last, raise timeout",
     ),
     Failure(
         "build",

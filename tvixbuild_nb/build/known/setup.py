@@ -105,7 +105,8 @@ SETUP: tuple[Failure, ...] = (
         r"error mounting .*: stat /proc/(?:thread-)?self/fd/\d+: permission denied"
         r"|(?:error stat'ing file|cannot stat) `/proc/self/fd/\d+`: Permission denied",
         "what is to be mounted is closed to the container's root: FUSE mounted without allow_other, or a mode",
-        "mount it with allow_other (doctor() says whether that works here); inputs='checkout' does without FUSE",
+        "mount it with allow_other (tvixbuild-nb doctor says whether that works here); --inputs checkout, "
+        "inputs='checkout' in Python, does without FUSE",
     ),
     Failure(
         "setup",
@@ -113,7 +114,7 @@ SETUP: tuple[Failure, ...] = (
         r"|error mounting .*: lstat \S+: permission denied|make `\S+` private: (?:a component is not accessible: )?"
         r"Permission denied|(?:cannot open `proc`|open `root`): Permission denied",
         "the bundle, or a directory on the way to it, is closed (0700) to the id that is the container's root",
-        "chmod a+x every directory above the bundle, or choose another bundle root; doctor() names the closed one",
+        "chmod a+x every directory above the bundle, or choose another bundle root; tvixbuild-nb doctor names it",
     ),
     Failure(
         "setup",
@@ -158,13 +159,14 @@ SETUP: tuple[Failure, ...] = (
         "setup",
         r"netlink: cannot serialize bytemsg of length \d+",
         "there are too many inputs for this runc: before 1.2 it takes 64 KiB of mount sources, about 500 inputs",
-        'runtime="crun", or runc 1.2 and newer; sb.minimize() tells which inputs the build does without',
+        "crun (--runtime crun), or runc 1.2 and newer; tvixbuild-nb minimize tells which inputs the build does without",
     ),
     Failure(
         "setup",
         r"openat2 `[^`]+`: Too many open files",
         "there are too many inputs for crun: it holds a file open for each of its mounts, within the build's own limit",
         'options=SpecOptions.for_host(rlimits={"RLIMIT_NOFILE": 20000}), more than there are inputs',
+        elsewhere="a larger RLIMIT_NOFILE in config.json's rlimits than there are inputs, or runc",
     ),
     Failure(
         "setup",

@@ -23,6 +23,19 @@ NO_CERTIFICATES = (
     r"|certificate signed by unknown authority|server certificate verification failed"
 )
 READ_ONLY = r"[Rr]ead-only file system"
+# Of a redirection in ash and dash, when the directory is not there.
+NO_PARENT = r"(?:nonexistent directory|[Dd]irectory nonexistent)"
+# What was to be a file's name is empty: a variable that is not set.
+NO_NAME = (
+    r"(?:can't|cannot) (?:create|open) : |: ambiguous redirect|\b(?:touch|mkdir|cp|mv|ln|install): : No such file"
+    r"|(?:can't|cannot) [a-z]+ (?:[a-z]+ )*(?:''|‘’|\"\"): "
+)
+# A file to be read is not there, in the words of busybox and of Python.
+NOT_THERE = (
+    r"can't open '(?P<file>[^'\n]{1,400})': (?:\[Errno 2\] )?No such file or directory"
+    r"|can't open (?P<redirected>[^\s':]{1,400}): no such file|can't open file '(?P<script>[^'\n]{1,400})': \[Errno 2\]"
+)
+NO_DIRECTORY = rf"(?:can't|cannot) create (?P<path>[^\s:]{{1,400}}): {NO_PARENT}"
 NO_SPACE = r"[Nn]o space left on device"
 NO_FORK = r"(?:can't fork|\b(?:v?fork|clone|pthread_create)\b.{0,80}Resource temporarily unavailable)"
 OPEN_FILES = r"[Tt]oo many open files"

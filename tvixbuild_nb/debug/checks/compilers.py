@@ -16,12 +16,6 @@ PART = re.compile(
     r"|fatal error: (?P<header>std(?:arg|bool|def)\.h|float\.h|limits\.h): No such file or directory"
     r"|(?P<paths>no include path) in which to search for "
 )
-_CURE = """\
-from pathlib import Path
-from tvixbuild_nb.cli.compiler import find_compiler
-gcc = find_compiler(Path("main.c"), static=False)  # a source of yours: it asks gcc what it takes for that
-sb.add_host_program(gcc.program, gcc.data)
-sb.env["PATH"] = gcc.path"""
 
 
 def compilers(facts: Facts) -> Iterator[Finding]:
@@ -37,8 +31,6 @@ def compilers(facts: Facts) -> Iterator[Finding]:
     yield Finding(
         f"a compiler is more than its driver, and parts of it are not inside: {', '.join(names)}",
         (*lines, *(Evidence("file", said) for said in looked)),
-        _CURE
-        if facts.request.inputs_dir == ""
-        else 'sb.add_input("...", ...)  # a whole toolchain, such as an input of Nix',
+        facts.cures.toolchain(),
         "likely",
     )

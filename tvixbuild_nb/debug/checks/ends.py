@@ -9,14 +9,14 @@ import signal
 from collections.abc import Iterator
 
 from tvixbuild_nb.build.known import words
-from tvixbuild_nb.build.verdict import SILENT
-from tvixbuild_nb.debug.checks.cures import limit, literal
+from tvixbuild_nb.debug.checks.lineends import carriage_returns
+from tvixbuild_nb.debug.checks.unset import unset_output
+from tvixbuild_nb.debug.checks.waiting import out_of_time
 from tvixbuild_nb.debug.explanation import Confidence, Evidence, Finding
 from tvixbuild_nb.debug.facts import Facts
 
 _MOST_WRITTEN = 10
 _MOST_NAMED = 3
-_MOST_WAITING = 5
 _STATUSES = {
     124: (
         "status 124: timeout(1) ends with it when the time passed that it was given",
@@ -43,10 +43,12 @@ def ends(facts: Facts) -> Iterator[Finding]:
     """The end of the run in words: ours (cancelled, timed out), the kernel's, the command's own."""
     result = facts.result
     if result.status == "timed-out":
-        yield _out_of_time(facts)
+        yield out_of_time(facts)
         return
     if result.status == "cancelled":
-        yield Finding("the run was cancelled, it did not fail by itself", (facts.verdict,), "run = sb.run()", "certain")
+        yield Finding(
+            "the run was cancelled, it did not fail by itself", (facts.verdict,), facts.cures.again(), "certain"
+        )
         return
     if result.usage.oom_kills:
         yield _out_of_memory(facts)
@@ -54,26 +56,6 @@ def ends(facts: Facts) -> Iterator[Finding]:
         yield from _status(facts)
     if result.written is not None:
         yield _missing_output(facts)
-
-
-def _out_of_time(facts: Facts) -> Finding:
-    silent = (facts.result.message or "").startswith(SILENT)
-    option = "silent_timeout" if silent else "timeout"
-    cause = "it said nothing for too long" if silent else "the time limit passed"
-    said = [line for line, _ in facts.lines(r"\S")[:1]]
-    last = said or [Evidence("usage", "it had written nothing until then")]
-    cure = f"run = sb.run({option}={max(60, round(2 * (facts.result.usage.wall or 30)))})  # seconds"
-    return Finding(f"{cause}, and the run was ended", (facts.verdict, *last, *_waiting(facts)), cure, "certain")
-
-
-def _waiting(facts: Facts) -> list[Evidence]:
-    """Those for whom nobody else waits to be heard of: who has no children, and waits or works by itself."""
-    everybody = () if facts.processes is None else facts.processes.processes
-    parents = {each.parent for each in everybody}
-    last = [each for each in everybody if each.pid not in parents]
-    shown = [Evidence("process", f"{each.pid} {' '.join(each.command) or each.name}: {each.doing}") for each in last]
-    more = len(shown) - _MOST_WAITING
-    return shown[:_MOST_WAITING] + ([Evidence("process", f"and {more} more")] if more > 0 else [])
 
 
 def _out_of_memory(facts: Facts) -> Finding:
@@ -88,7 +70,7 @@ def _out_of_memory(facts: Facts) -> Finding:
     return Finding(
         f"out of memory: {whose} was ended by the kernel",
         tuple(evidence),
-        limit("memory", 2 * peak) + "  # bytes; or fewer jobs at a time",
+        facts.cures.limit("memory", 2 * peak, "bytes; or fewer jobs at a time"),
         "certain",
     )
 
@@ -139,9 +121,21 @@ def _missing_output(facts: Facts) -> Finding:
     if not written:
         evidence.append(Evidence("file", "nothing was written"))
     cure = f"# in the command: mkdir -p or ... > /{wanted}"
-    if near:
-        path = names[near[0]].lstrip("/")
-        outputs = ", ".join(literal(path if output == wanted else output) for output in facts.request.outputs)
-        cure = f"sb.outputs = ({outputs},)  # or in the command: mv /{path} /{wanted}"
+    ends, variable = None, None
+    if any("\r" in path for path in written):
+        ends = carriage_returns(facts)
+    else:
+        variable = unset_output(facts)
+    if ends is not None:
+        evidence, cure = [*evidence, ends[0]], facts.cures.line_ends(ends[1])
+    elif variable is not None:
+        cure = f"{facts.cures.variable(variable, f'/{wanted}')}  # or write /{wanted} in the command"
+    elif near:
+        cure = facts.cures.written(names[near[0]], wanted)
     names_of = ", ".join(f"/{path}" for path in missing[:_MOST_NAMED] or [wanted])
-    return Finding(f"the command ended well and did not write {names_of}", tuple(evidence), cure, "certain")
+    cause = f"the command ended well and did not write {names_of}"
+    if ends is not None:
+        cause = f"{cause}: its lines end in CR LF, and so do the names that it wrote"
+    elif variable is not None:
+        cause = f"{cause}: the variable {variable} is not set"
+    return Finding(cause, tuple(evidence), cure, "certain")

@@ -7,7 +7,7 @@ import os
 import posixpath
 
 from tvixbuild_nb.castore import DirectoryNode
-from tvixbuild_nb.debug.checks.cures import host_program, literal, missing_path, search_path
+from tvixbuild_nb.debug.cures import Cures
 from tvixbuild_nb.debug.elf import MAGIC, Elf, read_elf
 from tvixbuild_nb.debug.explanation import Evidence, Finding
 from tvixbuild_nb.debug.inside import Entry, MountView
@@ -27,7 +27,9 @@ def elsewhere(view: MountView, name: str) -> tuple[str, ...]:
     return tuple(sorted(found, key=lambda path: posixpath.basename(posixpath.dirname(path)) != "bin")[:_MOST_PLACES])
 
 
-def examine(view: MountView, path: str, evidence: Evidence, *, strict: bool, depth: int = 0) -> Finding | None:
+def examine(
+    view: MountView, cures: Cures, path: str, evidence: Evidence, *, strict: bool, depth: int = 0
+) -> Finding | None:
     """What keeps the program at ``path`` from being executed, None when nothing is found.
 
     ``strict``: it is known to be meant as a program, so a missing x bit or #! line counts; else only what stands in it.
@@ -35,18 +37,18 @@ def examine(view: MountView, path: str, evidence: Evidence, *, strict: bool, dep
     entry = view.resolve(path)
     via = tuple(Evidence("file", link) for link in entry.via)
     if entry.kind == "missing":
-        return _absent(view, path, entry, (evidence, *via))
+        return _absent(view, cures, path, entry, (evidence, *via))
     found = Evidence("file", f"{entry.path}: {entry.kind}, {entry.origin}")
     known = (evidence, *via, found)
     if entry.kind == "directory":
         if not strict:
             return None
-        cure = f"sb.command = ({literal(_program_in(view, entry.path))},)  # a program, not its directory"
+        cure = cures.command(_program_in(view, entry.path))
         return Finding(f"{path} is a directory, no program", known, cure, "certain")
     if entry.kind != "file":
         return None
     if strict and entry.executable is False:
-        return Finding(f"{path} is not executable", known, _executable_cure(view, entry), "certain")
+        return Finding(f"{path} is not executable", known, _executable_cure(view, cures, entry), "certain")
     file = view.open(entry)
     if file is None:
         return None
@@ -55,11 +57,11 @@ def examine(view: MountView, path: str, evidence: Evidence, *, strict: bool, dep
         file.seek(0)
         elf = read_elf(file) if start.startswith(MAGIC) else None
     if start.startswith(b"#!"):
-        return _script(view, path, start, known, depth)
+        return _script(view, cures, path, start, known, depth)
     if elf is not None:
-        return _binary(view, path, elf, known, depth)
+        return _binary(view, cures, path, elf, known, depth)
     if strict and depth == 0:
-        cure = f'sb.command = ("/bin/sh", {literal(path)})  # or put #!/bin/sh into its first line'
+        cure = cures.by_shell(path, "or put #!/bin/sh into its first line")
         return Finding(f"{path} is neither an ELF file nor a script with a #! line", known, cure, "certain")
     return None
 
@@ -73,38 +75,42 @@ def _program_in(view: MountView, directory: str) -> str:
     return "/bin/sh"
 
 
-def _absent(view: MountView, path: str, entry: Entry, known: tuple[Evidence, ...]) -> Finding:
+def _absent(view: MountView, cures: Cures, path: str, entry: Entry, known: tuple[Evidence, ...]) -> Finding:
     constraints = view.request.constraints
     if path == "/bin/sh" and (constraints is None or not constraints.provide_bin_sh):
-        cure = "sb.provide_bin_sh = True"
-        return Finding("/bin/sh is not inside: no shell was asked for", known, cure, "certain")
+        return Finding("/bin/sh is not inside: no shell was asked for", known, cures.shell(), "certain")
     gone = Evidence("file", f"{entry.path} is not there ({entry.origin})")
     places = elsewhere(view, posixpath.basename(path))
     if places:
         there = (Evidence("file", f"{place} is there") for place in places)
-        cure = f"sb.command = ({literal(places[0])}, *sb.command[1:])  # or wherever {path} is named"
+        cure = cures.command(places[0], path)
         return Finding(f"{path} is not inside, but there is {places[0]}", (*known, gone, *there), cure, "certain")
     parent = posixpath.dirname(entry.path)
     near = difflib.get_close_matches(posixpath.basename(entry.path), view.names(parent), n=3, cutoff=0.7)
     there = (Evidence("file", f"{parent.rstrip('/')}/{name} is there") for name in near)
-    cure = missing_path(view.request, path)
+    cure = cures.path(path)
     if entry.path != path or view.is_scratch(entry.path):
         cure = f"# in the command, before: whatever makes {entry.path}, or copies it there"
         if view.request.inputs_dir and path.startswith(f"/{view.request.inputs_dir}/"):
-            cure = missing_path(view.request, path)
+            cure = cures.path(path)
     return Finding(f"{path} is not inside", (*known, gone, *there), cure, "certain")
 
 
-def _executable_cure(view: MountView, entry: Entry) -> str:
+def _executable_cure(view: MountView, cures: Cures, entry: Entry) -> str:
     if isinstance(entry.source, bytes) or entry.path.lstrip("/") in view.request.additional_files:
-        return f'sb.command = ("/bin/sh", "{entry.path}")  # additional files have no x bit'
+        return cures.by_shell(entry.path, "additional files have no x bit")
     if view.is_scratch(entry.path):
         return f"# in the command, before: chmod +x {entry.path}"
-    inputs = [name for name in view.request.inputs if f"{entry.path}/".startswith(f"/{view.request.input_path(name)}/")]
-    name = inputs[0] if inputs else "NAME"
-    whole = bool(inputs) and not isinstance(view.request.inputs[name], DirectoryNode)
-    place = "PATH" if whole else f"PATH/{posixpath.basename(entry.path)}"
-    return f'# chmod +x {place}, then\nsb.add_input("{name}", "PATH")'
+    name = _owner(view, entry.path)
+    whole = name is not None and not isinstance(view.request.inputs[name], DirectoryNode)
+    return cures.executable(entry.path, name, "PATH" if whole else f"PATH/{posixpath.basename(entry.path)}")
+
+
+def _owner(view: MountView, path: str) -> str | None:
+    """The input that has the absolute ``path``; None for what is of no input."""
+    return next(
+        (name for name in view.request.inputs if f"{path}/".startswith(f"/{view.request.input_path(name)}/")), None
+    )
 
 
 def _path(view: MountView) -> list[str]:
@@ -112,7 +118,9 @@ def _path(view: MountView) -> list[str]:
     return [part for part in path.split(":") if part]
 
 
-def _script(view: MountView, path: str, start: bytes, known: tuple[Evidence, ...], depth: int) -> Finding | None:
+def _script(
+    view: MountView, cures: Cures, path: str, start: bytes, known: tuple[Evidence, ...], depth: int
+) -> Finding | None:
     line = start.split(b"\n", 1)[0]
     words = os.fsdecode(line[2:]).split()
     said = Evidence("file", f"its first line is {os.fsdecode(line)!r}")
@@ -124,7 +132,7 @@ def _script(view: MountView, path: str, start: bytes, known: tuple[Evidence, ...
         return Finding(f"the #! line of {path} names no interpreter", (*known, said), "#!/bin/sh", "certain")
     if depth == _DEPTH:
         return None
-    finding = examine(view, words[0], said, strict=True, depth=depth + 1)
+    finding = examine(view, cures, words[0], said, strict=True, depth=depth + 1)
     if finding is None:
         return None
     cause = f"{path} is there, but its interpreter cannot be executed: {finding.cause}"
@@ -134,11 +142,13 @@ def _script(view: MountView, path: str, start: bytes, known: tuple[Evidence, ...
         searched = [posixpath.join(part, posixpath.basename(words[0])) for part in _path(view)]
         other = other or tuple(place for place in searched if view.resolve(place).kind == "file")
         shell = "/bin/sh" if not other else other[0]
-        cure = f"# in the script: #!{shell}\n# or:\n{host_program(view.request, words[0])}"
+        cure = cures.shebang(words[0], shell)
     return Finding(cause, (*known, *finding.evidence), cure, finding.confidence)
 
 
-def _binary(view: MountView, path: str, elf: Elf, known: tuple[Evidence, ...], depth: int) -> Finding | None:
+def _binary(
+    view: MountView, cures: Cures, path: str, elf: Elf, known: tuple[Evidence, ...], depth: int
+) -> Finding | None:
     here = os.uname().machine
     runs = _MACHINES.get(here)
     if runs is not None and elf.machine not in runs:
@@ -151,22 +161,22 @@ def _binary(view: MountView, path: str, elf: Elf, known: tuple[Evidence, ...], d
         if loader.kind == "missing":
             said = Evidence("file", f"its ELF interpreter {elf.interpreter} is not there")
             return Finding(f"{path} is there, but its ELF interpreter {elf.interpreter} is not inside", (*known, said),
-                           _with_libraries(view, path), "certain")  # fmt: skip
+                           _with_libraries(view, cures, path, elf, elf.interpreter), "certain")  # fmt: skip
     missing = _missing_libraries(view, path, elf)
-    return None if not missing or depth == _DEPTH else _without_libraries(view, path, elf, missing, known)
+    return None if not missing or depth == _DEPTH else _without_libraries(view, cures, path, elf, missing, known)
 
 
 def _without_libraries(
-    view: MountView, path: str, elf: Elf, missing: list[str], known: tuple[Evidence, ...]
+    view: MountView, cures: Cures, path: str, elf: Elf, missing: list[str], known: tuple[Evidence, ...]
 ) -> Finding:
     facts = [f"libraries are looked for in {', '.join(_searched(view, path, elf))}"]
     facts += filter(None, map(view.searched, missing))
     cause = f"{path} is there, but its shared library {', '.join(missing)} is not found"
-    cure, sure = _with_libraries(view, path), False
+    cure, sure = _with_libraries(view, cures, path, elf, missing[0]), False
     places = elsewhere(view, missing[0])
     if places:
         facts += [f"{place} is there" for place in places]
-        cure, sure = search_path(view.request, "LD_LIBRARY_PATH", posixpath.dirname(places[0])), True
+        cure, sure = cures.search_path("LD_LIBRARY_PATH", posixpath.dirname(places[0])), True
     else:
         # Of another version: libssl.so.3 for libssl.so.1.1.
         start = missing[0].partition(".so")[0] + ".so"
@@ -174,13 +184,24 @@ def _without_libraries(
     return Finding(cause, (*known, *(Evidence("file", fact) for fact in facts)), cure, "certain" if sure else "likely")
 
 
-def _with_libraries(view: MountView, path: str) -> str:
-    return f"{host_program(view.request, posixpath.basename(path))}\n# the host's, with its loader and libraries"
+def _with_libraries(view: MountView, cures: Cures, path: str, elf: Elf, name: str) -> str:
+    real = view.resolve(path).path
+    owner = _owner(view, real)
+    # What was added as the host's program stands where the host has it, and the host has the rest.
+    mirrored = not view.request.inputs_dir and os.path.isfile(real)
+    if owner is None or mirrored:
+        return cures.with_libraries(path, name)
+    missing = [place for place in _own_search(view, path, elf) if view.resolve(place).kind == "missing"]
+    return cures.beside(real, owner, name, tuple(missing))
+
+
+def _own_search(view: MountView, path: str, elf: Elf) -> list[str]:
+    origin = posixpath.dirname(view.resolve(path).path)
+    return [part.replace("$ORIGIN", origin).replace("${ORIGIN}", origin) for part in elf.search]
 
 
 def _searched(view: MountView, path: str, elf: Elf) -> list[str]:
-    origin = posixpath.dirname(view.resolve(path).path)
-    own = [part.replace("$ORIGIN", origin).replace("${ORIGIN}", origin) for part in elf.search]
+    own = _own_search(view, path, elf)
     given = view.request.environment_vars.get("LD_LIBRARY_PATH", b"").decode("utf-8", "replace").split(":")
     # Debian's loaders also look into a directory for each architecture.
     triple = [f"{place}/{os.uname().machine}-linux-gnu" for place in ("/lib", "/usr/lib")]

@@ -7,7 +7,6 @@ from collections.abc import Iterator
 
 from tvixbuild_nb.build.known.absent import ABSENT, Absent
 from tvixbuild_nb.debug.checks.compilers import PART
-from tvixbuild_nb.debug.checks.cures import search_path
 from tvixbuild_nb.debug.explanation import Confidence, Evidence, Finding
 from tvixbuild_nb.debug.facts import Facts
 
@@ -43,12 +42,11 @@ def _finding(facts: Facts, absent: Absent, name: str, line: Evidence) -> Finding
     )
     sure: Confidence = "possible" if _handled(facts, line) else "likely"
     if not places:
-        cure = f'sb.add_input("...", ...)  # what has {files[0]}; then sb.env["{variable}"]'
-        return Finding(f"no input has {what}", evidence, cure, sure)
+        return Finding(f"no input has {what}", evidence, facts.cures.package(files[0], variable), sure)
     used = next(file for file in files if places[0].endswith(f"/{file}"))
     directory = places[0].removesuffix(f"/{used}")
     cause = f"{what} is there, but not where it was looked for: {places[0]}"
-    return Finding(cause, evidence, search_path(view.request, variable, directory), sure)
+    return Finding(cause, evidence, facts.cures.search_path(variable, directory), sure)
 
 
 def _handled(facts: Facts, line: Evidence) -> bool:

@@ -10,9 +10,9 @@ from dataclasses import replace
 
 from tvixbuild_nb.build.known import words
 from tvixbuild_nb.debug.checks.compilers import PART
-from tvixbuild_nb.debug.checks.cures import host_program, scratch, search_path
 from tvixbuild_nb.debug.checks.executable import elsewhere, examine
 from tvixbuild_nb.debug.checks.lacking import lacking
+from tvixbuild_nb.debug.cures import Cures, scratch
 from tvixbuild_nb.debug.explanation import Evidence, Finding
 from tvixbuild_nb.debug.facts import Facts
 from tvixbuild_nb.debug.inside import MountView
@@ -30,6 +30,8 @@ _REVERSED = re.compile(
 )
 # Data that is not there, in the words of Python and Node.
 _DATA = re.compile(r"[Nn]o such file or directory[:,] (?:\w+ )?['\"](?P<program>/[^'\"]+)['\"]")
+# Of a file that was to be read or written, relative to the directory where the build is then.
+_OPENED = "not to be opened"
 # How bash says of a command what others say of a file.
 _BY_SHELL = re.compile(r"(?:^|/)\w*sh: line \d+: |^\S+: line \d+: ")
 _MOST = 12
@@ -48,7 +50,7 @@ def programs(facts: Facts) -> Iterator[Finding]:
     if view is None:
         return
     if facts.result.failed_at == "exec":
-        yield from _asked(view, facts.request.command_args[0], facts.verdict, at_start=True)
+        yield from _asked(view, facts.cures, facts.request.command_args[0], facts.verdict, at_start=True)
     elif facts.result.failed_at == "build":
         seen = set[str]()
         said = [line for line, _ in facts.lines(r"\S")[: 2 * _LAST]]
@@ -57,14 +59,14 @@ def programs(facts: Facts) -> Iterator[Finding]:
             if program in seen or len(seen) == _MOST:
                 continue
             seen.add(program)
-            if _meant_as_program(facts, line, why):
+            if why != _OPENED and _meant_as_program(facts, line, why):
                 strict = "annot execute" in why or "format error" in why or why == "Permission denied"
-                for finding in _asked(view, program, line, at_start=strict):
+                for finding in _asked(view, facts.cures, program, line, at_start=strict):
                     yield finding if "/" in program or _final(facts, line) else replace(finding, confidence="possible")
-            elif "/" in program and why != "No such file or directory":
-                yield from _asked(view, program, line, at_start=False, not_found=False)
-            elif program.startswith("/") and line in ending:
-                yield from lacking(view, program, line, sure=line == ending[0])
+            elif "/" in program and why not in ("No such file or directory", _OPENED):
+                yield from _asked(view, facts.cures, program, line, at_start=False, not_found=False)
+            elif (program.startswith("/") or why == _OPENED) and line in ending:
+                yield from lacking(view, facts.cures, program, line, sure=line == ending[0])
 
 
 def _final(facts: Facts, line: Evidence) -> bool:
@@ -95,6 +97,10 @@ def _named(facts: Facts) -> Iterator[tuple[Evidence, str, str]]:
     for line, match in facts.lines(_CHILD_MISSING):
         if _CHILD in before.get((line.line or 0) - 1, ""):
             yield line, match["program"], "not found"
+    for line, match in facts.lines(words.NOT_THERE):
+        yield line, match["file"] or match["redirected"] or match["script"], _OPENED
+    for line, match in facts.lines(words.NO_DIRECTORY):
+        yield line, match["path"], _OPENED
     for line, match in facts.lines(_DATA):
         yield line, match["program"], "No such file or directory"
     for line, match in facts.lines(_REFUSED):
@@ -104,7 +110,7 @@ def _named(facts: Facts) -> Iterator[tuple[Evidence, str, str]]:
 
 
 def _asked(
-    view: MountView, program: str, evidence: Evidence, *, at_start: bool, not_found: bool = True
+    view: MountView, cures: Cures, program: str, evidence: Evidence, *, at_start: bool, not_found: bool = True
 ) -> Iterator[Finding]:
     if "/" in program:
         mount = view.mount_of(program) if program.startswith("/") else None
@@ -113,7 +119,7 @@ def _asked(
             cure = f"# in the command: put it below /{scratch(view.request)}, and execute it there"
             yield Finding(f"nothing on {mount.destination} can be executed", (evidence, held), cure, "certain")
             return
-        finding = examine(view, program, evidence, strict=at_start)
+        finding = examine(view, cures, program, evidence, strict=at_start)
         if finding is not None and (not_found or "is not inside" not in finding.cause):
             yield finding
         return
@@ -123,7 +129,7 @@ def _asked(
     for directory in filter(None, path.split(":")):
         found = view.resolve(posixpath.join(directory, program))
         if found.kind == "file":
-            finding = examine(view, found.path, evidence, strict=True)
+            finding = examine(view, cures, found.path, evidence, strict=True)
             if finding is not None:
                 yield finding
                 return
@@ -140,7 +146,7 @@ def _asked(
         yield Finding(
             f"{program} is in no directory of PATH, but there is {places[0]}",
             (evidence, *searched, *(Evidence("file", f"{place} is there") for place in places)),
-            search_path(view.request, "PATH", directory),
+            cures.search_path("PATH", directory),
             "certain",
         )
         return
@@ -149,7 +155,7 @@ def _asked(
     yield Finding(
         f"{program} is neither in PATH nor in an input",
         (evidence, *searched, *(Evidence("file", f"{names[name]}/{name} is there") for name in near)),
-        host_program(view.request, program),
+        cures.program(program),
         "likely",
     )
 

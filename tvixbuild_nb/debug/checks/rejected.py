@@ -33,7 +33,7 @@ def rejected(facts: Facts) -> Iterator[Finding]:
         indirect = "it is reached through another reference" if not shown else f"it stands in {len(places)} places"
         yield Finding(
             f"the output refers to {line.strip()}, which it must not",
-            (Evidence("verdict", lines[start]), *shown),
+            (Evidence("verdict", lines[start]), Evidence("verdict", line.strip()), *shown),
             f"run.why({path[1]!r}).references  # all of them: {indirect}; remove them at the end of the build",
             "certain",
         )

@@ -7,7 +7,7 @@ import re
 from collections.abc import Iterator
 
 from tvixbuild_nb.build.known import words
-from tvixbuild_nb.debug.checks.cures import certificates, limit, literal, more_files, scratch
+from tvixbuild_nb.debug.cures import scratch
 from tvixbuild_nb.debug.explanation import Evidence, Finding
 from tvixbuild_nb.debug.facts import Facts
 from tvixbuild_nb.debug.inside import MountView
@@ -35,7 +35,7 @@ def surroundings(facts: Facts) -> Iterator[Finding]:
 
 def _homeless(facts: Facts) -> Iterator[Finding]:
     for line, _ in facts.lines(words.NO_HOME)[:1]:
-        cure = f'sb.env["HOME"] = {literal(f"/{scratch(facts.request)}")}'
+        cure = facts.cures.variable("HOME", f"/{scratch(facts.request)}")
         cause = "HOME is /homeless-shelter, which is not there on purpose: builds have no home directory"
         yield Finding(cause, (line,), cure, "certain")
 
@@ -73,9 +73,8 @@ def _writing(facts: Facts, path: str | None) -> str:
         # Something new at the root, which was to become a directory.
         parent = path.strip("/")
     # What the sandbox itself has there would be hidden.
-    if path is None or parent.partition("/")[0] in ("", "etc", "dev", "proc", "sys", "bin"):
-        return f"# in the command: write below {below}, where sb.working_dir should be, too"
-    return f"sb.scratch_paths = (*sb.scratch_paths, {literal(parent)})  # or write below {below}"
+    hidden = path is None or parent.partition("/")[0] in ("", "etc", "dev", "proc", "sys", "bin")
+    return facts.cures.writable(None if hidden else parent)
 
 
 def _closed(facts: Facts) -> Iterator[Finding]:
@@ -88,8 +87,7 @@ def _closed(facts: Facts) -> Iterator[Finding]:
         if mount is not None and mount.destination in inputs:
             held = Evidence("mount", f"{match['path']} is in the input at {mount.destination}")
             cause = "the view of the inputs is closed to the build's user: FUSE mounted without allow_other"
-            cure = 'run = sb.run(inputs="checkout")  # without FUSE; doctor() says whether allow_other works here'
-            yield Finding(cause, (line, held), cure, "likely")
+            yield Finding(cause, (line, held), facts.cures.checkout(), "likely")
             return
 
 
@@ -99,7 +97,7 @@ def _network(facts: Facts) -> Iterator[Finding]:
     for line, _ in facts.lines(words.NO_NETWORK)[:1]:
         if alone:
             cause = "the sandbox has no network: it has a network namespace of its own"
-            cure = 'sb.network_access = True  # or fetch beforehand: sb.add_input("source", ...)'
+            cure = facts.cures.network('fetch beforehand: sb.add_input("source", ...)')
             yield Finding(cause, (line,), cure, "certain")
         else:
             yield _unresolved(facts, line)
@@ -107,16 +105,16 @@ def _network(facts: Facts) -> Iterator[Finding]:
     for line, _ in facts.lines(words.LOOPBACK)[:1]:
         if alone:
             cause = "the sandbox has a loopback of its own, where no server of the host listens"
-            cure = "sb.network_access = True  # or start the server in the command"
+            cure = facts.cures.network("start the server in the command")
             yield Finding(cause, (line,), cure, "likely")
 
 
 def _unresolved(facts: Facts, line: Evidence) -> Finding:
-    cause = "the sandbox has the host's network, and names were not resolved in it"
-    cure = f"look at {_RESOLVER} of the host: a nameserver on 127.0.0.53 must answer inside, too"
+    cause = "the sandbox has the host's network, and names were not resolved, or nobody answered, there"
+    cure = f"# look at {_RESOLVER} of the host: a nameserver on 127.0.0.53 must answer inside, too; and try it outside"
     told = None if facts.view is None else _resolver(facts.view)
     if told is None:
-        return Finding(cause, (line,), cure, "possible")
+        return Finding(cause, (line,), cure, "likely")
     return Finding(cause, (line, Evidence("file", f"{_RESOLVER} inside {told}")), cure, "likely")
 
 
@@ -137,7 +135,7 @@ def _certificates(facts: Facts) -> Iterator[Finding]:
         told = (Evidence("file", f"{variable} is not set in the build's environment") for variable in _CERTIFICATES
                 if variable not in facts.request.environment_vars)  # fmt: skip
         cause = "the file with the certificate authorities is not in the sandbox"
-        yield Finding(cause, (line, *told), certificates(facts.request), "likely")
+        yield Finding(cause, (line, *told), facts.cures.certificates(), "likely")
         return
 
 
@@ -176,9 +174,7 @@ def _space(facts: Facts) -> Iterator[Finding]:
                     f"{mount.destination} ({f'a tmpfs, {size}'.rstrip(', ') if tmpfs else 'the disk below the bundle'})"
                 )
             evidence = [line, Evidence("mount", f"{inside} is on {place}")]
-        cure = f'sb.env["TMPDIR"] = {literal(f"/{scratch(facts.request)}")}'
-        if not tmpfs:
-            cure = 'sb = Sandbox(..., builder="oci:/path/on/a/bigger/disk")  # or free space below the bundle root'
+        cure = facts.cures.variable("TMPDIR", f"/{scratch(facts.request)}") if tmpfs else facts.cures.disk()
         yield Finding(f"no space is left on {place}", tuple(evidence), cure, "certain" if sure else "likely")
 
 
@@ -190,7 +186,7 @@ def _full_host(facts: Facts) -> Iterator[Finding]:
     path, _ = _filled(said)
     what = "store or the bundles" if facts.result.failed_at == "ingest" else "bundles"
     where = f"the disk of {posixpath.dirname(path)}" if path else f"the disk of the {what}"
-    cure = 'sb = Sandbox(..., builder="oci:/path/on/a/bigger/disk")  # or free space there; the store: store="..."'
+    cure = f"# free space there, or take another place (the store: store=, --store):\n{facts.cures.disk()}"
     yield Finding(f"no space is left on {where}", (Evidence("verdict", said.strip()),), cure, "certain")
 
 
@@ -213,8 +209,8 @@ def _processes(facts: Facts) -> Iterator[Finding]:
         most = None if limits is None else limits.pids
         evidence = (line,) if most is None else (line, Evidence("usage", f"the limit of processes is {most}"))
         cause = "as many processes and threads run as may (limits.pids, or RLIMIT_NPROC)"
-        more = limit("pids", max(4096, 4 * (most or 0)))
-        yield Finding(cause, evidence, f"{more}  # or fewer jobs at a time", "likely")
+        more = facts.cures.limit("pids", max(4096, 4 * (most or 0)), "or fewer jobs at a time")
+        yield Finding(cause, evidence, more, "likely")
 
 
 def _open_files(facts: Facts) -> Iterator[Finding]:
@@ -223,4 +219,4 @@ def _open_files(facts: Facts) -> Iterator[Finding]:
         figures = [limit.soft for limit in limits if limit.type == "RLIMIT_NOFILE"]
         evidence = (line, *(Evidence("usage", f"RLIMIT_NOFILE is {figure}") for figure in figures))
         cause = f"a process had {figures[0] if figures else 'all the'} files open that the sandbox allows"
-        yield Finding(cause, evidence, more_files(figures[0] if figures else 0), "certain")
+        yield Finding(cause, evidence, facts.cures.more_files(figures[0] if figures else 0), "certain")

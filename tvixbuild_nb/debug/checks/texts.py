@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from dataclasses import replace
 
 from tvixbuild_nb.build.failures import explain_text
 from tvixbuild_nb.build.known import words
 from tvixbuild_nb.build.known.absent import ABSENT
 from tvixbuild_nb.debug.explanation import Confidence, Evidence, Finding
 from tvixbuild_nb.debug.facts import Facts
+from tvixbuild_nb.debug.following import following
 
 # What the checks of surroundings tell, with this sandbox's own paths and limits.
 _SURROUNDINGS = {
@@ -24,7 +26,7 @@ def without(facts: Facts) -> Iterator[Finding]:
     if facts.result.failed_at == "setup":
         for known in explain_text("\n".join(facts.result.degraded)):
             said = Evidence("verdict", f"without: {known.line}")
-            yield Finding(known.cause, (said,), known.cure, "possible")
+            yield Finding(known.cause, (said,), facts.cures.known(known.cure, known.elsewhere), "possible")
 
 
 def texts(facts: Facts) -> Iterator[Finding]:
@@ -33,9 +35,11 @@ def texts(facts: Facts) -> Iterator[Finding]:
     # The verdict has the runtime's last words, which may only follow from the ones before. The log is last: a cause is
     # told where it stands last, and there it can be looked at.
     lines = [Evidence("file", text) for text in facts.runtime if failed_at == "setup"]
-    lines += [Evidence("verdict", text.strip()) for text in (facts.result.message or "").split("\n")]
-    lines += [Evidence("log", text.strip(), number) for number, text in facts.log]
-    for known in explain_text("\n".join(one.text for one in lines)):
+    lines += [Evidence("verdict", text) for text in (facts.result.message or "").split("\n")]
+    lines += [Evidence("log", text, number) for number, text in facts.log]
+    raw = [one.text for one in lines]
+    lines = [replace(one, text=one.text.strip()) for one in lines]
+    for known in explain_text("\n".join(raw)):
         # A build may run another runtime, but then its set-up is not this build's.
         # And between set-up and exec only the runtime knows the border.
         also = {"build": ("exec", "output"), "setup": ("exec",)}.get(failed_at or "", ())
@@ -49,6 +53,6 @@ def texts(facts: Facts) -> Iterator[Finding]:
         if pattern in _SURROUNDINGS or (pattern in _LOOKED_FOR and facts.view is not None):
             continue
         sure: Confidence = "certain" if known.stage == failed_at == "setup" else "likely"
-        yield Finding(
-            known.cause, (lines[known.line_number],), known.cure, "possible" if known.failure.symptom else sure
-        )
+        evidence = [lines[known.line_number], *(lines[at] for at in following(raw, known.line_number))]
+        cure = facts.cures.known(known.cure, known.elsewhere)
+        yield Finding(known.cause, tuple(evidence), cure, "possible" if known.failure.symptom else sure)

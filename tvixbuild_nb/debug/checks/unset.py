@@ -1,0 +1,124 @@
+"""Variables that are not set: what a command writes to $out/x then goes to /x, and of "$out" nothing is left."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator
+
+from tvixbuild_nb.build.known import words
+from tvixbuild_nb.debug.checks.scripts import Text, scripts
+from tvixbuild_nb.debug.cures import scratch
+from tvixbuild_nb.debug.explanation import Evidence, Finding
+from tvixbuild_nb.debug.facts import Facts
+
+_USED = re.compile(r"(?<!\\)\$(?:\{(?P<braced>[A-Za-z_]\w*)\}|(?P<bare>[A-Za-z_]\w*))(?P<after>[\"']?[^\s\"';&|)<>]*)")
+# What sets them within a script, or hides what does.
+_SETS = r"(?<![\w$]){name}\+?=|\bfor\s+{name}\b|\b(?:read|local|declare|typeset|getopts|mapfile)\b[^\n;]*\b{name}\b"
+_HIDES = re.compile(r"(?m)(?:^|[\s;&|(])(?:\.|source|eval)\s+\S")
+# What shells, and runtimes by /etc/passwd, have without being given it.
+_OWN = re.compile(
+    r"PATH|HOME|PWD|OLDPWD|IFS|PPID|SHLVL|OPT(?:IND|ARG|ERR)|E?UID|RANDOM|SECONDS|HOSTNAME|LINENO|BASH\w*|PS\d|_"
+)
+_REFUSED = re.compile(
+    rf"{words.READ_ONLY}|No such file or directory|{words.NO_PARENT}|Permission denied|[Ii]s a directory"
+)
+# Who complains wanted to write.
+_WRITES = re.compile(rf"{words.READ_ONLY}|{words.NO_PARENT}|creat|mkdir|touch|redirect")
+_PLACES = ("TMPDIR", "TMP", "TEMP")
+_PATH = re.compile(r"(?<![\w.])(?P<path>/[^\s'\"‘’:,;)\]]*)")
+_TOOL = re.compile(r"^Usage: (?P<usage>[\w.-]+) |^(?P<tool>[\w./-]+): missing (?:\w+ )*operand")
+_MOST = 200
+_MOST_LINES = 3
+
+
+def unset(facts: Facts) -> Iterator[Finding]:
+    """The variable without which a path, or a name that is empty, came about: the last one, with all lines of it."""
+    if facts.result.failed_at != "build":
+        return
+    texts = scripts(facts)
+    used = list(_unset(facts, texts))
+    if not used:
+        return
+    found: list[tuple[Evidence, re.Match[str], Text]] = []
+    for number, line in reversed(facts.log[-_MOST:]):
+        for match, text in used:
+            if (not found or _name(found[0][1]) == _name(match)) and _follows(line, text, match):
+                found.append((Evidence("log", line.strip(), number), match, text))
+                break
+    if found:
+        yield _finding(facts, [said for said, _, _ in found[:_MOST_LINES]], found[0][1], found[0][2])
+
+
+def unset_output(facts: Facts) -> str | None:
+    """The variable that stands for an output in the command, and is not set; None where there is none."""
+    names = {_variable(output) for output in facts.request.outputs} | {"out"}
+    return next((name for match, _ in _unset(facts, scripts(facts)) if (name := _name(match)) in names), None)
+
+
+def _variable(output: str) -> str:
+    """What Nix calls an output: behind the last hyphen, if anything."""
+    return output.rpartition("/")[2].rpartition("-")[2]
+
+
+def _name(match: re.Match[str]) -> str:
+    return str(match["braced"] or match["bare"])
+
+
+def _unset(facts: Facts, texts: list[Text]) -> Iterator[tuple[re.Match[str], Text]]:
+    whole = "\n".join(text.contents for text in texts)
+    if _HIDES.search(whole):
+        return
+    given = {name for name, value in facts.request.environment_vars.items() if value}
+    for text in texts:
+        for match in _USED.finditer(text.contents):
+            name = _name(match)
+            known = name in given or _OWN.fullmatch(name) or re.search(_SETS.replace("{name}", name), whole)
+            if not known:
+                yield match, text
+
+
+def _left(match: re.Match[str]) -> str:
+    """What is left of the word without the variable's value."""
+    return str(match["after"]).strip("\"'")
+
+
+def _follows(line: str, text: Text, match: re.Match[str]) -> bool:
+    """Whether ``line`` complains of what is left of a path, or of a name, that begins with the variable."""
+    left = _left(match)
+    if left:
+        paths = [found["path"].rstrip("/.") for found in _PATH.finditer(line)] if _REFUSED.search(line) else []
+        # mkdir -p says which part of it could not be made.
+        return left.startswith("/") and any(path and f"{left}/".startswith(f"{path}/") for path in paths)
+    if re.search(words.NO_NAME, line):
+        return True
+    tool = _TOOL.search(line)
+    return tool is not None and re.search(
+        rf"\b{re.escape((tool['usage'] or tool['tool']).rpartition('/')[2])}\b[^\n;|&]*$",
+        text.contents[: match.start()],
+    ) is not None  # fmt: skip
+
+
+def _finding(facts: Facts, said: list[Evidence], match: re.Match[str], text: Text) -> Finding:
+    name, left = _name(match), _left(match)
+    empty = "is empty" if name in facts.request.environment_vars else "is not set"
+    value = _value(facts, name, said[0].text)
+    where = "the command" if text.path is None else text.path
+    there = Evidence("file", f"{where} says: {text.line_of(match.start())}")
+    names = ", ".join(sorted(facts.request.environment_vars)) or "no variables"
+    given = Evidence("file", f"the build's environment has {names}")
+    so = f"{match[0]} is {left}" if left else "nothing is left of the name"
+    instead = "  # what the command expects there" if value == "..." else f"  # or write {value} in the command"
+    cure = facts.cures.variable(name, value) + instead
+    return Finding(f"the variable {name} {empty}, so that {so}", (*said, there, given), cure, "certain")
+
+
+def _value(facts: Facts, name: str, said: str) -> str:
+    """What the variable is likely to be for: an output, a place for temporary files, or nobody knows."""
+    if name in _PLACES:
+        return f"/{scratch(facts.request)}"
+    outputs = facts.request.outputs
+    own = next((output for output in outputs if _variable(output) == name), None)
+    if own is None and not (name == "out" or _WRITES.search(said)):
+        return "..."
+    output = own or (outputs[0] if outputs else None)
+    return f"/{scratch(facts.request)}/{name}" if output is None else f"/{output}"
