@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import io
 import json
+import re
 import sys
 import tracemalloc
 from collections.abc import Iterator
@@ -13,6 +14,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from support.cli import Command
+from support.wordings import SEEN, WORDINGS
 from tvixbuild_nb.build.known import FAILURES
 from tvixbuild_nb.debug.explanation import Explanation
 from tvixbuild_nb.debug.pasted import MAX_CHARACTERS, MAX_LINES, explain_pasted
@@ -142,6 +144,52 @@ def test_the_command_reads_standard_input(
     [finding] = command.json("explain", "-")["findings"]
     assert finding["evidence"] == [{"kind": "log", "text": "sh: foo: not found", "line": 1}]
     command("explain", "19700101-no-such-run", status=1)
+
+
+# What somebody has who has a log: no Sandbox, no Run, nothing of Python's.
+_NOT_THEIRS = re.compile(r"\bsb\.|\brun\.|\bsb = |\brun = |Sandbox|SpecOptions\(|doctor\(\)|add_\w+\(|add_host_program")
+
+
+def test_no_cure_of_a_pasted_log_names_what_only_a_notebook_has() -> None:
+    for line, _, _ in (*SEEN, *WORDINGS):
+        for finding in _explained(line):
+            assert not _NOT_THEIRS.search(finding.cure), finding
+    for failure in FAILURES:
+        assert not _NOT_THEIRS.search(failure.elsewhere or failure.cure), failure
+
+
+@pytest.mark.parametrize(
+    ("text", "cause", "cure"),
+    [
+        ("/bin/sh: can't create : nonexistent directory", "the name of a file is empty", "set -u"),
+        ("sh: 1: cannot create : Directory nonexistent", "the name of a file is empty", "set -u"),
+        ("bash: line 1: $out: ambiguous redirect", "such as $out", "set -u"),
+        ("touch: cannot touch '': No such file or directory", "the name of a file is empty", "set -u"),
+        ("cat: can't open 'x.c': No such file or directory", "x.c is not there", "sourceRoot"),
+        ("/bin/sh: can't open x.c: no such file", "x.c is not there", "sourceRoot"),
+        ("python3: can't open file '/build/x.py': [Errno 2] No such file or directory", "/build/x.py is not", "src"),
+        ("/bin/sh: can't create /a/b: nonexistent directory", "the directory of /a/b is not there", "mkdir -p"),
+        ("sh: 1: cannot create a/b: Directory nonexistent", "the directory of a/b is not there", "mkdir -p"),
+        ("/build/run.sh: line 3: FOO: unbound variable", "FOO is not set", "${FOO:-}"),
+        ("error: building of '/x.drv' timed out after 10 seconds of silence", "nothing for 10 s", "what it waits for"),
+    ],
+)
+def test_what_newcomers_paste(text: str, cause: str, cure: str) -> None:
+    (finding,) = _explained(f"{text}\n")
+    assert cause in finding.cause and cure in finding.cure and finding.confidence == "likely"
+
+
+def test_verdicts_of_several_lines_are_shown_whole() -> None:
+    text = (
+        f"error: hash mismatch in fixed-output derivation '{DRV}':\n"
+        "         specified: sha256-AAAA\n            got:    sha256-BBBB\nerror: 1 dependencies failed\n"
+    )
+    finding = _explained(text).findings[0]
+    assert [one.text.split()[0] for one in finding.evidence] == ["error:", "specified:", "got:"]
+    assert finding.lines == {1, 2, 3}
+    many = "error: output 'x' is not allowed to refer to the following paths:\n" + "  /nix/store/y\n" * 50
+    assert len(_explained(many).findings[0].evidence) == 7
+    assert len(_explained("error: output 'x' is not allowed to refer to the following paths:").findings) == 1
 
 
 def test_every_known_failure_has_a_cause_and_a_cure() -> None:

@@ -120,7 +120,7 @@ def _missing_output(facts: Facts) -> Finding:
         evidence.append(Evidence("file", f"and {len(written) - _MOST_WRITTEN} more were written"))
     if not written:
         evidence.append(Evidence("file", "nothing was written"))
-    cure = f"# in the command: mkdir -p or ... > /{wanted}"
+    cure = facts.cures.unwritten(wanted)
     ends, variable = None, None
     if any("\r" in path for path in written):
         ends = carriage_returns(facts)
@@ -129,7 +129,7 @@ def _missing_output(facts: Facts) -> Finding:
     if ends is not None:
         evidence, cure = [*evidence, ends[0]], facts.cures.line_ends(ends[1])
     elif variable is not None:
-        cure = f"{facts.cures.variable(variable, f'/{wanted}')}  # or write /{wanted} in the command"
+        cure = facts.cures.stands_for(variable, f"/{wanted}")
     elif near:
         cure = facts.cures.written(names[near[0]], wanted)
     names_of = ", ".join(f"/{path}" for path in missing[:_MOST_NAMED] or [wanted])

@@ -138,11 +138,12 @@ def _script(
     cause = f"{path} is there, but its interpreter cannot be executed: {finding.cause}"
     cure = finding.cure
     if "is not inside" in finding.cause and words[0] != "/bin/sh":
-        other = elsewhere(view, posixpath.basename((words[1:] or words)[0] if words[0].endswith("/env") else words[0]))
+        called = (words[1:] or words)[0] if words[0].endswith("/env") else words[0]
+        other = elsewhere(view, posixpath.basename(called))
         searched = [posixpath.join(part, posixpath.basename(words[0])) for part in _path(view)]
         other = other or tuple(place for place in searched if view.resolve(place).kind == "file")
         shell = "/bin/sh" if not other else other[0]
-        cure = cures.shebang(words[0], shell)
+        cure = cures.shebang(words[0], called, shell, _owner(view, view.resolve(path).path))
     return Finding(cause, (*known, *finding.evidence), cure, finding.confidence)
 
 

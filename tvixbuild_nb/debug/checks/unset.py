@@ -107,18 +107,17 @@ def _finding(facts: Facts, said: list[Evidence], match: re.Match[str], text: Tex
     names = ", ".join(sorted(facts.request.environment_vars)) or "no variables"
     given = Evidence("file", f"the build's environment has {names}")
     so = f"{match[0]} is {left}" if left else "nothing is left of the name"
-    instead = "  # what the command expects there" if value == "..." else f"  # or write {value} in the command"
-    cure = facts.cures.variable(name, value) + instead
+    cure = facts.cures.variable(name, "...") if value is None else facts.cures.stands_for(name, value)
     return Finding(f"the variable {name} {empty}, so that {so}", (*said, there, given), cure, "certain")
 
 
-def _value(facts: Facts, name: str, said: str) -> str:
-    """What the variable is likely to be for: an output, a place for temporary files, or nobody knows."""
+def _value(facts: Facts, name: str, said: str) -> str | None:
+    """What the variable is likely to be for: an output, a place for temporary files, or None, where nobody knows."""
     if name in _PLACES:
         return f"/{scratch(facts.request)}"
     outputs = facts.request.outputs
     own = next((output for output in outputs if _variable(output) == name), None)
     if own is None and not (name == "out" or _WRITES.search(said)):
-        return "..."
+        return None
     output = own or (outputs[0] if outputs else None)
     return f"/{scratch(facts.request)}/{name}" if output is None else f"/{output}"

@@ -28,6 +28,11 @@ class DerivationCures:
     def variable(self, name: str, value: str) -> str:
         return f"{name} = {literal(value)};  {_IN}"
 
+    def stands_for(self, name: str, path: str) -> str:
+        variable = self._output(path)
+        value = f'placeholder "{variable[1:]}"' if variable.startswith("$") else literal(path)
+        return f"{name} = {value};  {_IN}; or write {variable} in the builder"
+
     def search_path(self, variable: str, directory: str) -> str:
         package, rest = self._package(directory)
         kind = "nativeBuildInputs" if variable == "PATH" else "buildInputs"
@@ -84,10 +89,11 @@ class DerivationCures:
     def toolchain(self) -> str:
         return f"nativeBuildInputs = [ pkgs.gcc ];  {_IN}: its wrapper knows all parts; or stdenv.mkDerivation"
 
-    def shebang(self, interpreter: str, instead: str) -> str:
-        called = posixpath.basename(interpreter)
+    def shebang(self, interpreter: str, called: str, instead: str, owner: str | None) -> str:
+        where = _IN if owner is None else f"# in what builds {owner}"
         return (
-            f"postPatch = ''patchShebangs .'';  {_IN}, with nativeBuildInputs that have {called}\n"
+            f"nativeBuildInputs = [ pkgs.PACKAGE ];  {where}: the package that has {posixpath.basename(called)}\n"
+            "postPatch = ''patchShebangs .'';  # a script that is installed as it is: postInstall, patchShebangs $out\n"
             f"# without stdenv: sed -i '1s|.*|#!{instead}|' SCRIPT"
         )
 
@@ -112,8 +118,12 @@ class DerivationCures:
     def _output(self, path: str) -> str:
         """The variable that holds an output's path, where there is one; else the path."""
         variables = self.request.environment_vars.items()
-        return next((f"${name}" for name, value in variables if value.decode("utf-8", "replace") == f"/{path}"),
-                    f"/{path}")  # fmt: skip
+        path = f"/{path.lstrip('/')}"
+        return next((f"${name}" for name, value in variables if value.decode("utf-8", "replace") == path), path)
+
+    def unwritten(self, wanted: str) -> str:
+        variable = self._output(wanted)
+        return f"# in the builder: mkdir -p {variable}, or ... > {variable}"
 
     def line_ends(self, files: tuple[str, ...]) -> str:
         where = ", ".join(files) or "the text of args, or of the attribute"
@@ -139,7 +149,8 @@ class DerivationCures:
         return f'SSL_CERT_FILE = "${{pkgs.cacert}}/etc/ssl/certs/ca-bundle.crt";  {_IN}'
 
     def network(self, otherwise: str) -> str:
-        return f"outputHash = pkgs.lib.fakeHash;  {_IN}, only if all it does is fetch: then it has the network"
+        fetch = 'pkgs.fetchurl { url = "..."; hash = pkgs.lib.fakeHash; }'
+        return f"src = {fetch};  {_IN}: a fixed output is fetched with the network, and then it is an input"
 
     def limit(self, name: str, value: int, note: str) -> str:
         code = self._with(f'limits={{"{name}": {value}}}')

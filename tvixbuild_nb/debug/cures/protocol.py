@@ -14,6 +14,9 @@ class Cures(Protocol):
     def variable(self, name: str, value: str) -> str:
         """What sets a variable of the environment."""
 
+    def stands_for(self, name: str, path: str) -> str:
+        """What has a variable stand for a path to write to, such as an output; or says to write that path itself."""
+
     def search_path(self, variable: str, directory: str) -> str:
         """What puts a directory before the others of a variable such as PATH."""
 
@@ -38,8 +41,12 @@ class Cures(Protocol):
     def toolchain(self) -> str:
         """What gives the build a compiler with all its parts."""
 
-    def shebang(self, interpreter: str, instead: str) -> str:
-        """What mends a script whose #! line names an interpreter that is not there; ``instead`` is one that is."""
+    def shebang(self, interpreter: str, called: str, instead: str, owner: str | None) -> str:
+        """What mends a script whose #! line names an interpreter that is not there.
+
+        ``called``: the program that it is to run, which env would look for; ``instead``: one that is there; ``owner``:
+        the input that has the script.
+        """
 
     def executable(self, path: str, name: str | None, place: str) -> str:
         """What makes a file executable: of the input ``name`` and ``place`` on the host, None for one of no input."""
@@ -55,6 +62,9 @@ class Cures(Protocol):
 
     def written(self, near: str, wanted: str) -> str:
         """What makes an output of ``near``, which was written in place of ``wanted``."""
+
+    def unwritten(self, wanted: str) -> str:
+        """What makes an output that is not there."""
 
     def line_ends(self, files: tuple[str, ...]) -> str:
         """What takes CR off the line ends of the command's texts; ``files``: those that stand in files, inside."""

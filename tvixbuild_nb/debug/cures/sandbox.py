@@ -48,6 +48,9 @@ class SandboxCures:
     def variable(self, name: str, value: str) -> str:
         return f"sb.env[{literal(name)}] = {literal(value)}"
 
+    def stands_for(self, name: str, path: str) -> str:
+        return f"{self.variable(name, path)}  # or write {path} in the command"
+
     def search_path(self, variable: str, directory: str) -> str:
         before = self.request.environment_vars.get(variable, b"").decode("utf-8", "replace")
         return self.variable(variable, f"{directory}:{before}" if before else directory)
@@ -116,7 +119,7 @@ class SandboxCures:
             'sb.add_host_program(gcc.program, gcc.data)\nsb.env["PATH"] = gcc.path'
         )
 
-    def shebang(self, interpreter: str, instead: str) -> str:
+    def shebang(self, interpreter: str, called: str, instead: str, owner: str | None) -> str:
         return f"# in the script: #!{instead}\n# or:\n{self.program(interpreter)}"
 
     def executable(self, path: str, name: str | None, place: str) -> str:
@@ -137,6 +140,9 @@ class SandboxCures:
         path = near.lstrip("/")
         outputs = ", ".join(literal(path if output == wanted else output) for output in self.request.outputs)
         return f"sb.outputs = ({outputs},)  # or in the command: mv /{path} /{wanted}"
+
+    def unwritten(self, wanted: str) -> str:
+        return f"# in the command: mkdir -p or ... > /{wanted}"
 
     def line_ends(self, files: tuple[str, ...]) -> str:
         lines = []
