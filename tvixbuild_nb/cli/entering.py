@@ -12,8 +12,7 @@ from rich.text import Text
 from tvixbuild_nb.cli.entry import FAILED
 from tvixbuild_nb.cli.screen import console, safe
 from tvixbuild_nb.cli.terminal import interact
-from tvixbuild_nb.errors import SetupFailed
-from tvixbuild_nb.keeper.visiting import Left
+from tvixbuild_nb.keeper.visiting import Left, NotStarted
 from tvixbuild_nb.sandbox import Run
 from tvixbuild_nb.sandbox.entering import Entrance, entrance
 from tvixbuild_nb.sandbox.executing import execute as execute_inside
@@ -63,10 +62,8 @@ def _attached(sandbox: Entrance, words: Sequence[str], timeout: float | None) ->
     try:
         sys.stdout.flush()
         visit = sandbox.enter(words, _STREAMS if nothing is None else (nothing, 1, 2))
-    except SetupFailed as error:
-        result = sandbox.run.result
-        if result is None or result.runtime != "runc":
-            # runc has said it itself, where the command would have written.
+    except NotStarted as error:
+        if not error.said:
             _tell(error.message)
         if "$PATH" in error.message:
             _tell(f"hint: a shell has commands of its own: tvixbuild-nb exec {sandbox.run.id} -- /bin/sh -c '...'")

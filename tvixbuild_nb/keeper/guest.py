@@ -50,7 +50,8 @@ class Guest:
             try:
                 self._enter(message, fds)
             except OSError as error:
-                self._tell({"event": "refused", "error": f"{error.filename or self._runtime.path}: {error.strerror}"})
+                said = f"{error.filename or self._runtime.path}: {error.strerror}"
+                self._tell({"event": "refused", "error": said, "said": False})
             finally:
                 self._tidy_up()
 
@@ -69,7 +70,9 @@ class Guest:
         for fd in fds:
             os.close(fd)
         if error is not None:
-            self._tell({"event": "refused", "error": error})
+            # What runc and crun have in their log they also say where the command would have written.
+            said = bool(fds) and last_error(self._path("log")) is not None
+            self._tell({"event": "refused", "error": error, "said": said})
             return
         with open(self._path("pid"), encoding="ascii") as file:
             self._pid = int(file.read())

@@ -28,6 +28,14 @@ class Left:
     sent_away: bool
 
 
+class NotStarted(SetupFailed):
+    """The runtime could not execute a command inside; ``said``: it told so on the command's own error output, too."""
+
+    def __init__(self, message: str, *, said: bool) -> None:
+        super().__init__(message, stage="exec")
+        self.said = said
+
+
 class Visit:
     """One command inside a container. To be closed: a command that goes on then is ended."""
 
@@ -88,7 +96,7 @@ def enter(directory: str, args: Sequence[str], fds: Sequence[int] | None, *, giv
     """Execute ``args`` inside, with the descriptors for input, output and errors; None: in a terminal of its own.
 
     ``give``: pipes among them were made for this command, and are given to the sandbox's user. Raises what
-    :func:`look` raises, :class:`SetupFailed` when the runtime could not execute it, :class:`InvalidValue` for
+    :func:`look` raises, :class:`NotStarted` when the runtime could not execute it, :class:`InvalidValue` for
     arguments that are too long.
     """
     message = {"op": "enter", "args": list(args), "terminal": fds is None, "give": give}
@@ -101,7 +109,7 @@ def enter(directory: str, args: Sequence[str], fds: Sequence[int] | None, *, giv
         assert heard is not None
         answer, received = heard
         if answer["event"] == "refused":
-            raise SetupFailed(answer["error"], stage="exec")
+            raise NotStarted(answer["error"], said=answer["said"])
     except BaseException:
         sock.close()
         raise

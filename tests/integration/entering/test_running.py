@@ -64,6 +64,23 @@ def test_commands_go_into_it_and_what_they_do_is_seen(
 
 
 @pytest.mark.usefixtures("root")
+@pytest.mark.usefixtures("root")
+@pytest.mark.parametrize("runtime", ["runc", "crun"])
+def test_a_program_that_is_not_inside_is_told_of_once(
+    passable_tmp: Path, no_leftovers: Leftovers, runtime: str
+) -> None:
+    no_leftovers.watch(passable_tmp)
+    run = sandbox_at(passable_tmp, WAITS, runtime).start()
+    says(run, "begun")
+    for program in ("nonesuch", "/bin/nonesuch"):
+        with start_command("exec", run.id, "--", program) as other:
+            out, err = other.communicate(timeout=30)
+        told = [line for line in err.splitlines() if b"nonesuch" in line]
+        assert (other.returncode, out, len(told)) == (1, b"", 1), err
+    run.exec("echo > /build/go")
+    assert run.wait().ok
+
+
 def test_from_another_process_and_until_its_end(
     passable_tmp: Path, no_leftovers: Leftovers, capfdbinary: pytest.CaptureFixture[bytes]
 ) -> None:
