@@ -16,7 +16,7 @@ from tvixbuild_nb.nix.modulo import ReadDerivation
 from tvixbuild_nb.nix.pathinfo import PathInfo
 from tvixbuild_nb.nix.reading import MAX_SIZE
 from tvixbuild_nb.nix.refusals import FEATURES, check_supported
-from tvixbuild_nb.nix.sources.protocol import Fetched, PathSource, closure, fetch
+from tvixbuild_nb.nix.sources.protocol import OTHER_PLACES, Fetched, PathSource, closure, fetch
 from tvixbuild_nb.nix.storepath import StorePath
 from tvixbuild_nb.request import BuildConstraints, BuildRequest, FrozenMap
 
@@ -150,7 +150,7 @@ def derivations_from(source: PathSource, castore: Castore) -> ReadDerivation:
         try:
             node = source.node(path, castore)
         except NotFound as error:
-            hint = "it tells where its outputs lie; nix copy --derivation brings it"
+            hint = f"it tells where its outputs lie; nix copy --derivation brings it, or {OTHER_PLACES}"
             raise NotFound(error.message, path=place, hint=hint) from error
         if not isinstance(node, FileNode) or node.size > MAX_SIZE:
             raise InvalidDerivation("not a derivation's file", path=place)

@@ -9,6 +9,7 @@ from tvixbuild_nb.errors import InvalidDerivation, NotFound, UnsupportedDerivati
 from tvixbuild_nb.nix.derivation import Derivation
 from tvixbuild_nb.nix.modulo import ReadDerivation
 from tvixbuild_nb.nix.refusals import FEATURES, check_supported
+from tvixbuild_nb.nix.sources.protocol import OTHER_PLACES
 from tvixbuild_nb.nix.storepath import StorePath
 
 
@@ -154,7 +155,7 @@ class _Planner:
         for source in derivation.input_sources:
             if not self._is_there(source):
                 message = f"a source of {path}, and not there{self._context()}"
-                raise NotFound(message, path=derivation.store_dir.join(source))
+                raise NotFound(message, path=derivation.store_dir.join(source), hint=OTHER_PLACES)
 
     def _missing(self, path: StorePath, derivation: Derivation, names: tuple[str, ...]) -> bool:
         for name in names:

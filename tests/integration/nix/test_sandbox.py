@@ -162,7 +162,8 @@ def test_what_cannot_be_built_is_refused(nix: Nix, expressions: Path, castore: C
     with pytest.raises(UnsupportedDerivation, match="recursive-nix"):
         Sandbox.from_derivation(nix.store / basename, f"local?root={nix.root / 'root'}", store=castore)
     [basename] = nix.instantiate(expressions, "-A", "chain")
-    with pytest.raises(NotFound, match="to be built first|does not have it"):
+    with pytest.raises(NotFound, match="to be built first|does not have it") as missing:
         Sandbox.from_derivation((nix.store / basename).read_bytes(), f"local?root={tmp_path}", store=castore)
+    assert all(way in (missing.value.hint or "") for way in ("--from ADDRESS", "inputs=", "local?root=/DIR"))
     with pytest.raises(InvalidDerivation):
         Sandbox.from_derivation(b"Derive([", store=castore)

@@ -13,6 +13,12 @@ from tvixbuild_nb.errors import NotFound
 from tvixbuild_nb.nix.pathinfo import PathInfo
 from tvixbuild_nb.nix.storepath import StoreDir, StorePath
 
+# What to say of what is not where it was looked for.
+OTHER_PLACES = (
+    "a place that has it: --from ADDRESS on the command line, inputs= in Python, as local?root=/DIR (a store in "
+    "/DIR/nix/store), file:///CACHE, http://HOST"
+)
+
 
 class PathSource(Protocol):
     """A place that knows store paths and can put them into a castore. Safe for several threads.
@@ -133,4 +139,4 @@ def not_found(
         root, parent = parent, (needed_by or {}).get(parent)
     if why and root in why:
         way += f", {why[root]}"
-    return NotFound(f"{source.address} does not have it{way}", path=source.store.join(path))
+    return NotFound(f"{source.address} does not have it{way}", path=source.store.join(path), hint=OTHER_PLACES)
