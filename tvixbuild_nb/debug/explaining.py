@@ -27,6 +27,8 @@ MAX_CHARACTERS = 1024
 _MOST_OF_RUNTIME = 1 << 20
 # Of a verdict: after every line.
 _NO_LINE = 1 << 62
+# Lines of a verdict that are shown as evidence.
+_MOST_OF_VERDICT = 7
 # Lines before the end within which a text is taken for what the build failed of.
 _FRESH = 500
 
@@ -181,5 +183,9 @@ def _line(text: str, hide: Redactor) -> str:
 
 def _shown(finding: Finding, hide: Redactor) -> Finding:
     cure = "\n".join(_line(line, hide) for line in hide.text(finding.cure).split("\n"))
-    evidence = tuple(Evidence(one.kind, _line(one.text, hide), one.line) for one in finding.evidence)
+    evidence = tuple(
+        Evidence(one.kind, _line(text, hide), one.line)
+        for one in finding.evidence
+        for text in (one.text.split("\n")[:_MOST_OF_VERDICT] if one.kind == "verdict" else [one.text])
+    )
     return Finding(_line(finding.cause, hide), evidence, cure, finding.confidence)
