@@ -230,6 +230,14 @@ WORDINGS = [
     ("/bin/sh: can't create src/a: Permission denied", "no-preserve=mode", "build"),
     ("/bin/bash: line 1: src/a: Permission denied", "x bit", "build"),
     ("/usr/bin/python3.11: No module named pytest", "pytest", "build"),
+    # Names that are empty, and what is not there, as busybox, dash and Python word it
+    ("/bin/sh: can't create : nonexistent directory", "$out, is not set", "build"),
+    ("sh: 1: cannot create : Directory nonexistent", "$out, is not set", "build"),
+    ("/bin/bash: line 1: $out: ambiguous redirect", "$out, is not set", "build"),
+    ("cat: can't open 'x.c': No such file or directory", "x.c is not there", "build"),
+    ("/bin/sh: can't open x.c: no such file", "x.c is not there", "build"),
+    ("python3: can't open file '/build/x.py': [Errno 2] No such file or directory", "/build/x.py is not", "build"),
+    ("/bin/sh: can't create a/b: nonexistent directory", "the directory of a/b", "build"),
     # What fails of itself
     ("bash: line 1: /bin/echo: Argument list too long", "128 KiB", "exec"),
     ("exec /bin/echo: argument list too long", "128 KiB", "exec"),

@@ -41,12 +41,13 @@ def _mended(sandbox: Sandbox, cure: str) -> None:
         ("echo x > $out", "the variable out is not set, so that nothing is left of the name"),
         ('echo x > "$out"', "the variable out is not set, so that nothing is left of the name"),
         ("mkdir $out", "the variable out is not set, so that nothing is left of the name"),
+        ("set -u; echo x > $out", "the variable out is not set: a build has only the environment it is given"),
         ("set -e\nmkdir -p $out/bin/x", "so that $out/bin/x is /bin/x"),
         ('touch "$out/c" || { mkdir "$out" && touch "$out"/c; }', "the variable out is not set"),
         ("mkdir -p $TMPDIR/a && touch $TMPDIR/a/x /nix/store/out", "so that $TMPDIR/a is /a"),
         ("cat $data > /nix/store/out; cat $data/x", "the variable data is not set, so that $data/x is /x"),
     ],
-    ids=["path", "redirection", "quoted", "usage", "below-bin", "touch", "temporary", "read"],
+    ids=["path", "redirection", "quoted", "usage", "refused", "below-bin", "touch", "temporary", "read"],
 )
 def test_a_variable_that_is_not_set(command: str, cause: str) -> None:
     sandbox = _sandbox(command)

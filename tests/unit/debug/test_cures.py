@@ -10,7 +10,7 @@ import pytest
 
 from tvixbuild_nb.castore import FileNode, open_castore
 from tvixbuild_nb.debug.cures import Cures, DerivationCures, SandboxCures, cures_for
-from tvixbuild_nb.request import BuildRequest
+from tvixbuild_nb.request import BuildRequest, FrozenMap
 
 STORE = "nix/store"
 ZLIB = "0123456789abcdfghijklmnpqrsvwxyz-zlib-1.3.1-dev"
@@ -89,6 +89,17 @@ def test_what_a_derivation_is_told_is_no_sandboxes() -> None:
         if cure.startswith("from "):
             compile(cure, name, "exec")
     assert cures.known("sb", "nix") == "nix"
+
+
+def test_a_request_that_was_made_of_a_derivation_is_one_whatever_runs_it() -> None:
+    request = _request()
+    variables = {**request.environment_vars, "NIX_BUILD_TOP": b"/build", "NIX_STORE": b"/nix/store"}
+    for more, called in (({"name": b"hello"}, "hello.drv"), ({}, "PATH.drv")):
+        made = request.model_copy(update={"environment_vars": FrozenMap({**variables, **more})})
+        cures = cures_for(made, None)
+        assert isinstance(cures, DerivationCures) and cures.again() == f"tvixbuild-nb drv run {called}"
+    other = request.model_copy(update={"environment_vars": FrozenMap(variables), "inputs_dir": "in"})
+    assert isinstance(cures_for(other, None), SandboxCures)
 
 
 def test_what_a_derivation_is_told_names_packages_and_outputs() -> None:

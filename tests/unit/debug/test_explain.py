@@ -90,6 +90,25 @@ def test_a_missing_library_is_found_through_its_runpath() -> None:
             assert any("/in/p/bin/../lib" in evidence.text for evidence in found.evidence)
 
 
+@pytest.mark.parametrize("derivation", [None, "x.drv"])
+def test_what_a_program_of_an_input_lacks_is_an_inputs_and_never_the_hosts(derivation: str | None) -> None:
+    tree = _Tree()
+    program = _elf(b"/in/l/ld.so", (b"libz.so",), b"/in/z/lib")
+    package = tree.directory(bin=tree.directory(x=tree.file(program)))
+    loader = tree.directory(ld_so=tree.file(_elf(b"")))
+    alone = _examined(tree.view(p=package), "/in/p/bin/x", derivation)
+    assert alone is not None and "its ELF interpreter /in/l/ld.so is not inside" in alone.cause
+    loaded = _examined(tree.view(p=package, l=loader), "/in/p/bin/x", derivation)
+    assert loaded is not None and "its shared library libz.so is not found" in loaded.cause
+    for found, name in ((alone, "l"), (loaded, "z")):
+        assert any("inputs['p']" in one.text for one in found.evidence) and "host" not in found.cure
+        if derivation is None:
+            # Where its own search path leads, or its loader stands, is the name of the input that is missing.
+            assert found.cure.startswith("# the input p has x without") and f'\nsb.add_input("{name}", ' in found.cure
+        else:
+            assert f"refers to {name}, which its closure here lacks" in found.cure and "sb." not in found.cure
+
+
 def test_links_are_followed_step_by_step_and_said() -> None:
     tree = _Tree()
     package = tree.directory(

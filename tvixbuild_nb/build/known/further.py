@@ -40,7 +40,7 @@ FURTHER: tuple[Failure, ...] = (
     ),
     Failure(
         "build",
-        r"\b(?P<name>[A-Za-z_]\w{0,60}): (?:unbound variable|parameter (?:null or )?not set)",
+        words.UNSET,
         "the variable {name} is not set: a build has only the environment it is given",
         'sb.env["{name}"] = "..."',
         elsewhere='{name} = "...";  # in the derivation; or ${{name}:-} in the script, where it may be empty',

@@ -30,6 +30,8 @@ NO_NAME = (
     r"(?:can't|cannot) (?:create|open) : |: ambiguous redirect|\b(?:touch|mkdir|cp|mv|ln|install): : No such file"
     r"|(?:can't|cannot) [a-z]+ (?:[a-z]+ )*(?:''|‘’|\"\"): "
 )
+# What set -u makes of a variable that is not set.
+UNSET = r"\b(?P<name>[A-Za-z_]\w{0,60}): (?:unbound variable|parameter (?:null or )?not set)"
 # A file to be read is not there, in the words of busybox and of Python.
 NOT_THERE = (
     r"can't open '(?P<file>[^'\n]{1,400})': (?:\[Errno 2\] )?No such file or directory"

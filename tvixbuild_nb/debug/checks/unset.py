@@ -84,7 +84,9 @@ def _left(match: re.Match[str]) -> str:
 
 def _follows(line: str, text: Text, match: re.Match[str]) -> bool:
     """Whether ``line`` complains of what is left of a path, or of a name, that begins with the variable."""
-    left = _left(match)
+    left, refused = _left(match), re.search(words.UNSET, line)
+    if refused is not None:
+        return refused["name"] == _name(match)
     if left:
         paths = [found["path"].rstrip("/.") for found in _PATH.finditer(line)] if _REFUSED.search(line) else []
         # mkdir -p says which part of it could not be made.
@@ -106,9 +108,11 @@ def _finding(facts: Facts, said: list[Evidence], match: re.Match[str], text: Tex
     there = Evidence("file", f"{where} says: {text.line_of(match.start())}")
     names = ", ".join(sorted(facts.request.environment_vars)) or "no variables"
     given = Evidence("file", f"the build's environment has {names}")
-    so = f"{match[0]} is {left}" if left else "nothing is left of the name"
+    so = f", so that {match[0]} is {left}" if left else ", so that nothing is left of the name"
+    if re.search(words.UNSET, said[0].text):
+        so = ": a build has only the environment it is given"
     cure = facts.cures.variable(name, "...") if value is None else facts.cures.stands_for(name, value)
-    return Finding(f"the variable {name} {empty}, so that {so}", (*said, there, given), cure, "certain")
+    return Finding(f"the variable {name} {empty}{so}", (*said, there, given), cure, "certain")
 
 
 def _value(facts: Facts, name: str, said: str) -> str | None:
