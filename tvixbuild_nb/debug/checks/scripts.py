@@ -21,6 +21,10 @@ class Text:
         start = self.contents.rfind("\n", 0, position) + 1
         return self.contents[start:].partition("\n")[0].strip()
 
+    def line_before(self, position: int) -> str:
+        """What stands on its line before a position."""
+        return self.contents[self.contents.rfind("\n", 0, position) + 1 : position]
+
 
 def scripts(facts: Facts) -> list[Text]:
     """The texts of a command: its arguments, and the files among them that are texts, up to 256 KiB of each."""
