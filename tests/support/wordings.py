@@ -230,6 +230,7 @@ WORDINGS = [
     ("/bin/sh: can't create src/a: Permission denied", "no-preserve=mode", "build"),
     ("/bin/bash: line 1: src/a: Permission denied", "x bit", "build"),
     ("/usr/bin/python3.11: No module named pytest", "pytest", "build"),
+    ("bash: ./tool: cannot execute: required file not found", "./tool is there", "build"),
     # Names that are empty, and what is not there, as busybox, dash and Python word it
     ("/bin/sh: can't create : nonexistent directory", "$out, is not set", "build"),
     ("sh: 1: cannot create : Directory nonexistent", "$out, is not set", "build"),

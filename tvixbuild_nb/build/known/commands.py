@@ -100,6 +100,8 @@ BUILD: tuple[Failure, ...] = (
         words.NO_LIBRARY,
         "no directory where the loader looks has the shared library {library}{musl}",
         "give the package that has {library}{musl} as an input, and its lib directory in LD_LIBRARY_PATH or a RUNPATH",
+        elsewhere="give the package that has {library}{musl} as an input (Nix: buildInputs; for a program built "
+        "elsewhere autoPatchelfHook puts it into the RUNPATH)",
     ),
     Failure(
         "build",
@@ -133,12 +135,15 @@ BUILD: tuple[Failure, ...] = (
         words.NO_NETWORK,
         "the sandbox has no network; with network access it can also be a resolv.conf that leads nowhere inside",
         "fetch beforehand and give it as an input (Nix: a fixed-output derivation), or ask for network_access",
+        elsewhere="fetch beforehand and give it as an input: Nix's fetchurl and its like are fixed-output derivations, "
+        "which have the network",
     ),
     Failure(
         "build",
         words.LOOPBACK,
         "nothing answers there: without network a sandbox has a loopback of its own, where no server of the host is",
         "start the server in the build, or ask for network_access",
+        elsewhere="start the server in the build",
     ),
     Failure(
         "build",
@@ -182,6 +187,7 @@ BUILD: tuple[Failure, ...] = (
         rf"{words.COPIES}|{words.READ_ONLY}",
         "inputs are read-only, and copies made from them keep that",
         "cp --no-preserve=mode, and write below a scratch path (the mount table lists what is writable)",
+        elsewhere="cp --no-preserve=mode, or chmod -R u+w the copy; and write below a scratch path ($TMPDIR, $out)",
     ),
     Failure(
         "build",

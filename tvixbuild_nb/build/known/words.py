@@ -64,8 +64,8 @@ COPIES = (
     r"|can(?:not|'t) (?:remove|create|open|touch|move|overwrite)\b[^'‘\n]{0,40}['‘][^'’\n]{1,400}['’][^:\n]{0,40}: "
     r"Permission denied|can't create \S{1,400}: Permission denied"
 )
-# An absolute path, from its beginning; a group of this name goes around it.
-PATH = r"(?<![^\s:'\"`(‘])/[^\s:]{1,400}"
+# A path that is absolute, or begins at . or .., from its beginning; a group of this name goes around it.
+PATH = r"(?<![^\s:'\"`(‘])\.{0,2}/[^\s:]{1,400}"
 _TOOL = r"['\"‘`]?(?P<tool>[^\s:/'\"`‘’]{1,100}?)(?:\\r)?['\"’`]?"
 # A program that is not there, as shells say it, make, and what executes a program for somebody.
 NO_TOOL = (

@@ -9,7 +9,7 @@ import re
 from collections.abc import Iterator
 
 from tvixbuild_nb.build.known import words
-from tvixbuild_nb.debug.checks.executable import elsewhere
+from tvixbuild_nb.debug.checks.places import elsewhere
 from tvixbuild_nb.debug.cures import Cures
 from tvixbuild_nb.debug.explanation import Evidence, Finding
 from tvixbuild_nb.debug.inside import MountView

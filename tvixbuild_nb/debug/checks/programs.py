@@ -10,8 +10,9 @@ from dataclasses import replace
 
 from tvixbuild_nb.build.known import words
 from tvixbuild_nb.debug.checks.compilers import PART
-from tvixbuild_nb.debug.checks.executable import elsewhere, examine
+from tvixbuild_nb.debug.checks.executable import examine
 from tvixbuild_nb.debug.checks.lacking import lacking
+from tvixbuild_nb.debug.checks.places import elsewhere
 from tvixbuild_nb.debug.cures import Cures, scratch
 from tvixbuild_nb.debug.explanation import Evidence, Finding
 from tvixbuild_nb.debug.facts import Facts
