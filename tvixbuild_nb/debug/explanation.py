@@ -41,6 +41,20 @@ class Finding:
         """The numbers of the log's lines this rests on."""
         return frozenset(evidence.line for evidence in self.evidence if evidence.line is not None)
 
+    @property
+    def brief(self) -> str:
+        """Cause and cure in one line: the code first, so that it can be pasted, then what stood in its comments."""
+        code, comments = [], []
+        for line in self.cure.split("\n"):
+            if line.startswith("# "):
+                comments.append(line[2:])
+                continue
+            before, _, comment = line.partition("  # ")
+            code.append(before)
+            comments += [comment] if comment else []
+        parts = ["; ".join(code), f"# {'; '.join(comments)}" if comments else ""]
+        return f"{self.cause}: {'  '.join(part for part in parts if part)}"
+
     def __str__(self) -> str:
         cure = self.cure.replace("\n", "\n      ")
         return "\n".join([

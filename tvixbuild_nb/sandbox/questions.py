@@ -110,8 +110,7 @@ class Questions:
         first = None if result.ok else self._explained.first
         if first is None:
             return result.hint and self.redactor.text(result.hint)
-        cure = "; ".join(first.cure.split("\n"))
-        return f"{first.cause}: {cure}"
+        return first.brief
 
     def exec(
         self,

@@ -160,6 +160,18 @@ def test_one_cause_is_told_once_and_the_surest_first() -> None:
     assert merged([seen, sure]) == [sure]
 
 
+def test_a_cure_in_one_line_is_still_code() -> None:
+    cures = {
+        "a = 1": "x: a = 1",
+        "a = 1  # why": "x: a = 1  # why",
+        "# in the command: b": "x: # in the command: b",
+        "# first, then\na = 1  # c\nb = a": "x: a = 1; b = a  # first, then; c",
+        "#!/bin/sh": "x: #!/bin/sh",
+    }
+    for cure, brief in cures.items():
+        assert Finding("x", (), cure, "likely").brief == brief
+
+
 def _ran(log: list[str], **fields: object) -> Explanation:
     tree = _Tree()
     request = BuildRequest(

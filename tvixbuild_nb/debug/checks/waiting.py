@@ -54,7 +54,12 @@ def _called(one: Process) -> str:
 
 def _cure(facts: Facts, waiting: list[Process], option: str) -> list[str]:
     again = facts.cures.again(option, max(60, round(2 * (facts.result.usage.wall or 30))))
-    advice = dict.fromkeys(f"# {one.pid} {one.name}: {text}" for one in waiting if (text := _advice(one)) is not None)
+    advised: dict[str, list[str]] = {}
+    for one in waiting:
+        text = _advice(one)
+        if text is not None:
+            advised.setdefault(text, []).append(f"{one.pid} {one.name}")
+    advice = [f"# {', '.join(names)}: {text}" for text, names in advised.items()]
     lines = [f"{facts.cures.waiting(facts.result.id)}  # who waited for what, all of them"] if waiting else []
     working = [one for one in waiting if one.verb == "runs"]
     if working:
