@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING
 from tvixbuild_nb.lazy import imported_when_asked_for
 
 if TYPE_CHECKING:
+    from tvixbuild_nb import lab as lab
     from tvixbuild_nb.build import BuildResult as BuildResult
     from tvixbuild_nb.build import build_service_from_addr as build_service_from_addr
     from tvixbuild_nb.build import doctor as doctor
@@ -29,7 +30,7 @@ if TYPE_CHECKING:
 
 __version__ = "0.1.0"
 
-_ROOMS = {
+_ROOMS: dict[str, str | None] = {
     "BuildRequest": "request",
     "BuildResult": "build",
     "Castore": "castore",
@@ -42,14 +43,18 @@ _ROOMS = {
     "build_service_from_addr": "build",
     "doctor": "build",
     "ingest": "castore",
+    "lab": None,
     "open_castore": "castore",
     "render_spec": "oci",
     "runs": "sandbox",
 }
 
+# For %load_ext, not for people.
+_EXTENSION: dict[str, str | None] = {"load_ipython_extension": "lab", "unload_ipython_extension": "lab"}
+
 __all__ = ["__version__", *sorted(_ROOMS)]
 
-__getattr__ = imported_when_asked_for(__name__, _ROOMS)
+__getattr__ = imported_when_asked_for(__name__, _ROOMS | _EXTENSION)
 
 
 def __dir__() -> list[str]:

@@ -21,6 +21,8 @@
     ├── FuseError                   the system's own FUSE troubles, one clear message each
     ├── PathSourceError             a place that store paths come from: unreachable, damaged, of another store
     │   └── Untrusted               a store path without a signature by a key that is trusted
+    ├── NotebookError               a file that is no notebook
+    ├── CheckFailed (AssertionError)  the answer to an exercise is not right yet; says what helps
     ├── KeeperError                 the process that owns a build's life is gone or refused
     └── BuildError                  a build as such
         ├── UnsupportedDerivation   a derivation that asks for what is not done here; path names the attribute
@@ -187,6 +189,38 @@ class PathSourceError(TvixBuildError):
 
 class Untrusted(PathSourceError):
     """A store path that no trusted key has signed; the message names the keys that did."""
+
+
+class NotebookError(TvixBuildError):
+    """A file that cannot be read as a notebook."""
+
+
+class CheckFailed(TvixBuildError, AssertionError):
+    """The answer to an exercise is not right yet: what was ``expected`` and ``seen``; the hint says where to look.
+
+    ``path`` is the exercise's name. IPython shows the message alone, without a traceback.
+    """
+
+    def __init__(
+        self,
+        message: str,
+        *,
+        exercise: str | None = None,
+        expected: str | None = None,
+        seen: str | None = None,
+        hint: str | None = None,
+    ) -> None:
+        super().__init__(message, path=exercise, hint=hint)
+        self.expected = expected
+        self.seen = seen
+
+    def __str__(self) -> str:
+        said = self.message if self.path is None else f"{_printable(self.path)}: not yet: {self.message}"
+        parts = (("expected", self.expected), ("seen", self.seen), ("look at", self.hint))
+        return "\n".join([said, *(f"  {name}: {text}" for name, text in parts if text is not None)])
+
+    def _render_traceback_(self) -> list[str]:
+        return str(self).split("\n")
 
 
 class KeeperError(TvixBuildError):

@@ -9,6 +9,7 @@ from tvixbuild_nb.cli.parsers.commands import Commands
 from tvixbuild_nb.cli.parsers.derivations import add_derivations
 from tvixbuild_nb.cli.parsers.host import add_host
 from tvixbuild_nb.cli.parsers.nars import add_nars
+from tvixbuild_nb.cli.parsers.notebooks import add_notebooks
 from tvixbuild_nb.cli.parsers.questions import add_questions
 from tvixbuild_nb.cli.parsers.requests import add_requests
 from tvixbuild_nb.cli.parsers.runs import add_runs
@@ -39,4 +40,5 @@ def make_parser() -> argparse.ArgumentParser:
     add_trees(commands)
     add_derivations(commands)
     add_nars(commands)
+    add_notebooks(commands)
     return parser

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from tvixbuild_nb.castore.progress import human
 from tvixbuild_nb.debug.processes import Process, ProcessTree
-from tvixbuild_nb.widgets.kit import Forms, Html, tag, visible
+from tvixbuild_nb.widgets.kit import Forms, Html, tag, visible, volatile
 from tvixbuild_nb.widgets.kit.html import Child
 from tvixbuild_nb.widgets.kit.tables import left_out, table
 
@@ -31,9 +31,9 @@ def _html(tree: ProcessTree) -> Html:
 
 def _row(each: Process, depth: int) -> tuple[Child, ...]:
     # Not by the indent alone: who reads the cells one by one hears whose child it is.
-    above = tag("span", f" of {each.parent}", style="opacity:0.75") if each.parent else None
-    place = tag("span", str(each.pid), above, style=f"padding-left:{min(depth, _MAX_DEPTH)}em")
+    above = tag("span", " of ", volatile("pid", str(each.parent)), style="opacity:0.75") if each.parent else None
+    place = tag("span", volatile("pid", str(each.pid)), above, style=f"padding-left:{min(depth, _MAX_DEPTH)}em")
     command = visible(" ".join(each.command) or f"[{each.name}]")
     shown = command if len(command) <= MAX_COMMAND else f"{command[:MAX_COMMAND]}…"
-    figures = (f"{each.age:.1f} s", f"{each.cpu:.1f} s", human(each.memory))
-    return place, tag("code", shown), visible(each.doing), *figures
+    spent = [volatile("seconds", f"{seconds:.1f} s") for seconds in (each.age, each.cpu)]
+    return place, tag("code", shown), visible(each.doing), *spent, volatile("amount", human(each.memory))

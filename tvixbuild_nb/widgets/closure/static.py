@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from tvixbuild_nb.widgets.kit import Html, tag
+from tvixbuild_nb.widgets.kit import Html, tag, volatile
 from tvixbuild_nb.widgets.kit.tables import LONG, WORDS
 
 # Told apart without colours, too.
@@ -26,7 +26,7 @@ def closure_html(data: dict[str, Any]) -> Html:
         )
         if data["rows"]
         else None,
-        tag("p", data["longest"]) if data["longest"] else None,
+        tag("p", data["longest"], data_volatile="presence") if data["longest"] else None,
     )
 
 
@@ -38,6 +38,6 @@ def _row(row: dict[str, Any]) -> Html:
         "tr",
         tag("td", f"{MARKS[row['state']]} {row['state']}".strip(), style=_WHOLE),
         tag("td", words, style=f"{LONG};padding-left:{min(row['depth'], 20) + 0.5}em", title=row["path"]),
-        tag("td", row["seconds"], " ", bar, style=_WHOLE),
+        tag("td", volatile("seconds", row["seconds"], " ", bar) if row["seconds"] else None, style=_WHOLE),
         tag("td", tag("code", row["run"]) if row["run"] else None, style=WORDS),
     )

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from tvixbuild_nb.widgets.kit import Html, tag
+from tvixbuild_nb.widgets.kit import Html, tag, volatile
 from tvixbuild_nb.widgets.kit.html import Child
 from tvixbuild_nb.widgets.kit.tables import table
 
@@ -24,9 +24,9 @@ def history_html(data: dict[str, Any]) -> Html:
 def _row(row: dict[str, Any]) -> tuple[Child, ...]:
     return (
         tag("code", row["run"]),
-        row["when"],
+        volatile("moment", row["when"]),
         [tag("b", row["ended"]), tag("div", row["message"])] if row["status"] != "succeeded" else row["ended"],
-        row["took"],
+        volatile("seconds", row["took"]) if row["took"] else None,
         row["changed"],
         tag("code", row["digest"][:12]),
         tag("code", row["command"], style="white-space:pre-wrap;overflow-wrap:anywhere"),

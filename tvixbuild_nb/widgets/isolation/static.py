@@ -6,10 +6,12 @@ from collections.abc import Sequence
 from typing import Any
 
 from tvixbuild_nb.build.isolationtext import NO_USER_NAMESPACE, NOBODY
-from tvixbuild_nb.widgets.kit import Html, tag
+from tvixbuild_nb.widgets.kit import Html, tag, volatile
 from tvixbuild_nb.widgets.kit.html import Child
 from tvixbuild_nb.widgets.kit.tables import table
 
+# Aspects of which the host's side is the host's own, by how that is marked.
+_OF_THE_HOST = {"process number": "host", "uid": "subid", "gid": "subid", "host name": "host", "cgroup": "host"}
 # A limit's numbers and the short words keep together; everything else may be long.
 _WHOLE = frozenset({"", "namespace", "how", "limit", "unit", "seen"})
 
@@ -32,10 +34,16 @@ def isolation_html(data: dict[str, Any]) -> Html:
 def _sides(data: dict[str, Any]) -> Html:
     """Each thing about the process beside its counterpart."""
     rows: list[Sequence[Child]] = [
-        (tag("strong", row["name"]), tag("code", row["host"]), tag("code", row["inside"]), tag("small", row["note"]))
+        (tag("strong", row["name"]), tag("code", _outside(row)), tag("code", row["inside"]), tag("small", row["note"]))
         for row in data["aspects"]
     ]
     return _table(("", "from the host", "from inside", ""), rows)
+
+
+def _outside(row: dict[str, Any]) -> Child:
+    """What an aspect is on the host, marked where another host, or another time, has another."""
+    kind = _OF_THE_HOST.get(row["name"])
+    return row["host"] if kind is None else volatile(kind, row["host"])
 
 
 def _namespaces(data: dict[str, Any]) -> Html:
@@ -59,9 +67,9 @@ def _ids(data: dict[str, Any]) -> Html:
         return tag("p", NO_USER_NAMESPACE)
     rows: list[Sequence[Child]] = []
     for row in data["ids"]:
-        outside = tag("code", row["outside"] if row["mapped"] else "every other id")
+        outside = tag("code", volatile("subid", row["outside"]) if row["mapped"] else "every other id")
         arrow = "⟶" if row["mapped"] else "⟵"
-        further = tag("code", f"⟶ {row['host']} on the host") if row["host"] else None
+        further = tag("code", "⟶ ", volatile("subid", row["host"]), " on the host") if row["host"] else None
         note = row["name"] if row["mapped"] else NOBODY
         rows.append((row["kind"], tag("code", row["inside"]), arrow, [outside, " ", further], note))
     return _table(("", "inside", "", "outside", ""), rows)
@@ -85,9 +93,15 @@ def _paths(data: dict[str, Any]) -> Html:
 
 def _limits(data: dict[str, Any]) -> Html:
     rows: list[Sequence[Child]] = [
-        (tag("code", row["name"]), row["inside"], row["host"], row["unit"], _asked(row)) for row in data["limits"]
+        (tag("code", row["name"]), _limit(row, "inside"), _limit(row, "host"), row["unit"], _asked(row))
+        for row in data["limits"]
     ]
     return _table(("limit", "inside", "the host's", "unit", "of what"), rows)
+
+
+def _limit(row: dict[str, Any], side: str) -> Child:
+    """A limit that nobody asked for is the host's."""
+    return row[side] if side == "inside" and row["asked"] else volatile("amount", row[side])
 
 
 def _asked(row: dict[str, Any]) -> str:

@@ -2,6 +2,6 @@
 
 from tvixbuild_nb.escaping import visible
 from tvixbuild_nb.widgets.kit.forms import Bundle, Forms
-from tvixbuild_nb.widgets.kit.html import Html, fragment, tag
+from tvixbuild_nb.widgets.kit.html import Html, fragment, tag, volatile
 
-__all__ = ["Bundle", "Forms", "Html", "fragment", "tag", "visible"]
+__all__ = ["Bundle", "Forms", "Html", "fragment", "tag", "visible", "volatile"]

@@ -47,6 +47,15 @@ def tag(name: str, *children: Child, style: str | None = None, **attributes: str
     return Html(f"<{name}{''.join(shown)}>{fragment(*children)}</{name}>")
 
 
+def volatile(kind: str, *children: Child) -> Html:
+    """Something that is another every time, or on every host: who compares notebooks passes over it.
+
+    ``kind``: ``seconds``, ``moment``, ``amount``, ``used`` (figures of usage), ``host`` (what only this host is like),
+    ``pid``, ``subid`` (a subordinate id), ``presence`` (it may be missing altogether).
+    """
+    return tag("span", *children, data_volatile=kind)
+
+
 def fragment(*children: Child) -> Html:
     """Several children without an element around them."""
     return Html("".join(map(_markup, children)))

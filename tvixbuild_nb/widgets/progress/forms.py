@@ -18,4 +18,4 @@ if TYPE_CHECKING:
 def progress_forms(shown: Shown, live: Callable[[], LiveView] | None = None) -> Forms:
     """How progress shows itself; ``live`` makes the widget."""
     line = progress_line(progress_data(shown))
-    return Forms(text=lambda: Text(line), html=lambda: tag("div", line), live=live)
+    return Forms(text=lambda: Text(line), html=lambda: tag("div", line, data_volatile="presence"), live=live)

@@ -126,12 +126,14 @@ def stages_data(
 
 def end_data(result: BuildResult, needles: Sequence[str], bundle: str | None, show: Show) -> dict[str, Any]:
     """How it ended, whose fault that was, what it used and what came out."""
-    headline = f"succeeded in {seconds_words(result.finished - result.started)}"
+    took = seconds_words(result.finished - result.started)
+    headline = f"succeeded in {took}"
     if not result.ok:
         headline = result.status + (f" at {result.failed_at}" if result.failed_at else "")
     written = result.written
     return {
         "headline": headline,
+        "took": took if result.ok else None,
         "fault": FAULTS[result.failed_at] if result.failed_at else None,
         "message": None if result.message is None else show(result.message),
         "hint": None if result.hint is None else show(result.hint),

@@ -4,12 +4,14 @@ from __future__ import annotations
 
 from typing import Any
 
-from tvixbuild_nb.widgets.kit import Html, fragment, tag
-from tvixbuild_nb.widgets.run.use import use_words
+from tvixbuild_nb.widgets.kit import Html, fragment, tag, volatile
+from tvixbuild_nb.widgets.run.use import OOM, use_words
 
 MARKS = {"waiting": "○", "active": "▶", "done": "✓", "failed": "✗", "skipped": "–", "stopped": "■"}
 _LEFT = "text-align:left;vertical-align:top"
 _FOLD = "overflow-wrap:anywhere"
+# What a run had to do without is this host's doing.
+_LACKS = "without"
 
 
 def run_html(data: dict[str, Any], log: Html) -> Html:
@@ -17,10 +19,10 @@ def run_html(data: dict[str, Any], log: Html) -> Html:
     end = data["end"]
     return tag(
         "div",
-        tag("div", "run ", tag("code", data["run"]), " ", tag("strong", headline(data)), going_on(data)),
+        tag("div", "run ", tag("code", data["run"]), " ", tag("strong", _headline(data)), going_on(data)),
         tag("div", tag("code", data["command"]), style=_FOLD),
         None if end is None else _verdict(end),
-        tag("div", use_words(data["use"])) if data["use"] else None,
+        tag("div", volatile("used", use_words(data["use"]))) if data["use"] else None,
         _stages(data["stages"]),
         None if end is None else _outputs(end["outputs"], end["outputs_are"]),
         findings_html(data["findings"]),
@@ -52,6 +54,15 @@ def headline(data: dict[str, Any]) -> str:
     return f"was running on {data['drawn']}" if data["end"] is None else str(data["end"]["headline"])
 
 
+def _headline(data: dict[str, Any]) -> Html:
+    """The same, with what is another every time marked."""
+    said, end = headline(data), data["end"]
+    kind, changing = ("moment", data["drawn"]) if end is None else ("seconds", end["took"])
+    if not changing:
+        return fragment(said)
+    return fragment(said.removesuffix(changing), volatile(kind, changing))
+
+
 def going_on(data: dict[str, Any]) -> str | None:
     """For a run that goes on: where it can be learned how it ended."""
     return f"; how it ended: Run.open({data['run']!r})" if data["end"] is None else None
@@ -63,17 +74,30 @@ def _verdict(end: dict[str, Any]) -> Html:
         ("message", end["message"]),
         ("hint", end["hint"]),
         ("the command", end["exit"]),
-        ("without", _list(end["degraded"])),
-        ("used", use_words(end["usage"])),
+        (_LACKS, _list(end["degraded"])),
+        ("used", _used(end["usage"])),
         ("kept bundle", tag("code", end["bundle"]) if end["bundle"] else None),
         ("written instead", _list(written_words(end))),
     ]
     cells = [
-        tag("tr", tag("th", name, scope="row", style=_LEFT), tag("td", value, style=f"{_LEFT};{_FOLD}"))
+        tag(
+            "tr",
+            tag("th", name, scope="row", style=_LEFT),
+            tag("td", value, style=f"{_LEFT};{_FOLD}"),
+            data_volatile="presence" if name == _LACKS else None,
+        )
         for name, value in rows
         if value
     ]
     return tag("table", tag("tbody", cells))
+
+
+def _used(usage: dict[str, Any]) -> Html:
+    """The figures; that something was killed for lack of memory is no matter of luck."""
+    killed = usage["figures"].get(OOM)
+    figures = {name: text for name, text in usage["figures"].items() if name != OOM}
+    said = volatile("used", use_words({**usage, "figures": figures}))
+    return said if killed is None else fragment(said, f"; {OOM}: ", volatile("amount", killed))
 
 
 def written_words(end: dict[str, Any]) -> list[str]:
@@ -90,16 +114,21 @@ def _list(texts: list[str]) -> Html | None:
 
 def _stages(stages: list[dict[str, Any]]) -> Html:
     rows = [
-        tag("tr", [tag("td", cell, style=_LEFT) for cell in (_state(stage), stage["name"], stage["took"] or "")])
+        tag("tr", [tag("td", cell, style=_LEFT) for cell in (_state(stage), stage["name"], _took(stage))])
         for stage in stages
     ]
     head = tag("tr", [tag("th", name, scope="col", style=_LEFT) for name in ("", "stage", "time")])
-    shown = " · ".join(f"{stage['name']} {stage['took']}" for stage in stages if stage["took"])
+    timed = [[" · " if index else ": ", f"{stage['name']} ", _took(stage)]
+             for index, stage in enumerate(stage for stage in stages if stage["took"])]  # fmt: skip
     return tag(
         "details",
-        tag("summary", f"stages: {shown}" if shown else "stages"),
+        tag("summary", "stages", timed),
         tag("table", tag("thead", head), tag("tbody", rows)),
     )
+
+
+def _took(stage: dict[str, Any]) -> Html | None:
+    return volatile("seconds", stage["took"]) if stage["took"] else None
 
 
 def _state(stage: dict[str, Any]) -> str:

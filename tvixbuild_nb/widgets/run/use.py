@@ -15,6 +15,7 @@ _SOURCES = {
     "cgroup": "its cgroup, file caches included",
     "processes": "the sum over its processes: there is no cgroup; memory they share counts for each",
 }
+OOM = "ended for lack of memory"
 NOBODY = "nobody measures it while it goes on"
 
 
@@ -29,7 +30,7 @@ def use_data(sample: UsageSample | None, commanding: float | None) -> dict[str, 
         "CPU": _cpu(sample),
         "memory": _memory(sample),
         "processes": None if sample.pids is None else str(sample.pids),
-        "ended for lack of memory": str(sample.oom_kills) if sample.oom_kills else None,
+        OOM: str(sample.oom_kills) if sample.oom_kills else None,
     }
     return {"figures": _known(figures), "source": _SOURCES[sample.source]}
 
@@ -53,7 +54,7 @@ def usage_data(usage: Usage, show: Callable[[str], str]) -> dict[str, Any]:
         "wall time": None if usage.wall is None else seconds_words(usage.wall),
         "CPU": None if usage.cpu is None else seconds_words(usage.cpu),
         "peak memory": None if usage.peak_memory is None else human(usage.peak_memory),
-        "ended for lack of memory": str(usage.oom_kills) if usage.oom_kills else None,
+        OOM: str(usage.oom_kills) if usage.oom_kills else None,
     }
     return {"figures": _known(figures), "source": show(usage.source)}
 
