@@ -14,6 +14,7 @@ from tvixbuild_nb import __version__
 from tvixbuild_nb.cli.parsers import make_parser
 
 LINES = {
+    "notebooks": ["check", "a.ipynb", "--jobs", "2", "--timeout", "60"],
     "doctor": ["--json"],
     "demo": [],
     "config": ["r.json", "--tvix", "--rootless", "--sandbox-shell", "/sh"],

@@ -219,5 +219,6 @@ def test_processes_are_a_table_of_who_waits_for_what() -> None:
     bundle = processes_forms(tree).bundle()
     html = harmless(bundle["text/html"])
     assert "399 processes, when time was up" in html and "199 more processes are not shown" in html
-    assert "waits for its child 2 (sh)" in html and " of 1</span>" in html and "sh &lt;img" in html
+    assert 'waits for its child <span data-volatile="pid">2</span> (sh)' in html
+    assert ' of <span data-volatile="pid">1</span></span>' in html and "sh &lt;img" in html
     assert "\x1b" not in html and bundle["text/plain"] == str(tree) and len(html) < 200_000

@@ -51,9 +51,10 @@ def read(path: Path) -> Any:
 
     try:
         return nbformat.reads(path.read_text(encoding="utf-8"), as_version=4)
-    except (ValueError, KeyError, AttributeError, TypeError) as error:
-        raise NotebookError(f"no notebook: {str(error).splitlines()[0] if str(error) else type(error).__name__}",
-                            path=path) from error  # fmt: skip
+    except (nbformat.ValidationError, ValueError, KeyError, AttributeError, TypeError) as error:
+        said = str(error).partition("\n")[0] or type(error).__name__
+        raise NotebookError(f"no notebook: {said}", path=path) from error
+
 
 def write(notebook: Any, path: Path) -> bool:
     """Write it whole or not at all, with the mode of what it replaces; False when that was the same already."""

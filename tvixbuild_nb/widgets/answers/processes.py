@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import re
+
 from tvixbuild_nb.castore.progress import human
 from tvixbuild_nb.debug.processes import Process, ProcessTree
 from tvixbuild_nb.widgets.kit import Forms, Html, tag, visible, volatile
@@ -11,6 +13,8 @@ from tvixbuild_nb.widgets.kit.tables import left_out, table
 MAX_PROCESSES = 200
 MAX_COMMAND = 300
 _MAX_DEPTH = 12
+# "its child 2 (sh)"
+_PROCESS = re.compile(r"\b(\d+)(?= \()")
 _HEAD = ("process", "command", "waits for", "age", "cpu", "memory")
 
 
@@ -36,4 +40,10 @@ def _row(each: Process, depth: int) -> tuple[Child, ...]:
     command = visible(" ".join(each.command) or f"[{each.name}]")
     shown = command if len(command) <= MAX_COMMAND else f"{command[:MAX_COMMAND]}…"
     spent = [volatile("seconds", f"{seconds:.1f} s") for seconds in (each.age, each.cpu)]
-    return place, tag("code", shown), visible(each.doing), *spent, volatile("amount", human(each.memory))
+    return place, tag("code", shown), _doing(each), *spent, volatile("amount", human(each.memory))
+
+
+def _doing(each: Process) -> list[Child]:
+    """What it waits for; processes that are named in it stand as numbers, too."""
+    parts = _PROCESS.split(visible(each.doing))
+    return [volatile("pid", part) if index % 2 else part for index, part in enumerate(parts)]
