@@ -34,7 +34,7 @@ def executed(cells: tuple[str, ...], place: Path, *, store_widget_state: bool = 
         store_widget_state=store_widget_state,
         km=_this_python(),
         resources={"metadata": {"path": str(place)}},
-    ).execute()
+    ).execute(cleanup_kc=True)
     return notebook
 
 

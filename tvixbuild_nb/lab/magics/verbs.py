@@ -138,7 +138,9 @@ def _at(session: Session, path: str) -> Tree:
 def _exec(session: Session, line: str) -> Any:
     if not line:
         raise UsageError(f"usage: %sandbox {VERBS['exec'].usage}")
-    return session.run().exec(line)
+    run = session.run()
+    # Without what it left the command is at the start of one like it.
+    return run.exec(line, fresh=run.bundle is None and not run.running)
 
 
 def _diff(session: Session, line: str) -> Any:

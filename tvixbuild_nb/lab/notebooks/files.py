@@ -24,12 +24,15 @@ class Source(NamedTuple):
 def find(paths: Iterable[str | os.PathLike[str]]) -> list[Source]:
     """The notebooks that ``paths`` mean, in order: files, and whatever is in directories but for hidden places.
 
-    :class:`InvalidValue` for a path where there is none.
+    :class:`InvalidValue` for a path where there is none, :class:`NotebookError` for a file that is none.
     """
     found: dict[Path, Source] = {}
     for given in map(Path, paths):
         for source in _in(given):
             found.setdefault(source.path.resolve(), source)
+    for source in found.values():
+        # What cannot be read is told before anything is executed.
+        read(source.path)
     return list(found.values())
 
 

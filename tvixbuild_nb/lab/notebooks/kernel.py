@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import re
 import sys
 from collections.abc import AsyncIterator, Callable
@@ -20,6 +21,8 @@ from tvixbuild_nb.lab.notebooks.surroundings import Surroundings
 from tvixbuild_nb.sandbox.printer import harmless
 
 STARTUP = 60.0
+# Where a kernel's own messages go: they are of interest when it died.
+_SAID = "kernel.log"
 _PYTHON = re.compile(r"python\d*\Z")
 # What a Unix socket's path may have, less what is added to it.
 _SOCKET = 100
@@ -54,15 +57,19 @@ class Execution:
                     store_widget_state=False,
                     record_timing=False,
                     on_cell_start=self._on_cell,
+                    # What it says to a log is said in the report.
+                    log=logging.Logger("nbclient", logging.CRITICAL),
                 )
                 client.kc = channels
                 await client.async_execute()
         except NoSuchKernel as error:
             return NotebookFailure(f"there is no kernel {error.name!r} here")
-        except (CellControlSignal, DeadKernelError) as error:
+        except DeadKernelError:
+            return NotebookFailure("the kernel died", _end((around.home / _SAID).read_text(errors="replace")), self._begun)
+        except CellControlSignal as error:
             return self._failure(error)
         except _NotStarted as error:
-            return NotebookFailure("the kernel did not start", str(error))
+            return NotebookFailure("the kernel did not start", str(error).strip())
         return None
 
     @asynccontextmanager
@@ -72,14 +79,17 @@ class Execution:
         own = {"kernel_spec_manager": KernelSpecManager(kernel_dirs=[])} if _PYTHON.match(name) else {}
         manager = AsyncKernelManager(kernel_name="python3" if own else name, **own, **_transport(around.home))
         channels = None
+        place = str(self.path.resolve().parent)
+        said = around.home / _SAID
         try:
-            await manager.start_kernel(env=dict(around.environment), cwd=str(self.path.resolve().parent))
+            with said.open("wb") as file:
+                await manager.start_kernel(env=dict(around.environment), cwd=place, stdout=file, stderr=file)
             channels = manager.client()
             channels.start_channels()
             try:
                 await channels.wait_for_ready(timeout=STARTUP)
             except RuntimeError as error:
-                raise _NotStarted(str(error)) from error
+                raise _NotStarted(f"{error}\n{_end(said.read_text(errors='replace'))}") from error
             channels.allow_stdin = False
             yield manager, channels
         finally:
@@ -101,7 +111,7 @@ class Execution:
         elif isinstance(error, CellTimeoutError):
             what, text = f"it took longer than {self.timeout:g} s", ""
         else:
-            what, text = "the kernel died", str(error)
+            what, text = type(error).__name__, _end(str(error))
         return NotebookFailure(_end(what), text, self._begun)
 
 

@@ -63,7 +63,7 @@ def run_notebooks(
 
     Parameters: ``paths``, files and directories, ``notebooks`` unless given; ``output_dir``, where to write them, None:
     in place; ``jobs``, how many at once; ``timeout``, seconds for each cell. One that fails does not stop the others,
-    and is not written in place. A cell that is to raise is tagged ``raises-exception``, as for nbclient.
+    and is not written in place; a file that is no notebook is refused before anything starts. A cell that is to raise is tagged ``raises-exception``, as for nbclient.
     """
     sources = find(paths or (DEFAULT,))
     target = None if output_dir is None else Path(output_dir)
@@ -82,7 +82,7 @@ async def _run(source: Source, target: Path | None, timeout: float, watcher: Wat
 
 
 async def executed(path: Path, timeout: float, step: Callable[[int, int], None]) -> Executed:
-    """Execute the notebook at ``path``, which stays as it is; :class:`NotebookError` when it is none."""
+    """Execute the notebook at ``path``; the file stays as it is."""
     notebook = read(path)
     for cell in notebook.cells:
         if cell.cell_type == "code":

@@ -12,12 +12,13 @@ LEAST = 100_000
 SIZE = 65_536
 
 _SHOWN = (
-    re.compile(r'"(?:hostID|host_id)": (\d{6,10})\b'),
-    re.compile(r"\bhost_id=(\d{6,10})\b"),
+    re.compile(r"\b(?:hostID|host_id)\"?[:=] ?(\d{6,10})\b"),
     # A line of /proc/PID/uid_map.
     re.compile(r"^\s*\d+\s+(\d{6,10})\s+\d+\s*$", re.MULTILINE),
-    # An arrow of isolation().
-    re.compile(r"(?:->|⟶)\s+(\d{6,10})\b"),
+    # The arrows of isolation() and deviations(), and owners of what is mounted.
+    re.compile(r"(?:->|-&gt;|⟶)\s+(\d{6,10})\b"),
+    re.compile(r"\bowner (\d{6,10}):"),
+    re.compile(r"\bowner \d+:(\d{6,10})\b"),
 )
 _MARKED = "subid"
 _NUMBER = re.compile(r"\b\d{6,10}\b")

@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterable
-from typing import NamedTuple
+from typing import NamedTuple, get_args
 
+from tvixbuild_nb.build.events import Stage
 from tvixbuild_nb.lab.scrub.rules import Mark, Rule
 
-_STAGES = "request|render|bundle|mount|run|ingest|result|clean"
+_STAGES = "|".join(get_args(Stage))
 _FIGURES = "wall|cpu_user|cpu_system|cpu|peak_memory"
 # A directory that is not made for one notebook has more than a single component, or it would be found everywhere.
 _LEAST_COMPONENTS = 2
