@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+import threading
+import time
 from pathlib import Path
 
 import pytest
+from jupyter_client.manager import KernelManager, start_new_kernel
 from nbclient.exceptions import CellExecutionError
 
 from support.static import executed
@@ -82,3 +85,39 @@ def test_setup_where_builds_run(tmp_path: Path) -> None:
         tmp_path,
     )
     assert texts(notebook, 2) == "builds run here, by runc" and texts(notebook, 3) == "('here', 0, True)"
+
+
+def test_the_stop_button_and_completion_in_a_kernel() -> None:
+    manager, client = start_new_kernel()
+    try:
+        load = f"{LOAD}\nfrom tvixbuild_nb import Sandbox\nsandbox = Sandbox()"
+        client.execute_interactive(load, timeout=40)
+        stop = threading.Thread(target=_interrupt_the_build, args=(manager,))
+        stop.start()
+        reply = client.execute_interactive(
+            "%%sandbox --keep never\necho up; sleep 61.6", timeout=40, output_hook=lambda message: None
+        )
+        stop.join(30)
+        assert reply["content"]["status"] == "ok", reply
+        answer = client.execute("", user_expressions={"status": "_run.status"}, reply=True, timeout=40)
+        assert answer["content"]["user_expressions"]["status"]["data"]["text/plain"] == "'cancelled'"
+        found = client.complete("%sandbox exp", reply=True, timeout=40)["content"]
+        assert found["matches"] == ["explain"] and (found["cursor_start"], found["cursor_end"]) == (9, 12)
+        client.execute_interactive("_run.delete()", timeout=40)
+    finally:
+        client.stop_channels()
+        manager.shutdown_kernel(now=True)
+
+
+def _interrupt_the_build(manager: KernelManager) -> None:
+    """Press stop as soon as the build's command runs."""
+    deadline = time.monotonic() + 30
+    while time.monotonic() < deadline:
+        for status in Path("/proc").glob("[0-9]*/cmdline"):
+            try:
+                if b"sleep 61.6" in status.read_bytes().replace(b"\0", b" "):
+                    manager.interrupt_kernel()
+                    return
+            except OSError:
+                continue
+        time.sleep(0.05)

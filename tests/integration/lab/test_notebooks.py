@@ -14,9 +14,10 @@ import pytest
 from playwright.sync_api import Playwright, expect
 
 import tvixbuild_nb
-from support.cli import Command, start_command
+from support.cli import Command, on_terminal, start_command
 from support.notebooks import TEACHING, outputs, put
 from support.static import executed, page_of, static_violations, without_scripts
+from support.users import AsUser
 from tvixbuild_nb import lab, runs
 
 pytestmark = [pytest.mark.integration, pytest.mark.usefixtures("root", "no_leftovers")]
@@ -204,3 +205,28 @@ def test_an_unknown_kernel(command: Command, tmp_path: Path) -> None:
     notebook.metadata.kernelspec = {"display_name": "X", "language": "x", "name": "no-such-kernel"}
     nbformat.write(notebook, path)
     assert "there is no kernel 'no-such-kernel' here" in command("notebooks", "run", path, status=1)
+
+
+def test_as_an_ordinary_user(as_user: AsUser) -> None:
+    """Their kept bundles, which belong to subordinate ids, go as well."""
+    path = put(
+        as_user.home / "a.ipynb",
+        "from tvixbuild_nb import Sandbox",
+        "Sandbox('umask 077; mkdir /build/closed; touch /build/closed/file; exit 3').run()",
+    )
+    for place in (as_user.home, path):
+        os.chown(place, as_user.user.uid, as_user.user.gid)
+    temporary = as_user.home / "tmp"
+    temporary.mkdir()
+    os.chown(temporary, as_user.user.uid, as_user.user.gid)
+    for words in ("run", "check", "check"):
+        line = [as_user.python, "-m", "tvixbuild_nb", "notebooks", words, str(path)]
+        done = as_user(line, env={"TMPDIR": str(temporary)}, check=True)
+    assert "1 of 1 as stored" in done.stdout
+    assert "kept-run-1" in path.read_text() and list(temporary.iterdir()) == []
+
+
+def test_progress_on_a_terminal(tmp_path: Path) -> None:
+    path = put(tmp_path / "a.ipynb", "import time", "time.sleep(1.5)", "3")
+    shown = on_terminal("notebooks", "run", path, width=160)
+    assert "1/3" in shown and "cells" in shown and "1 of 1 executed" in shown

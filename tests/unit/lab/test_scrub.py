@@ -6,7 +6,7 @@ from typing import Any
 
 import nbformat
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from tvixbuild_nb.lab.scrub import MARKS, RULES, Numbers, Place, Rule, host_rules, html_text, scrub_notebook
@@ -91,18 +91,21 @@ PIECES = st.one_of(
 TEXTS = st.lists(PIECES, max_size=6).map("".join)
 
 
+@settings(max_examples=300)
 @given(TEXTS)
 def test_rules_twice_are_rules_once(text: str) -> None:
     once = scrubbed(text)
     assert scrubbed(once) == once
 
 
+@settings(max_examples=100)
 @given(TEXTS, TEXTS)
 def test_marks_twice_are_marks_once(text: str, html: str) -> None:
     once = unmarked(f"{text}<p>{html}</p>", MARKS, Numbers())
     assert unmarked(once, MARKS, Numbers()) == once
 
 
+@settings(max_examples=100)
 @given(st.lists(TEXTS, max_size=4))
 def test_a_notebook_twice_is_a_notebook_once(texts: list[str]) -> None:
     outputs = [shown({"text/html": f"<div>{text}</div>", "text/plain": text}) for text in texts]

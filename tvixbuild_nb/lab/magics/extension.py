@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import weakref
+from collections.abc import Iterator
+from contextlib import contextmanager
 from typing import Any
 
 from IPython.core.error import UsageError
@@ -48,12 +50,10 @@ def unload_ipython_extension(shell: Any) -> None:
         shell.Completer.custom_matchers.remove(known)
 
 
-class _told:
+@contextmanager
+def _told() -> Iterator[None]:
     """What is refused is a message for who wrote the line, not a traceback through this package."""
-
-    def __enter__(self) -> None:
-        return
-
-    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, trace: object) -> None:
-        if isinstance(error, TvixBuildError | OSError):
-            raise UsageError(str(error)) from None
+    try:
+        yield
+    except (TvixBuildError, OSError) as error:
+        raise UsageError(str(error)) from None

@@ -83,9 +83,10 @@ def unmarked(text: str, marks: Mapping[str, Mark], numbers: Numbers) -> str:
     for found in marked_in(text):
         mark = marks.get(found.kind, marks["host"])
         parts.append(text[position : found.start])
-        if mark.replacement is not None:
-            content = html.unescape(text[found.inner : found.inner_end])
-            parts.append(text[found.start : found.inner])
-            parts.append(html.escape(mark.text(content, numbers)) + text[found.inner_end : found.end])
+        if mark.replacement:
+            content = mark.text(html.unescape(text[found.inner : found.inner_end]), numbers)
+            parts += text[found.start : found.inner], html.escape(content), text[found.inner_end : found.end]
+        elif mark.replacement is not None:
+            parts.append(text[found.start : found.end])
         position = found.end
     return "".join(parts) + text[position:]

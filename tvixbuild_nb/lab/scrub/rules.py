@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 
 NUMBER = "#"
@@ -77,8 +77,12 @@ class Mark:
         return bool(counts) and re.fullmatch(rf"{re.escape(before)}\d+{re.escape(after)}", text) is not None
 
 
-def apply_all(rules: Iterable[Rule], text: str, numbers: Numbers) -> str:
-    """``text`` after every rule, in their order."""
-    for rule in rules:
-        text = rule.apply(text, numbers)
-    return text
+def apply_all(rules: Sequence[Rule], text: str, numbers: Numbers) -> str:
+    """``text`` after every rule, in their order, until none of them finds anything more."""
+    while True:
+        before = text
+        for rule in rules:
+            text = rule.apply(text, numbers)
+        # What took a word's place may be none, and then another word begins beside it.
+        if text == before:
+            return text
