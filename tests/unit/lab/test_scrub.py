@@ -132,6 +132,8 @@ def test_two_executions_are_equal_and_read_well() -> None:
 def test_what_may_be_missing_leaves_no_output() -> None:
     progress = shown({"text/html": '<div data-volatile="presence">ingest: 5 files</div>', "text/plain": "ingest"})
     assert scrub_notebook(notebook(progress))["cells"][0]["outputs"] == []
+    part = shown({"text/html": 'a<b data-volatile="presence">b</b>', "text/plain": "a b"})
+    assert scrub_notebook(notebook(part))["cells"][0]["outputs"][0]["data"] == {"text/html": "a", "text/plain": "a"}
 
 
 def test_marks_are_found_where_they_are() -> None:

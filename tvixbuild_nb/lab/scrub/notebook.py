@@ -48,7 +48,18 @@ def scrub_notebook(notebook: Json, rules: Sequence[Rule] = RULES, marks: Mapping
             cell["outputs"] = _merged([out for out in cell["outputs"] if _is_left(out, marks, numbers)])
     names = renamed(number for text in _texts(found) for number in ids_in(text))
     _each_text(found, lambda text: rename(apply_all(rules, text, numbers), names))
+    for cell in found["cells"]:
+        for output in cell.get("outputs", ()):
+            _tell(output.get("data", {}))
     return found
+
+
+def _tell(data: Json) -> None:
+    """Give HTML with marks a plain text of its own: what a form for terminals shows around marked figures depends on
+    how long they were, columns and line breaks alike."""
+    html = data.get("text/html")
+    if isinstance(html, str) and ("text/plain" not in data or marked_in(html)):
+        data["text/plain"] = html_text(html)
 
 
 def _identify(notebook: Json) -> None:
@@ -85,9 +96,8 @@ def _is_left(output: Json, marks: Mapping[str, Mark], numbers: Numbers) -> bool:
     html = data.get("text/html")
     if isinstance(html, str) and marked_in(html):
         data["text/html"] = unmarked(html, marks, numbers)
-        # What a form for terminals shows around these figures depends on how long they are: columns, line breaks.
-        data["text/plain"] = html_text(data["text/html"])
-        if not data["text/plain"]:
+        data.pop("text/plain", None)
+        if not html_text(data["text/html"]):
             return False
     return bool(data)
 
