@@ -13,6 +13,7 @@ from tvixbuild_nb.build.janitor import make_janitor
 from tvixbuild_nb.build.outputs import ingest_outputs, writable_output, written_paths
 from tvixbuild_nb.build.places import RUNTIME_STATE
 from tvixbuild_nb.build.plan import PlannedBuild
+from tvixbuild_nb.build.recorded import RunHost
 from tvixbuild_nb.build.result import BuildOutput, BuildResult, Usage
 from tvixbuild_nb.build.seeding import seed
 from tvixbuild_nb.build.service import BuildContext
@@ -105,9 +106,7 @@ class OCIBuild:
     # -- before anything is started -------------------------------------------------------------
 
     def _accept_request(self) -> None:
-        self.record.write_request(self.request)
-        if self.policy.options is not None:
-            self.record.write_options(self.policy.options)
+        self.context.take_down(self.request)
         self.service.check_inputs(self.request)
 
     def _render(self) -> PlannedBuild:
@@ -120,6 +119,7 @@ class OCIBuild:
             )
         self.degraded.extend(plan.degraded)
         self.record.write_config(plan.spec.to_json())
+        self.record.write_host(RunHost.here(plan.runtime))
         return plan
 
     def _take_turn(self) -> None:

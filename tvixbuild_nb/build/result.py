@@ -9,6 +9,7 @@ from typing import Annotated, Any, Literal
 from pydantic import BaseModel, BeforeValidator, ConfigDict, PlainSerializer
 
 from tvixbuild_nb.build.events import FailedAt, Status
+from tvixbuild_nb.build.recorded import Recorded
 from tvixbuild_nb.castore.digest import Digest
 from tvixbuild_nb.castore.encoding import decode_node, encode_node
 from tvixbuild_nb.castore.nodes import DirectoryNode, FileNode, Node, SymlinkNode
@@ -129,6 +130,7 @@ class BuildResult(_Value):
     timings             stage -> seconds
     degraded            what the run had to do without, one sentence each
     bundle              the kept bundle, or None
+    recorded            when and where it was built, of what comes from a record; None: it was built here
     """
 
     id: str
@@ -153,6 +155,7 @@ class BuildResult(_Value):
     inputs: str | None = None
     log_size: int = 0
     bundle: Path | None = None
+    recorded: Recorded | None = None
 
     @property
     def ok(self) -> bool:

@@ -11,6 +11,7 @@ from urllib.parse import SplitResult, unquote, urlsplit, urlunsplit
 
 from tvixbuild_nb.build import BuildContext, BuildOutput, BuildResult, Usage
 from tvixbuild_nb.build.events import FailedAt, Status
+from tvixbuild_nb.build.recorded import RunHost
 from tvixbuild_nb.castore import Castore, FileNode, Node
 from tvixbuild_nb.errors import Cancelled, InvalidDerivation, TvixBuildError
 from tvixbuild_nb.keeper.log import STREAMS, LogWriter
@@ -60,7 +61,8 @@ class Fetchurl:
     def do_build(self, request: BuildRequest, context: BuildContext) -> BuildResult:
         """See :class:`BuildService`; the request is recorded, what counts is the derivation."""
         started = time.time()
-        context.record.write_request(request)
+        context.take_down(request)
+        context.record.write_host(RunHost.here())
         context.accept()
         log = LogWriter(str(context.record.log_path), str(context.record.index_path))
         outputs: tuple[BuildOutput, ...] = ()

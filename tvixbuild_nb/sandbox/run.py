@@ -9,7 +9,7 @@ import time
 from collections.abc import Generator, Iterator, Mapping
 from functools import cached_property
 from pathlib import Path
-from typing import Any, Literal, Self, TextIO
+from typing import TYPE_CHECKING, Any, Literal, Self, TextIO
 
 from tvixbuild_nb.build import (
     BuildContext,
@@ -21,6 +21,7 @@ from tvixbuild_nb.build import (
     HostSide,
     Inside,
     Isolation,
+    Recorded,
     RunRecord,
     Usage,
     isolation_of,
@@ -38,6 +39,9 @@ from tvixbuild_nb.sandbox.printer import LogPrinter
 from tvixbuild_nb.sandbox.questions import Questions
 from tvixbuild_nb.sandbox.services import shared_store
 from tvixbuild_nb.sandbox.trees import Inputs, Origin, Outputs, RunTree
+
+if TYPE_CHECKING:
+    from tvixbuild_nb.sandbox.recorded import RecordedRun
 
 POLL = 0.03
 
@@ -61,6 +65,16 @@ class Run(Questions):
     def open(cls, run: str) -> Self:
         """The recorded run whose id is or begins with ``run``, of any process; :class:`RunNotFound` otherwise."""
         return cls(RunRecord.open(run))
+
+    @classmethod
+    def load(cls, path: str | os.PathLike[str]) -> RecordedRun:
+        """The run in the record file ``path``, read-only and marked as recorded; see :class:`RecordedRun`.
+
+        Works on any system and without privileges. Raises :class:`InvalidRecord` for what is damaged, foreign or newer.
+        """
+        from tvixbuild_nb.sandbox.recorded import RecordedRun  # which stands on this module
+
+        return RecordedRun.of(path)
 
     @classmethod
     def begin(cls, service: BuildService, request: BuildRequest, context: BuildContext, *, check: bool = False) -> Self:
@@ -216,6 +230,11 @@ class Run(Questions):
         return None if self.result is None else self.result.usage
 
     @property
+    def recorded(self) -> Recorded | None:
+        """When and where it was built, of one that comes from a record; None: it was built here."""
+        return None if self.result is None else self.result.recorded
+
+    @property
     def bundle(self) -> Path | None:
         """The kept bundle, or None."""
         path = None if self.result is None else self.result.bundle
@@ -344,8 +363,12 @@ class Run(Questions):
         if spec is None:
             return None
         what = "as config.json had it" if inside is None else "as the kernel had it just before the command began"
+        built_on, recorded = self.record.read_host(), self.recorded
+        here = HostSide.here() if recorded is None else None
+        host = here if built_on is None else built_on.side
+        title = f"isolation of run {self.id}, {what}"
         return isolation_of(
-            spec, f"isolation of run {self.id}, {what}", "configured", inside=inside, host=HostSide.here()
+            spec, title if recorded is None else f"{title}; {recorded}", "configured", inside=inside, host=host
         )
 
     def raise_for_status(self) -> Self:
@@ -376,13 +399,19 @@ class Run(Questions):
         result = self.result
         if result is None:
             return f"run {self.id} is running"
-        text = f"run {self.id} {self._verdict(result)}"
+        text = f"run {self.id} {self._verdict(result)}{self._marked}"
         advice = self._advice(result)
         return text if advice is None else f"{text}\n  hint: {advice}"
 
     def __repr__(self) -> str:
         result = self.result
-        return f"<Run {self.id}: {'running' if result is None else self._verdict(result)}>"
+        return (
+            f"<{type(self).__name__} {self.id}: {'running' if result is None else self._verdict(result)}{self._marked}>"
+        )
+
+    @property
+    def _marked(self) -> str:
+        return "" if self.recorded is None else f" ({self.recorded})"
 
     def _ipython_display_(self) -> None:
         """IPython calls this first: a run that goes on is shown live, and its display ends as it does."""
