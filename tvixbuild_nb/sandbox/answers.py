@@ -20,6 +20,7 @@ if TYPE_CHECKING:
     from tvixbuild_nb.sandbox.run import Run
 
 _LISTED = 20
+_SHELL = "/bin/sh"
 
 
 @dataclass(frozen=True, slots=True)
@@ -87,6 +88,7 @@ class Answers:
         hide = self._run.redactor.text
         command = hide(asked.command) if isinstance(asked.command, str) else tuple(map(hide, asked.command))
         asked = dataclasses.replace(asked, command=command)
+        asked = next((each for each in (asked, *_alike(asked)) if each in self._visits), asked)
         visits = self._visits.get(asked)
         if visits is None:
             raise self._unknown(asked)
@@ -116,6 +118,15 @@ class Answers:
             f"run {self._run.id} is a record: nothing is executed in it, and this was not then: {asked}",
             path="run", hint=hint,
         )  # fmt: skip
+
+
+def _alike(asked: Asked) -> list[Asked]:
+    """What says the same in other words: a text is given to a shell."""
+    if asked.by == "exec" and isinstance(asked.command, str):
+        return [dataclasses.replace(asked, command=(_SHELL, "-c", asked.command))]
+    if asked.by == "exec" and len(asked.command) == 3 and asked.command[:2] == (_SHELL, "-c"):
+        return [dataclasses.replace(asked, command=asked.command[2])]
+    return []
 
 
 class RecordedShell:

@@ -26,6 +26,7 @@ from tvixbuild_nb.build import (
     Usage,
     isolation_of,
 )
+from tvixbuild_nb.build.records import SUFFIX
 from tvixbuild_nb.castore import Castore, Node, Tree
 from tvixbuild_nb.display import Presented, mimebundle, present
 from tvixbuild_nb.errors import BuildFailed
@@ -62,9 +63,12 @@ class Run(Questions):
         self._check = False
 
     @classmethod
-    def open(cls, run: str) -> Self:
-        """The recorded run whose id is or begins with ``run``, of any process; :class:`RunNotFound` otherwise."""
-        return cls(RunRecord.open(run))
+    def open(cls, run: str) -> Run:
+        """The recorded run whose id is or begins with ``run``, of any process; :class:`RunNotFound` otherwise.
+
+        What ends in ``.tvixrun`` is a record file: see :meth:`load`.
+        """
+        return cls.load(run) if run.endswith(SUFFIX) else cls(RunRecord.open(run))
 
     @classmethod
     def load(cls, path: str | os.PathLike[str]) -> RecordedRun:

@@ -83,7 +83,8 @@ def save_all(
     for record in sorted(RunRecord.all(runs), key=_recorded):
         run = Run(record)
         try:
-            if run.result is None:
+            # What comes from a record is kept already.
+            if run.result is None or run.recorded is not None:
                 continue
             digest = str(run.result.request_digest)[:_DIGITS]
             count[digest] += 1
