@@ -7,10 +7,8 @@ from pathlib import Path
 from typing import NoReturn, Self
 
 from tvixbuild_nb.build.records import Manifest, Opened, open_record
-from tvixbuild_nb.castore import Castore, DirectoryNode, FileNode, Node, SymlinkNode
 from tvixbuild_nb.errors import InvalidRecord, NotRecorded, TvixBuildError
 from tvixbuild_nb.sandbox.run import Run
-from tvixbuild_nb.sandbox.trees import Origin, RunTree, UnsavedTree
 
 
 class RecordedRun(Run):
@@ -59,16 +57,3 @@ class RecordedRun(Run):
 
     def _refuse(self, why: str, hint: str | None = None) -> NoReturn:
         raise NotRecorded(f"run {self.id} is a record: {why}", path=str(self.file), hint=hint)
-
-    def _tree(self, node: Node, name: str, origin: Origin) -> RunTree:
-        if _is_there(self.castore, node):
-            return super()._tree(node, name, origin)
-        return UnsavedTree(node, self.castore, name.encode(), origin=origin)
-
-
-def _is_there(castore: Castore, node: Node) -> bool:
-    match node:
-        case FileNode() | DirectoryNode():
-            return castore.has(node)
-        case SymlinkNode():
-            return True

@@ -27,9 +27,9 @@ from tvixbuild_nb.build import (
     isolation_of,
 )
 from tvixbuild_nb.build.records import SUFFIX
-from tvixbuild_nb.castore import Castore, Node, Tree
+from tvixbuild_nb.castore import Castore, Digest, Directory, Node, Tree
 from tvixbuild_nb.display import Presented, mimebundle, present
-from tvixbuild_nb.errors import BuildFailed
+from tvixbuild_nb.errors import BuildFailed, NotFound
 from tvixbuild_nb.fs import AccessTrace
 from tvixbuild_nb.keeper.trees import remove
 from tvixbuild_nb.oci import MountTable, Spec, mount_table, recover_options
@@ -303,17 +303,17 @@ class Run(Questions):
     @property
     def inputs(self) -> Mapping[str, Tree]:
         """Name of an input -> its tree; its view marks what the build did with it, where that was taken down."""
-        trace = self.accesses
+        trace, hide, recorded = self.accesses, self.redactor, self.recorded
         known = {} if trace is None else trace.inputs
         found = {
-            name: self._tree(node, name, Origin(accesses=known.get(name), redactor=self.redactor))
+            name: self._tree(node, name, Origin(accesses=known.get(name), redactor=hide, recorded=recorded))
             for name, node in self.request.inputs.items()
         }
         return Inputs(found, str(self))
 
     def _origin(self, output: str, needles: tuple[str, ...]) -> Origin:
         # One for each output: what was found out by looking is kept.
-        return self._origins.setdefault(output, Origin(needles, redactor=self.redactor))
+        return self._origins.setdefault(output, Origin(needles, redactor=self.redactor, recorded=self.recorded))
 
     def _tree(self, node: Node, name: str, origin: Origin) -> RunTree:
         return RunTree(node, self.castore, name.encode(), origin=origin)
@@ -354,9 +354,17 @@ class Run(Questions):
         if spec is None:
             return None
         options = recover_options(self.request, spec)
-        table = mount_table(self.request, options, self.bundle, lookup=self.castore.directories.get)
+        table = mount_table(self.request, options, self.bundle, lookup=self._directory)
         inside = self.inside
-        return table if inside is None else table.beside(inside.seen(), spec)
+        table = table if inside is None else table.beside(inside.seen(), spec)
+        return table if self.recorded is None else table.noted(str(self.recorded))
+
+    def _directory(self, digest: Digest) -> Directory | None:
+        """What a mount table shows of an input; a record need not have it."""
+        try:
+            return self.castore.directories.get(digest)
+        except NotFound:
+            return None
 
     def isolation(self) -> Isolation | None:
         """What kept the process apart, seen from the host and from inside; None when there was no configuration.
@@ -370,10 +378,8 @@ class Run(Questions):
         built_on, recorded = self.record.read_host(), self.recorded
         here = HostSide.here() if recorded is None else None
         host = here if built_on is None else built_on.side
-        title = f"isolation of run {self.id}, {what}"
-        return isolation_of(
-            spec, title if recorded is None else f"{title}; {recorded}", "configured", inside=inside, host=host
-        )
+        title = f"isolation of run {self.id}{self._marked}, {what}"
+        return isolation_of(spec, title, "configured", inside=inside, host=host)
 
     def raise_for_status(self) -> Self:
         """This run when it succeeded, else :class:`BuildFailed` with the verdict and the end of the log."""

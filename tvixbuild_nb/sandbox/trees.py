@@ -5,12 +5,12 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import cached_property
-from typing import IO, Any
+from typing import Any
 
-from tvixbuild_nb.castore import Castore, Directory, Node, Tree
+from tvixbuild_nb.build import Recorded
+from tvixbuild_nb.castore import Castore, Node, Tree
 from tvixbuild_nb.castore.below import Needles
 from tvixbuild_nb.display import mimebundle
-from tvixbuild_nb.errors import NotFound
 from tvixbuild_nb.fs import InputAccess
 from tvixbuild_nb.request.redactor import NOTHING_SECRET, Redactor
 
@@ -19,12 +19,13 @@ from tvixbuild_nb.request.redactor import NOTHING_SECRET, Redactor
 class Origin:
     """What a run knows of a tree: the needles found in it, what the build touched of it, and what nobody is to see.
 
-    ``accesses`` None: it was not taken down.
+    ``accesses`` None: it was not taken down. ``recorded``: when and where, of a run that comes from a record.
     """
 
     needles: tuple[str, ...] = ()
     accesses: InputAccess | None = None
     redactor: Redactor = NOTHING_SECRET
+    recorded: Recorded | None = None
 
     @cached_property
     def finder(self) -> Needles:
@@ -49,29 +50,6 @@ class RunTree(Tree):
 
     def __repr__(self) -> str:
         return self.origin.redactor.text(super().__repr__())
-
-
-class UnsavedTree(RunTree):
-    """A tree of which a record has the digest and not the contents; looking into it says so."""
-
-    __slots__ = ()
-
-    def _at(self, parts: tuple[bytes, ...]) -> UnsavedTree:
-        name, node = self._root
-        return UnsavedTree(node, self.castore, name, origin=self.origin, parts=parts)
-
-    def _directory(self) -> Directory:
-        raise self._unsaved()
-
-    def open(self, mode: str = "rb", encoding: str = "utf-8", errors: str = "strict") -> IO[Any]:
-        raise self._unsaved()
-
-    def _unsaved(self) -> NotFound:
-        return NotFound(
-            "its contents were not saved in the record",
-            path=str(self),
-            hint="run.save(path, outputs=True, inputs=True)",
-        )
 
 
 class RunTrees(dict[str, RunTree]):

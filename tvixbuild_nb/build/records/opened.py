@@ -13,8 +13,11 @@ from tvixbuild_nb.build import locks
 from tvixbuild_nb.build.record import RunRecord, state_directory
 from tvixbuild_nb.build.records.manifest import Manifest
 from tvixbuild_nb.build.records.reading import RecordFile
+from tvixbuild_nb.build.records.saved import SavedStore
 from tvixbuild_nb.build.records.unpacking import check_record, check_room, marked, unpack_content, unpack_files
 from tvixbuild_nb.castore import Castore, open_castore
+from tvixbuild_nb.castore.local import LocalStore
+from tvixbuild_nb.castore.memory import MemoryStore
 
 _STORE = "castore"
 
@@ -64,7 +67,8 @@ def open_record(path: str | os.PathLike[str]) -> Opened:
             if (place / file.manifest.run).exists():
                 break
         store = place / _STORE
-        castore = open_castore(store) if store.exists() else open_castore("memory:")
+        backend = LocalStore(str(store)) if store.exists() else MemoryStore()
+        castore = Castore(SavedStore(backend))
         return Opened(Path(path), file.manifest, RunRecord(place / file.manifest.run), castore, hold)
 
 

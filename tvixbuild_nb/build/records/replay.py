@@ -11,6 +11,7 @@ from tvixbuild_nb.build.events import EndEvent, StageEvent, recorded_event
 from tvixbuild_nb.build.records.reading import RecordFile
 from tvixbuild_nb.build.records.shelf import Kept, Shelf, Wanted
 from tvixbuild_nb.build.records.unpacking import check_record, check_room, marked, unpack_content, unpack_files
+from tvixbuild_nb.build.records.writing import output_nodes
 from tvixbuild_nb.build.result import BuildResult
 from tvixbuild_nb.build.service import BuildContext
 from tvixbuild_nb.castore import Castore, open_castore
@@ -79,8 +80,9 @@ class ReplayBuildService:
                 error = broken if isinstance(broken, InvalidRecord) else error
                 degraded.append(f"the record {kept.path.name}: {broken}")
                 continue
-            if kept.manifest.choices != () or wanted.choices:
-                degraded += _other_options(kept, wanted)
+            degraded += _other_options(kept, wanted)
+            if not kept.manifest.content.outputs and not all(map(self._castore.has, output_nodes(result))):
+                degraded.append("contents of the outputs: they were not saved in the record")
             return _Taken(marked(result, file.manifest.recorded), events, tuple(degraded))
         raise error or InvalidRecord("the records of this request are gone", path=self.address)
 
