@@ -180,7 +180,7 @@ class RunRecord:
 
     def write_host(self, host: RunHost) -> None:
         """Note where it is built."""
-        self._write("host.json", host.model_dump_json().encode())
+        self._write("host.json", host.to_json())
 
     def read_host(self) -> RunHost | None:
         """What :meth:`write_host` noted; None where nobody did."""

@@ -2,18 +2,21 @@
 
 from __future__ import annotations
 
+import json
 import platform
 import re
 import subprocess
 import time
 from functools import cache
-from typing import Literal, Self
+from typing import Annotated, Literal, Self
 
-from pydantic import BaseModel, ConfigDict
+from pydantic import BaseModel, ConfigDict, Field
 
 from tvixbuild_nb.build.host import RuntimeProgram
 from tvixbuild_nb.build.hostside import HostSide
 
+# The last moment that has a date, in seconds since the epoch: the end of the year 9999.
+LATEST = 253402300799
 _PATIENCE = 10.0
 
 
@@ -58,6 +61,14 @@ class RunHost(RecordedHost):
             side=HostSide.here(),
         )
 
+    def to_json(self) -> bytes:
+        """As it is kept: the same host gives the same bytes."""
+        data = self.model_dump(mode="json")
+        if data["side"] is not None:
+            # A set, which has no order.
+            data["side"]["capabilities"].sort()
+        return json.dumps(data, separators=(",", ":")).encode()
+
     @property
     def facts(self) -> RecordedHost:
         """What may be told to anybody."""
@@ -79,7 +90,7 @@ class RecordedPolicy(_Value):
 class Recorded(_Value):
     """When (seconds since the epoch) and where a run was built; ``host`` None: it is not known."""
 
-    when: float
+    when: Annotated[float, Field(ge=0, le=LATEST)]
     host: RecordedHost | None = None
 
     def __str__(self) -> str:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import math
 import struct
 from collections.abc import Callable, Mapping
 from typing import Any
@@ -11,7 +12,7 @@ from pydantic import BaseModel, ConfigDict, TypeAdapter
 
 from tvixbuild_nb.build.events import EndEvent, recorded_event
 from tvixbuild_nb.build.inside import Inside
-from tvixbuild_nb.build.recorded import RecordedPolicy, RunHost
+from tvixbuild_nb.build.recorded import LATEST, RecordedPolicy, RunHost
 from tvixbuild_nb.build.records.reading import RecordFile
 from tvixbuild_nb.build.result import BuildResult
 from tvixbuild_nb.build.visits import Visit
@@ -19,6 +20,7 @@ from tvixbuild_nb.errors import InvalidRecord, InvalidValue
 from tvixbuild_nb.fs import AccessTrace
 from tvixbuild_nb.keeper import STREAMS
 from tvixbuild_nb.oci import Spec, SpecOptions
+from tvixbuild_nb.oci.compare import Difference
 from tvixbuild_nb.request import BuildRequest
 
 _WRONG = (ValueError, TypeError, KeyError, AttributeError, IndexError, RecursionError, OverflowError, ArithmeticError)
@@ -54,6 +56,7 @@ class _Processes(BaseModel):
 
 
 _NAMES: TypeAdapter[list[str]] = TypeAdapter(list[str])
+_DIFFERENCE: TypeAdapter[Difference] = TypeAdapter(Difference)
 _TEXTS: TypeAdapter[dict[str, str]] = TypeAdapter(dict[str, str])
 
 
@@ -69,11 +72,28 @@ def _events(data: bytes) -> None:
     events = [recorded_event.validate_json(line) for line in data.splitlines()]
     if any(isinstance(event, EndEvent) for event in events[:-1]):
         raise InvalidValue("something happens after the end")
+    for event in events:
+        _check_time(event.time)
 
 
 def _visits(data: bytes) -> None:
     for line in data.splitlines():
-        Visit.model_validate_json(line)
+        for row in Visit.model_validate_json(line).differences:
+            _DIFFERENCE.validate_python(row)
+
+
+def _result(data: bytes) -> BuildResult:
+    result = BuildResult.model_validate_json(data)
+    for moment in (result.started, result.finished):
+        _check_time(moment)
+    if not all(map(math.isfinite, result.timings.values())):
+        raise InvalidValue("a stage took no finite time")
+    return result
+
+
+def _check_time(moment: float) -> None:
+    if not 0 <= moment <= LATEST:
+        raise InvalidValue(f"no moment: {moment}")
 
 
 def _document(data: bytes) -> None:
@@ -90,7 +110,7 @@ _DOCUMENTS: Mapping[str, Callable[[bytes], Any]] = {
     "host.json": RunHost.model_validate_json,
     "config.json": _config,
     "origin.json": _TEXTS.validate_json,
-    "result.json": BuildResult.model_validate_json,
+    "result.json": _result,
     "events.jsonl": _events,
     "accesses.json": AccessTrace.from_json,
     "inside.json": _inside,
@@ -142,8 +162,8 @@ def _check_index(file: RecordFile) -> None:
     for piece in file.pieces("log.index"):
         rest += piece
         whole = len(rest) - len(rest) % _INDEX.size
-        for _, stream, length, offset in _INDEX.iter_unpack(rest[:whole]):
-            if offset != end or stream >= len(STREAMS):
+        for moment, stream, length, offset in _INDEX.iter_unpack(rest[:whole]):
+            if offset != end or stream >= len(STREAMS) or not 0 <= moment <= LATEST:
                 raise InvalidRecord("it does not fit the log", path=f"{file.path}: log.index")
             end += length
         rest = rest[whole:]

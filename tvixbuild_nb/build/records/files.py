@@ -36,7 +36,7 @@ def run_files(
     host = record.read_host()
     if host is not None:
         side = None if host.side is None else replace(host.side, hostname="")
-        yield "host.json", [host.model_copy(update={"side": side}).model_dump_json().encode()]
+        yield "host.json", [host.model_copy(update={"side": side}).to_json()]
     if (visits := _read(record, "visits.jsonl")) is not None:
         yield "visits.jsonl", [hiding.lines(visits)]
     places = HiddenPlaces()
