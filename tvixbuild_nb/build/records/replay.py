@@ -96,6 +96,7 @@ class ReplayBuildService:
             }
         )
         if context.cancel.asked:
+            context.log_size = result.log_size
             update = {"status": "cancelled", "failed_at": None, "message": "the build was cancelled", "outputs": ()}
             return context.end(result.model_copy(update={**update, "rejected": (), "hint": None, "exit_code": None}))
         context.timings.update(result.timings)
