@@ -19,6 +19,9 @@ from tvixbuild_nb import Run, Sandbox, open_castore
 from tvixbuild_nb.build import OCIBuildService
 from tvixbuild_nb.castore import Castore
 from tvixbuild_nb.errors import NotRecorded
+from tvixbuild_nb.nix import Derivation, Fixed, NixHash, StoreDir
+from tvixbuild_nb.nix.aterm import write_aterm
+from tvixbuild_nb.nix.modulo import derivation_path
 from tvixbuild_nb.sandbox.saving import SavedSize, save_all
 
 pytestmark = [pytest.mark.integration, pytest.mark.usefixtures("root")]
@@ -175,3 +178,31 @@ def test_who_dies_while_looking_keeps_nothing_from_gc(place: tuple[Castore, OCIB
     looking.send_signal(signal.SIGKILL)
     looking.communicate()
     assert len(sweep_opened()) == 1
+
+
+def test_a_derivation_that_is_fetched_is_replayed(
+    place: tuple[Castore, OCIBuildService], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """By builtin:fetchurl, where nothing runs: then neither the file nor a runtime has to be there."""
+    fetched = tmp_path / "fetched"
+    fetched.write_bytes(b"contents\n")
+    hash = NixHash.of("sha256", b"contents\n")
+    path = StoreDir().fixed_output_path("fetched", "flat", hash)
+    first = Derivation(
+        name="fetched", outputs={"out": Fixed(path, hash, "flat")}, system=b"builtin", builder=b"builtin:fetchurl",
+        env={b"url": fetched.as_uri().encode(), b"out": StoreDir().join(path).encode()},
+    )  # fmt: skip
+    for folder in ("drvs", "nix/store"):
+        (tmp_path / folder).mkdir(parents=True)
+    written = tmp_path / "drvs" / derivation_path(first).basename
+    written.write_bytes(write_aterm(first))
+    inputs = f"local?root={tmp_path}"
+    run = Sandbox.from_derivation(written, inputs, store=place[0], builder=place[1]).run(show=False)
+    assert run.ok, str(run)
+    run.save(tmp_path / "fetched.tvixrun", outputs=True)
+    fetched.unlink()
+    monkeypatch.setenv("TVIXBUILD_NB_BUILDER", f"replay:{tmp_path}")
+    again = Sandbox.from_derivation(written, inputs, store="memory:").run(show=False)
+    assert again.ok and again.recorded is not None, str(again)
+    [output] = again.outputs.values()
+    assert output.read_bytes() == b"contents\n"
