@@ -52,6 +52,7 @@ class OCIBuild:
         self._channel: RunChannel | None = None
         self._exit: dict[str, Any] | None = None
         self._keeper_died = False
+        self._host_noted = False
         self._filled = False
         self._faults: list[str] = []
         self._early: list[dict[str, Any]] = []
@@ -78,7 +79,7 @@ class OCIBuild:
                 with context.stage("mount"):
                     self._mount(plan)
                 with context.stage("run"):
-                    self._run()
+                    self._run(plan)
                 with context.stage("ingest"):
                     verdict = self._ingest(plan)
                 self._clear_scratch(verdict)
@@ -100,6 +101,7 @@ class OCIBuild:
         with context.stage("clean"):
             self._clean(plan, verdict)
         with context.stage("result"):
+            self._note_host(plan)
             result = self._result(plan, verdict, usage, started)
         return context.end(result)
 
@@ -119,7 +121,6 @@ class OCIBuild:
             )
         self.degraded.extend(plan.degraded)
         self.record.write_config(plan.spec.to_json())
-        self.record.write_host(RunHost.here(plan.runtime))
         return plan
 
     def _take_turn(self) -> None:
@@ -228,9 +229,11 @@ class OCIBuild:
 
     # -- the run ----------------------------------------------------------------------------------
 
-    def _run(self) -> None:
+    def _run(self, plan: PlannedBuild) -> None:
         """Wait until the command ended; :class:`Ended` when it did not end well."""
         assert self._channel is not None
+        # What takes a moment goes on beside the command.
+        self._note_host(plan)
         if self._exit is None:
             with self.context.cancel.heard_by(self._channel.cancel):
                 self._take_exit(self._await("exited"))
@@ -238,6 +241,11 @@ class OCIBuild:
         verdict = verdicts.of_command(self._exit, self.policy, self._last_line)
         if verdict is not None:
             raise Ended(verdict)
+
+    def _note_host(self, plan: PlannedBuild) -> None:
+        if not self._host_noted:
+            self._host_noted = True
+            self.record.write_host(RunHost.here(plan.runtime))
 
     def _take_exit(self, message: dict[str, Any]) -> None:
         self._exit = message

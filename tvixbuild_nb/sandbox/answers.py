@@ -5,6 +5,7 @@ from __future__ import annotations
 import dataclasses
 import shlex
 from collections import Counter
+from collections.abc import Callable
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Literal, Self, TextIO
 
@@ -48,8 +49,8 @@ class Asked:
 
 def note(asked: Asked, done: Executed, seconds: float) -> None:
     """Keep how a command ended in the directory of its run, so that a record of the run can answer it."""
-    hide = done.run.redactor.text
-    data = hide(done.output).encode("utf-8", "surrogatepass")
+    hide = _shown(done.run)
+    data = hide(done.output).encode()
     kept = data[:MOST].decode("utf-8", "ignore")
     command = hide(asked.command) if isinstance(asked.command, str) else tuple(map(hide, asked.command))
     done.run.record.note_visit(
@@ -70,6 +71,11 @@ def note(asked: Asked, done: Executed, seconds: float) -> None:
     )
 
 
+def _shown(run: Run) -> Callable[[str], str]:
+    """How what was asked and answered is kept: without secrets, and as text that every file can hold."""
+    return lambda text: run.redactor.text(text).encode("utf-8", "backslashreplace").decode()
+
+
 class Answers:
     """The answers in the record of ``run``: a question that was asked several times gets them in order, then the last.
 
@@ -85,7 +91,7 @@ class Answers:
 
     def answer(self, asked: Asked, output: TextIO | None = None) -> Executed:
         """How it ended when it was asked."""
-        hide = self._run.redactor.text
+        hide = _shown(self._run)
         command = hide(asked.command) if isinstance(asked.command, str) else tuple(map(hide, asked.command))
         asked = dataclasses.replace(asked, command=command)
         asked = next((each for each in (asked, *_alike(asked)) if each in self._visits), asked)

@@ -43,6 +43,7 @@ def test_other_commands_take_a_record(record: str, capsys: pytest.CaptureFixture
     assert "bin\n" in (out := capsys.readouterr()).out and "recorded 20" in out.err
     assert main(["exec", record, "--", "reboot"]) == 1
     assert "ls /" in capsys.readouterr().err
+    assert main(["diff", record, record]) == 0
     assert main(["shell", record]) == 1
     assert "record" in capsys.readouterr().err
 

@@ -15,6 +15,7 @@ from blake3 import blake3
 
 from tvixbuild_nb.build.record import RunRecord
 from tvixbuild_nb.build.recorded import Recorded
+from tvixbuild_nb.build.records.checking import check_documents
 from tvixbuild_nb.build.records.content import Gathered, blob_pieces, directory_pieces, gathered
 from tvixbuild_nb.build.records.files import run_files
 from tvixbuild_nb.build.records.hiding import Hiding
@@ -28,9 +29,10 @@ from tvixbuild_nb.build.records.manifest import (
     Manifest,
     Member,
 )
+from tvixbuild_nb.build.records.reading import RecordFile
 from tvixbuild_nb.build.result import BuildResult
 from tvixbuild_nb.castore import Castore, Node
-from tvixbuild_nb.errors import InvalidValue
+from tvixbuild_nb.errors import InvalidRecord, InvalidValue
 from tvixbuild_nb.oci import deviations
 from tvixbuild_nb.request import BuildRequest
 
@@ -99,10 +101,20 @@ def write_record(
             members = {name: _add(archive, name, parts[name]) for name in MEMBERS if name in parts}
             manifest = _manifest(record, result, members, _counted(content, outputs, inputs))
             _add(archive, MANIFEST, [manifest.model_dump_json(exclude_defaults=False).encode()])
+        _check(temporary)
         os.replace(temporary, path)
     finally:
         temporary.unlink(missing_ok=True)
     return manifest
+
+
+def _check(path: Path) -> None:
+    """What is written can be read again: where a secret's value is a number, say, what is left need make no sense."""
+    try:
+        with RecordFile(path) as file:
+            check_documents(file)
+    except InvalidRecord as error:
+        raise InvalidValue(f"the run cannot be kept as a record that can be read again: {error.message}") from error
 
 
 def _version() -> str:
