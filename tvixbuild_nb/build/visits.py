@@ -15,6 +15,7 @@ class Visit(BaseModel):
 
     ``asked``: by ``run.exec`` (``command`` are the words of a program, or one text for a shell), or in a ``shell``
     (the text of one cell), which ``phase`` of stdenv it was in; ``tools`` and ``fresh`` as they were asked for.
+    ``greeting``: nobody asked, a shell did it when it was opened, such as the phases before the wanted one.
     ``exit_code``, ``signal`` and ``reason`` tell how it ended, ``output`` what it wrote to both streams (the first
     256 KiB), ``left_out`` how many bytes more there were; ``seconds`` how long it took. ``differences`` are the rows of
     what differed from the run's config.json, as JSON data.
@@ -27,6 +28,7 @@ class Visit(BaseModel):
     tools: tuple[str, ...] = ()
     fresh: bool = False
     phase: str | None = None
+    greeting: bool = False
     exit_code: int | None = None
     signal: int | None = None
     reason: str | None = None

@@ -33,11 +33,12 @@ class Asked:
     tools: tuple[str, ...] = ()
     fresh: bool = False
     phase: str | None = None
+    greeting: bool = False
 
     @classmethod
     def of(cls, visit: Visit) -> Self:
         """What a visit answered."""
-        return cls(visit.asked, visit.command, visit.tools, visit.fresh, visit.phase)
+        return cls(visit.asked, visit.command, visit.tools, visit.fresh, visit.phase, visit.greeting)
 
     def __str__(self) -> str:
         command = self.command if isinstance(self.command, str) else shlex.join(self.command)
@@ -60,6 +61,7 @@ def note(asked: Asked, done: Executed, seconds: float) -> None:
             tools=asked.tools,
             fresh=asked.fresh,
             phase=asked.phase,
+            greeting=asked.greeting,
             exit_code=done.exit_code,
             signal=done.signal,
             reason=None if done.reason is None else hide(done.reason),
@@ -112,11 +114,11 @@ class Answers:
         )  # fmt: skip
 
     def asked_in(self, by: Literal["exec", "shell"], phase: str | None = None) -> list[Asked]:
-        """What was asked so, in the order in which it was first."""
+        """What was asked so, in the order in which it was first, what shells did by themselves included."""
         return [asked for asked in self._visits if asked.by == by and asked.phase == phase]
 
     def _unknown(self, asked: Asked) -> NotRecorded:
-        known = [str(each) for each in self._visits if each.by == asked.by]
+        known = [str(each) for each in self._visits if each.by == asked.by and not each.greeting]
         more = [f"... and {len(known) - _LISTED} more"] if len(known) > _LISTED else []
         where = "executed" if asked.by == "exec" else "told to a shell"
         hint = f"{where} were: " + "\n    ".join([*known[:_LISTED], *more]) if known else f"nothing was {where}"
@@ -146,12 +148,17 @@ class RecordedShell:
         self._answers = answers
         self._fresh, self._phase, self._tools = fresh, phase, tools
         self._over = False
-        if not answers.asked_in("shell", phase):
+        known = answers.asked_in("shell", phase)
+        if not known:
             in_phase = "" if phase is None else f", up to {phase}"
             raise NotRecorded(
                 f"run {run.id} is a record, and no shell was opened in it{in_phase}", path="run",
                 hint="run.exec() answers what was executed",
             )  # fmt: skip
+        greeting = next((asked for asked in known if asked.greeting), None)
+        self.greeting = None if greeting is None else answers.answer(greeting)
+        """What running the phases before the wanted one wrote then; None without a phase."""
+        self._told = [str(asked.command) for asked in known if not asked.greeting]
 
     @property
     def alive(self) -> bool:
@@ -175,8 +182,12 @@ class RecordedShell:
         self.close()
 
     def __str__(self) -> str:
-        known = "\n".join(f"  {each.command}" for each in self._answers.asked_in("shell", self._phase)[:_LISTED])
-        return f"shell in run {self.run.id}, {self.run.recorded}; it answers:\n{known}"
+        known = "\n".join(f"  {command}" for command in self._told[:_LISTED])
+        said = "" if self.greeting is None else f"\n{self.greeting}"
+        return f"shell in run {self.run.id}, {self.run.recorded}; it answers:\n{known}{said}"
+
+    def __repr__(self) -> str:
+        return f"<RecordedShell in run {self.run.id}: {'closed' if self._over else 'open'}, {self.run.recorded}>"
 
     def _repr_mimebundle_(self, include: object = None, exclude: object = None) -> dict[str, Any]:
         return mimebundle(self)

@@ -42,7 +42,7 @@ class Shell:
 
     def __init__(self, run: Run, stack: ExitStack, sandbox: Entrance, plan: ShellPlan, opened_as: Asked) -> None:
         self.run = run
-        self._opened_as = opened_as
+        self._opened_as = replace(opened_as, greeting=True)
         self._stack = stack
         self._lock = threading.Lock()
         self._mark = f"tvixbuild-{secrets.token_hex(12)}:".encode()
@@ -67,6 +67,7 @@ class Shell:
         self._say("exec 9>&1\n")
         self.greeting = None if plan.prelude is None else self(plan.prelude)
         """What running the phases before the wanted one wrote, and how that ended; None without a phase."""
+        self._opened_as = opened_as
 
     @classmethod
     def begin(cls, run: Run, *, fresh: bool | None, phase: str | None, tools: Sequence[str]) -> Self:
