@@ -118,6 +118,10 @@ class UsageSample(_Value):
     pids: int | None = None
 
 
+# The store of a run whose process died before it could tell.
+UNKNOWN_STORE = "unknown"
+
+
 class BuildResult(_Value):
     """The verdict on one build and everything that belongs to it.
 
@@ -203,7 +207,7 @@ def lost_result(id: str, request_digest: Digest, started: float, log_size: int) 
         service="unknown",
         status="cancelled",
         message="the process that ran this build died, and the build with it",
-        store="unknown",
+        store=UNKNOWN_STORE,
         started=started,
         finished=started,
         timings={},

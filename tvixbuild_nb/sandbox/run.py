@@ -27,6 +27,7 @@ from tvixbuild_nb.build import (
     isolation_of,
 )
 from tvixbuild_nb.build.records import SUFFIX
+from tvixbuild_nb.build.result import UNKNOWN_STORE
 from tvixbuild_nb.castore import Castore, Digest, Directory, Node, Tree
 from tvixbuild_nb.display import Presented, mimebundle, present
 from tvixbuild_nb.errors import BuildFailed, NotFound
@@ -282,10 +283,10 @@ class Run(Questions):
 
     @property
     def castore(self) -> Castore:
-        """The store that holds the outputs."""
+        """The store that holds the outputs; the default one where the run's process died and did not tell."""
         if self._castore is None:
-            result = self.result
-            self._castore = shared_store(None if result is None else result.store)
+            store = None if self.result is None else self.result.store
+            self._castore = shared_store(None if store == UNKNOWN_STORE else store)
         return self._castore
 
     @property

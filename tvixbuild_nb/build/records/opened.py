@@ -5,7 +5,9 @@ from __future__ import annotations
 import os
 import secrets
 import shutil
+import time
 from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -57,15 +59,12 @@ def open_record(path: str | os.PathLike[str]) -> Opened:
     home.mkdir(mode=0o700, parents=True, exist_ok=True)
     with RecordFile(path) as file:
         place = home / file.digest()
-        while True:
-            if not (place / file.manifest.run).exists():
+        hold: _Hold | None = None
+        while hold is None:
+            if not place.exists():
                 _unpack(file, place)
-            try:
-                hold = _Hold(place)
-            except FileNotFoundError:
-                continue  # gc was here in between
-            if (place / file.manifest.run).exists():
-                break
+            with _nobody_sweeps(home):
+                hold = _Hold(place) if place.exists() else None
         store = place / _STORE
         backend = LocalStore(str(store)) if store.exists() else MemoryStore()
         castore = Castore(SavedStore(backend))
@@ -76,9 +75,10 @@ def _unpack(file: RecordFile, place: Path) -> None:
     request, result = check_record(file)
     check_room(place.parent, file.manifest.size)
     temporary = place.with_name(f".{secrets.token_hex(6)}")
-    temporary.mkdir(mode=0o700)
-    try:
+    with _nobody_sweeps(place.parent):
+        temporary.mkdir(mode=0o700)
         hold = _Hold(temporary)
+    try:
         directory = temporary / file.manifest.run
         directory.mkdir(mode=0o700)
         unpack_files(file, directory)
@@ -102,13 +102,31 @@ def _unpack(file: RecordFile, place: Path) -> None:
 def sweep_opened(*, dry_run: bool = False) -> list[Path]:
     """Take away what was unpacked and nobody looks at now; the paths. What is needed again is unpacked again."""
     swept = []
-    for place in _unpacked(state_directory() / "records"):
-        if any(map(locks.is_taken, place.glob("*.lock"))):
-            continue
+    home = state_directory() / "records"
+    for place in _unpacked(home):
+        # Out of the way whole, so that nobody finds half of it.
+        gone = place.with_name(f".{secrets.token_hex(6)}")
+        with _nobody_sweeps(home):
+            if not place.exists() or any(map(locks.is_taken, place.glob("*.lock"))):
+                continue
+            if not dry_run:
+                place.rename(gone)
         swept.append(place)
         if not dry_run:
-            shutil.rmtree(place)
+            # What resists is swept the next time.
+            shutil.rmtree(gone, ignore_errors=True)
     return swept
+
+
+@contextmanager
+def _nobody_sweeps(home: Path) -> Iterator[None]:
+    """During the block nobody else in any process takes away, or begins to hold, what is in ``home``."""
+    while (fd := locks.take(home / "lock")) is None:
+        time.sleep(0.001)
+    try:
+        yield
+    finally:
+        os.close(fd)
 
 
 def _unpacked(home: Path) -> Iterator[Path]:

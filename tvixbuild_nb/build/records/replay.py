@@ -76,7 +76,7 @@ class ReplayBuildService:
                     unpack_content(file, theirs, result, self._castore)
                     unpack_files(file, context.record.path, without=_ASKED)
                     events = _events(file)
-            except (InvalidRecord, FileNotFoundError) as broken:
+            except (InvalidRecord, FileNotFoundError, PermissionError) as broken:
                 error = broken if isinstance(broken, InvalidRecord) else error
                 degraded.append(f"the record {kept.path.name}: {broken}")
                 continue

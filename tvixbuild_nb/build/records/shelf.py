@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import stat
 import threading
 import warnings
 from collections import Counter
@@ -100,7 +101,9 @@ class Shelf:
         for path in paths:
             try:
                 status = path.stat()
-            except FileNotFoundError:
+            except OSError:
+                continue  # taken away just now, or a link to nowhere
+            if not stat.S_ISREG(status.st_mode):
                 continue
             stamp = status.st_mtime_ns, status.st_size
             before = self._known.get(path)
@@ -112,7 +115,9 @@ def _manifest(path: Path) -> Manifest | InvalidRecord:
     try:
         with RecordFile(path) as file:
             return file.manifest
-    except InvalidRecord as error:
+    except (InvalidRecord, OSError) as error:
+        if isinstance(error, OSError):
+            error = InvalidRecord(f"cannot be read: {error.strerror}", path=str(path))
         warnings.warn(f"a record that cannot be used: {error}", stacklevel=2)
         return error
 

@@ -122,6 +122,9 @@ def test_options_that_only_the_host_decides_are_no_others(shelf: Path) -> None:
 def test_damaged_files_are_told_once_and_harm_no_others(shelf: Path) -> None:
     _recorded(shelf, _sandbox(), _sandbox(command="other"))
     (shelf / "a.tvixrun").write_bytes(b"nonsense")
+    (shelf / "directory.tvixrun").mkdir()
+    os.mkfifo(shelf / "fifo.tvixrun")
+    (shelf / "link.tvixrun").symlink_to("nowhere")
     (shelf / "readme.txt").write_text("no record")
     sandbox = _replaying(shelf)
     with pytest.warns(UserWarning, match="a.tvixrun") as heard:
