@@ -5,6 +5,7 @@
     │   ├── InvalidNode             a castore node, name, digest or directory
     │   ├── InvalidRequest          a BuildRequest, or what it was read from
     │   ├── InvalidSpec             a Spec, its options, or a request this host cannot render
+    │   ├── InvalidRecord           a record file: damaged, foreign, of a newer format, or too large
     │   └── InvalidNixData          something of Nix's that breaks its format; index is the offset in bytes
     │       ├── InvalidNixHash      a hash, or digits of one
     │       ├── InvalidStorePath    a store path, its name, or a store directory
@@ -31,6 +32,7 @@
         ├── OutputError             outputs missing, escaping, or of a kind that cannot be stored
         ├── Cancelled               cancelled before a result existed
         ├── RunNotFound (LookupError)
+        ├── NotRecorded (LookupError)  asked of a record: what it does not hold, or what only a build can do
         └── BuildFailed             raised by check=True and raise_for_status(); holds the run
             └── DependencyFailed    a derivation that has to be built first was not; holds the way to it
 
@@ -113,6 +115,10 @@ class InvalidRequest(InvalidValue):
 
 class InvalidSpec(InvalidValue):
     """Spec options that contradict themselves, or a request that no bundle can hold."""
+
+
+class InvalidRecord(InvalidValue):
+    """A file that is no record of a run, or one that cannot be trusted; ``path`` names the file and the part of it."""
 
 
 class InvalidNixData(InvalidValue):
@@ -253,6 +259,10 @@ class Cancelled(BuildError):
 
 class RunNotFound(BuildError, LookupError):
     """No recorded run has this id."""
+
+
+class NotRecorded(BuildError, LookupError):
+    """A record was asked for what it does not hold, or for what only a build can do."""
 
 
 class BuildFailed(BuildError):

@@ -1,8 +1,8 @@
 """build: build services, what they tell while they work, and what stays of it.
 
 A :class:`BuildService` turns a request and a :class:`BuildContext` into a :class:`BuildResult`;
-``oci:`` runs it here (``ocibuild`` is the conductor), ``dummy:`` is for tests. Events and logs go to
-a :class:`RunRecord` on disk.
+``oci:`` runs it here (``ocibuild`` is the conductor), ``replay:`` shows again what was recorded, ``dummy:`` is for
+tests. Events and logs go to a :class:`RunRecord` on disk.
 """
 
 from tvixbuild_nb.build.addresses import build_service_from_addr
@@ -17,6 +17,8 @@ from tvixbuild_nb.build.isolation import Isolation
 from tvixbuild_nb.build.oci import OCIBuildService
 from tvixbuild_nb.build.places import default_bundle_root
 from tvixbuild_nb.build.record import EventReader, RunRecord, state_directory
+from tvixbuild_nb.build.recorded import Recorded, RecordedHost
+from tvixbuild_nb.build.records import ReplayBuildService
 from tvixbuild_nb.build.result import BuildOutput, BuildResult, Usage, UsageSample, output_summary
 from tvixbuild_nb.build.service import (
     BuildContext,
@@ -52,6 +54,9 @@ __all__ = [
     "MountInfo",
     "OCIBuildService",
     "OutputCheck",
+    "Recorded",
+    "RecordedHost",
+    "ReplayBuildService",
     "RunRecord",
     "Stage",
     "StageEvent",

@@ -6,11 +6,12 @@ from typing import Any
 
 from tvixbuild_nb.build.dummy import DummyBuildService
 from tvixbuild_nb.build.oci import OCIBuildService
+from tvixbuild_nb.build.records import ReplayBuildService
 from tvixbuild_nb.build.service import BuildService
 from tvixbuild_nb.castore import Castore
 from tvixbuild_nb.errors import InvalidAddress
 
-KNOWN = "dummy:, oci: (the default bundle root), oci:/bundle/root"
+KNOWN = "dummy:, oci: (the default bundle root), oci:/bundle/root, replay:/directory/with/records"
 
 
 def build_service_from_addr(address: str, castore: Castore | None = None, **options: Any) -> BuildService:
@@ -25,4 +26,8 @@ def build_service_from_addr(address: str, castore: Castore | None = None, **opti
         if rest and not rest.startswith("/"):
             raise InvalidAddress(f"{address!r}: the bundle root must be an absolute path", hint="oci:/bundle/root")
         return OCIBuildService(rest or None, castore, **options)
+    if scheme == "replay" and ":" in address:
+        if not rest.startswith("/"):
+            raise InvalidAddress(f"{address!r}: the directory must be an absolute path", hint="replay:/my/records")
+        return ReplayBuildService(rest, castore, **options)
     raise InvalidAddress(f"{address!r} is no address of a build service", hint=f"known: {KNOWN}")

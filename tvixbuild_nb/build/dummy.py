@@ -6,6 +6,7 @@ import time
 from collections.abc import Callable, Mapping
 
 from tvixbuild_nb.build.events import FailedAt, Status, Stream
+from tvixbuild_nb.build.recorded import RunHost
 from tvixbuild_nb.build.result import BuildOutput, BuildResult, Usage
 from tvixbuild_nb.build.service import BuildContext
 from tvixbuild_nb.castore.castore import Castore, open_castore
@@ -61,7 +62,8 @@ class DummyBuildService:
     def do_build(self, request: BuildRequest, context: BuildContext) -> BuildResult:
         """See :class:`BuildService`; nothing is started."""
         started = time.time()
-        context.record.write_request(request)
+        context.take_down(request)
+        context.record.write_host(RunHost.here())
         context.accept()
         log = LogWriter(str(context.record.log_path), str(context.record.index_path))
         outputs: tuple[BuildOutput, ...] = ()

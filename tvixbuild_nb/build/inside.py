@@ -57,9 +57,14 @@ class Inside:
     def read(cls, path: Path) -> Inside | None:
         """From the file the keeper wrote; None when the build was not observed."""
         try:
-            texts = json.loads(path.read_text("utf-8", "surrogateescape"))
+            return cls.from_json(path.read_text("utf-8", "surrogateescape"))
         except FileNotFoundError:
             return None
+
+    @classmethod
+    def from_json(cls, text: str) -> Inside:
+        """From what the keeper wrote."""
+        texts = json.loads(text)
         return cls(
             status=parse_status(texts["status"]),
             uid_map=_id_map(texts["uid_map"]),

@@ -63,7 +63,7 @@ def _aspects(spec: Spec, inside: Inside | None, host: HostSide | None) -> Iterat
         outside = _outside(spec, inside, kind, number_inside)
         note = "the same user, two numbers: see the id maps"
         yield Aspect(kind, "?" if outside is None else str(outside), str(number_inside), note if kind == "uid" else "")
-    yield Aspect("host name", "?" if host is None else host.hostname, spec.hostname or "the host's")
+    yield Aspect("host name", "?" if host is None else host.hostname or "?", spec.hostname or "the host's")
     seen_root = None if inside is None else inside.mount("/")
     root = "root/ of the bundle" if seen_root is None else seen_root.root
     yield Aspect("root directory", root, "/ (read-only)" if spec.root.readonly else "/ (writable)")

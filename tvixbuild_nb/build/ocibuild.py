@@ -13,6 +13,7 @@ from tvixbuild_nb.build.janitor import make_janitor
 from tvixbuild_nb.build.outputs import ingest_outputs, writable_output, written_paths
 from tvixbuild_nb.build.places import RUNTIME_STATE
 from tvixbuild_nb.build.plan import PlannedBuild
+from tvixbuild_nb.build.recorded import RunHost
 from tvixbuild_nb.build.result import BuildOutput, BuildResult, Usage
 from tvixbuild_nb.build.seeding import seed
 from tvixbuild_nb.build.service import BuildContext
@@ -51,6 +52,7 @@ class OCIBuild:
         self._channel: RunChannel | None = None
         self._exit: dict[str, Any] | None = None
         self._keeper_died = False
+        self._host_noted = False
         self._filled = False
         self._faults: list[str] = []
         self._early: list[dict[str, Any]] = []
@@ -77,7 +79,7 @@ class OCIBuild:
                 with context.stage("mount"):
                     self._mount(plan)
                 with context.stage("run"):
-                    self._run()
+                    self._run(plan)
                 with context.stage("ingest"):
                     verdict = self._ingest(plan)
                 self._clear_scratch(verdict)
@@ -99,15 +101,14 @@ class OCIBuild:
         with context.stage("clean"):
             self._clean(plan, verdict)
         with context.stage("result"):
+            self._note_host(plan)
             result = self._result(plan, verdict, usage, started)
         return context.end(result)
 
     # -- before anything is started -------------------------------------------------------------
 
     def _accept_request(self) -> None:
-        self.record.write_request(self.request)
-        if self.policy.options is not None:
-            self.record.write_options(self.policy.options)
+        self.context.take_down(self.request)
         self.service.check_inputs(self.request)
 
     def _render(self) -> PlannedBuild:
@@ -228,9 +229,11 @@ class OCIBuild:
 
     # -- the run ----------------------------------------------------------------------------------
 
-    def _run(self) -> None:
+    def _run(self, plan: PlannedBuild) -> None:
         """Wait until the command ended; :class:`Ended` when it did not end well."""
         assert self._channel is not None
+        # What takes a moment goes on beside the command.
+        self._note_host(plan)
         if self._exit is None:
             with self.context.cancel.heard_by(self._channel.cancel):
                 self._take_exit(self._await("exited"))
@@ -238,6 +241,11 @@ class OCIBuild:
         verdict = verdicts.of_command(self._exit, self.policy, self._last_line)
         if verdict is not None:
             raise Ended(verdict)
+
+    def _note_host(self, plan: PlannedBuild) -> None:
+        if not self._host_noted:
+            self._host_noted = True
+            self.record.write_host(RunHost.here(plan.runtime))
 
     def _take_exit(self, message: dict[str, Any]) -> None:
         self._exit = message

@@ -17,7 +17,9 @@ from typing import Any
 
 from tvixbuild_nb.build import locks
 from tvixbuild_nb.build.events import EndEvent, Event, LogEvent, StageEvent, recorded_event
+from tvixbuild_nb.build.recorded import RecordedPolicy, RunHost
 from tvixbuild_nb.build.result import BuildResult, UsageSample, lost_result
+from tvixbuild_nb.build.visits import Visit
 from tvixbuild_nb.errors import HostRefused, RunNotFound
 from tvixbuild_nb.keeper import STREAMS, LogReader
 from tvixbuild_nb.oci import SpecOptions
@@ -164,6 +166,41 @@ class RunRecord:
             return SpecOptions.model_validate_json((self.path / "options.json").read_bytes())
         except FileNotFoundError:
             return None
+
+    def write_policy(self, policy: RecordedPolicy) -> None:
+        """Note how it was to be built, as far as that shows in what is recorded of it."""
+        self._write("policy.json", policy.model_dump_json(exclude_defaults=True).encode())
+
+    def read_policy(self) -> RecordedPolicy | None:
+        """What :meth:`write_policy` noted; None where nobody did."""
+        try:
+            return RecordedPolicy.model_validate_json((self.path / "policy.json").read_bytes())
+        except FileNotFoundError:
+            return None
+
+    def write_host(self, host: RunHost) -> None:
+        """Note where it is built."""
+        self._write("host.json", host.to_json())
+
+    def read_host(self) -> RunHost | None:
+        """What :meth:`write_host` noted; None where nobody did."""
+        try:
+            return RunHost.model_validate_json((self.path / "host.json").read_bytes())
+        except FileNotFoundError:
+            return None
+
+    def note_visit(self, visit: Visit) -> None:
+        """Note what a command in the sandbox of this run answered; not on a full disk: who asked has the answer."""
+        with self._lock, contextlib.suppress(OSError), (self.path / "visits.jsonl").open("ab") as file:
+            file.write(visit.model_dump_json(exclude_defaults=True).encode() + b"\n")
+
+    def read_visits(self) -> list[Visit]:
+        """What :meth:`note_visit` noted, in order; a line that was cut short is left out."""
+        try:
+            data = (self.path / "visits.jsonl").read_bytes()
+        except FileNotFoundError:
+            return []
+        return [Visit.model_validate_json(line) for line in data[: data.rfind(b"\n") + 1].splitlines()]
 
     def write_origin(self, origin: Mapping[str, str]) -> None:
         """Note what the outputs are to Nix beyond their bytes: ``deriver``, and ``ca`` of a fixed one."""

@@ -9,6 +9,7 @@ from typing import Annotated, Any, Literal
 from pydantic import BaseModel, BeforeValidator, ConfigDict, PlainSerializer
 
 from tvixbuild_nb.build.events import FailedAt, Status
+from tvixbuild_nb.build.recorded import Recorded
 from tvixbuild_nb.castore.digest import Digest
 from tvixbuild_nb.castore.encoding import decode_node, encode_node
 from tvixbuild_nb.castore.nodes import DirectoryNode, FileNode, Node, SymlinkNode
@@ -117,6 +118,10 @@ class UsageSample(_Value):
     pids: int | None = None
 
 
+# The store of a run whose process died before it could tell.
+UNKNOWN_STORE = "unknown"
+
+
 class BuildResult(_Value):
     """The verdict on one build and everything that belongs to it.
 
@@ -129,6 +134,7 @@ class BuildResult(_Value):
     timings             stage -> seconds
     degraded            what the run had to do without, one sentence each
     bundle              the kept bundle, or None
+    recorded            when and where it was built, of what comes from a record; None: it was built here
     """
 
     id: str
@@ -153,6 +159,7 @@ class BuildResult(_Value):
     inputs: str | None = None
     log_size: int = 0
     bundle: Path | None = None
+    recorded: Recorded | None = None
 
     @property
     def ok(self) -> bool:
@@ -200,7 +207,7 @@ def lost_result(id: str, request_digest: Digest, started: float, log_size: int) 
         service="unknown",
         status="cancelled",
         message="the process that ran this build died, and the build with it",
-        store="unknown",
+        store=UNKNOWN_STORE,
         started=started,
         finished=started,
         timings={},

@@ -12,6 +12,7 @@ from typing import Literal, Protocol, TypeAlias, runtime_checkable
 
 from tvixbuild_nb.build.events import EndEvent, Stage, StageEvent
 from tvixbuild_nb.build.record import RunRecord
+from tvixbuild_nb.build.recorded import RecordedPolicy
 from tvixbuild_nb.build.result import BuildOutput, BuildResult
 from tvixbuild_nb.castore.castore import Castore
 from tvixbuild_nb.errors import Cancelled, HostRefused, InvalidValue
@@ -78,6 +79,19 @@ class BuildPolicy:
         ):
             if value not in known:
                 raise InvalidValue(f"{value!r} is not one of {', '.join(known)}", path=name)
+
+    @property
+    def recorded(self) -> RecordedPolicy:
+        """What of it shows in what is recorded of a run."""
+        return RecordedPolicy(
+            timeout=self.timeout,
+            silent_timeout=self.silent_timeout,
+            observe=self.observe,
+            trace=self.trace,
+            listing=self.listing,
+            in_memory=self.room is not None,
+            processors=self.processors,
+        )
 
 
 class CancelToken:
@@ -152,6 +166,13 @@ class BuildContext:
         """The request was not refused: from here on the build ends with a result, not an exception."""
         self.accepted.set()
 
+    def take_down(self, request: BuildRequest) -> None:
+        """Record what is asked for: the request, and how it is to be built."""
+        self.record.write_request(request)
+        if self.policy.options is not None:
+            self.record.write_options(self.policy.options)
+        self.record.write_policy(self.policy.recorded)
+
     @contextmanager
     def stage(self, stage: Stage) -> Iterator[None]:
         """Emit that ``stage`` started, and that it finished or failed; its seconds go to ``timings``."""
@@ -168,20 +189,27 @@ class BuildContext:
         self.timings[stage] = self.timings.get(stage, 0.0) + time.perf_counter() - clock
         self._tell(StageEvent(time=time.time(), stage=stage, state=state, log_offset=self.log_size, detail=detail))
 
+    def retell(self, event: StageEvent) -> None:
+        """Emit what happened in the run that this one repeats."""
+        self._tell(event)
+
     def _tell(self, event: StageEvent) -> None:
         self.record.emit(event)
         if self.heard is not None:
             self.heard(event)
 
-    def end(self, result: BuildResult) -> BuildResult:
-        """Write the result, then the last event; the result, which says so when it could not be written."""
+    def end(self, result: BuildResult, *, time_of_end: float | None = None) -> BuildResult:
+        """Write the result, then the last event; the result, which says so when it could not be written.
+
+        ``time_of_end``: seconds since the epoch, None for now.
+        """
         try:
             self.record.write_result(result)
         except HostRefused as error:
             result = result.model_copy(update={"degraded": (*result.degraded, f"record: {error.message}")})
         self.record.emit(
             EndEvent(
-                time=time.time(),
+                time=time.time() if time_of_end is None else time_of_end,
                 status=result.status,
                 failed_at=result.failed_at,
                 exit_code=result.exit_code,

@@ -102,7 +102,7 @@ class _Making:
                 with closing(shared_builder(args.builder, castore, args.runtime)) as service:
                     opened.closure_build(plan, service, jobs=args.jobs, policy=policy_of(args)).run()
             prepared = opened.prepare()
-            self._special = opened.service()
+            self._special = opened.service(shared_builder(args.builder, castore, args.runtime))
             self._checked = partial(opened.checked, prepared=prepared)
         return prepared.request
 

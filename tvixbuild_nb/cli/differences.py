@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any, cast
 
 from rich.text import Text
 
+from tvixbuild_nb.build.records import SUFFIX
 from tvixbuild_nb.castore import Castore, Tree, open_castore
 from tvixbuild_nb.cli.places import find, read_request
 from tvixbuild_nb.cli.screen import safe, write_json, write_lines
@@ -44,12 +45,12 @@ def diff(args: Namespace) -> int:
 
 
 def _meant(word: str, castore: Castore) -> Run | BuildRequest | Derivation | Tree:
-    """What a word of the command line names: a .drv file, the file of a request, a run, or a tree of the store."""
+    """What a word of the command line names: a .drv file, a request's file, a run, a record, a tree of the store."""
     if _is_derivation(word):
         from tvixbuild_nb.nix import read_derivation  # all of nix/ takes longer to load than most trees to compare
 
         return read_derivation(word)
-    if word == "-" or os.path.isfile(word):
+    if word == "-" or (os.path.isfile(word) and not word.endswith(SUFFIX)):
         return read_request(word)
     try:
         return Run.open(word)

@@ -24,7 +24,12 @@ _STREAMS = (0, 1, 2)
 
 def execute(args: Namespace) -> int:
     """Execute a command in a run's sandbox, and end as it ended."""
-    with entrance(Run.open(args.run), fresh=args.fresh, tools=args.tools) as sandbox:
+    run = Run.open(args.run)
+    if run.recorded is not None:
+        done = run.exec(args.words, fresh=args.fresh, tools=args.tools, output=sys.stdout)
+        _tell(str(done.recorded) if done.reason is None else f"{done.reason}; {done.recorded}")
+        return FAILED if done.exit_code is None else done.exit_code
+    with entrance(run, fresh=args.fresh, tools=args.tools) as sandbox:
         if sys.stdout.isatty():
             stdin = None if sys.stdin.isatty() else sys.stdin.fileno()
             done = execute_inside(sandbox, args.words, timeout=args.timeout, output=sys.stdout, stdin=stdin)

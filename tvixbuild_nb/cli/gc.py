@@ -1,4 +1,4 @@
-"""The command gc: what recorded runs and pins do not need goes, and kept bundles without a record."""
+"""The command gc: what recorded runs and pins do not need goes, kept bundles without a run, record files unpacked."""
 
 from __future__ import annotations
 
@@ -12,6 +12,7 @@ from rich.text import Text
 
 from tvixbuild_nb.build import RunRecord
 from tvixbuild_nb.build.places import default_bundle_root, stale_bundles
+from tvixbuild_nb.build.records import sweep_opened
 from tvixbuild_nb.castore import Node, open_castore
 from tvixbuild_nb.cli.screen import amount, complain, counted, directories, safe, write_json, write_lines
 from tvixbuild_nb.errors import StoreError
@@ -20,14 +21,17 @@ from tvixbuild_nb.sandbox.services import BUILDER_VARIABLE
 
 
 def gc(args: Namespace) -> int:
-    """Delete from the store what nothing needs, and kept bundles of deleted runs; or only tell."""
+    """Delete from the store what nothing needs, kept bundles of deleted runs, unpacked records; or only tell."""
     with open_castore(args.store) as castore:
         report = castore.gc(needed_by_runs(), dry_run=args.dry_run)
     bundles = stale_bundles(_bundle_root(args.builder))
+    opened = sweep_opened(dry_run=args.dry_run)
     left = [] if args.dry_run else [bundle for bundle in bundles if not _removed(bundle)]
     if args.json:
         paths = [str(bundle) for bundle in bundles if bundle not in left]
-        write_json({"dry_run": args.dry_run, **asdict(report), "bundles_deleted": paths})
+        write_json(
+            {"dry_run": args.dry_run, **asdict(report), "bundles_deleted": paths, "opened_records_deleted": len(opened)}
+        )
     else:
         would = "would delete" if args.dry_run else "deleted"
         lines = [
@@ -35,6 +39,7 @@ def gc(args: Namespace) -> int:
             f"{directories(report.directories_deleted)}",
             f"kept {counted(report.blobs_kept, 'blob')} ({amount(report.bytes_kept)}) and "
             f"{directories(report.directories_kept)}",
+            *([f"{would} what was unpacked of {counted(len(opened), 'record')}"] if opened else []),
             *(f"{would} the bundle {safe(str(bundle))}" for bundle in bundles if bundle not in left),
         ]
         write_lines(map(Text, lines))

@@ -11,7 +11,6 @@ from typing import Any
 
 from rich.text import Text
 
-from tvixbuild_nb.build import RunRecord
 from tvixbuild_nb.cli.building import build
 from tvixbuild_nb.cli.places import read_request
 from tvixbuild_nb.cli.screen import console, write_bytes, write_json, write_lines
@@ -78,7 +77,8 @@ def _summary(run: Run, row: RunRow) -> dict[str, Any]:
 
 def log(args: Namespace) -> int:
     """Copy a run's log to standard output: the bytes as they are; on a terminal harmless ones, without secrets."""
-    record = RunRecord.open(args.run)
+    run = Run.open(args.run)
+    record = run.record
     hidden = record.redactor().stream()
     write = _terminal_writer(hidden) if sys.stdout.isatty() else write_bytes
     with record.log() as reader:

@@ -33,12 +33,15 @@ def result_summary(result: BuildResult, record: RunRecord) -> dict[str, Any]:
         "usage": result.usage.model_dump(mode="json"),
         "degraded": list(result.degraded),
         "bundle": None if result.bundle is None else str(result.bundle),
+        "recorded": None if result.recorded is None else result.recorded.model_dump(mode="json"),
     }
 
 
 def show_result(screen: Console, result: BuildResult, log: Path, explanation: Explanation | None = None) -> None:
     """Print the verdict, why it failed, the outputs, where the time went and where to look further."""
     screen.print(Text.assemble(f"run {result.id} ", (_lines(result.verdict()), STYLES[result.status])), soft_wrap=True)
+    if result.recorded is not None:
+        screen.print(Text(f"  {safe(str(result.recorded))}", style="bold cyan"), soft_wrap=True)
     if result.hint and not result.ok and (explanation is None or explanation.first is None):
         # What explains it knows what the hint says, and more.
         screen.print(Text(f"  hint: {_lines(result.hint)}", style="bold"), soft_wrap=True)

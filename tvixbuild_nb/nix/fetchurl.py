@@ -9,8 +9,9 @@ from contextlib import closing, contextmanager
 from pathlib import Path
 from urllib.parse import SplitResult, unquote, urlsplit, urlunsplit
 
-from tvixbuild_nb.build import BuildContext, BuildOutput, BuildResult, Usage
+from tvixbuild_nb.build import BuildContext, BuildOutput, BuildResult, BuildService, ReplayBuildService, Usage
 from tvixbuild_nb.build.events import FailedAt, Status
+from tvixbuild_nb.build.recorded import RunHost
 from tvixbuild_nb.castore import Castore, FileNode, Node
 from tvixbuild_nb.errors import Cancelled, InvalidDerivation, TvixBuildError
 from tvixbuild_nb.keeper.log import STREAMS, LogWriter
@@ -60,7 +61,8 @@ class Fetchurl:
     def do_build(self, request: BuildRequest, context: BuildContext) -> BuildResult:
         """See :class:`BuildService`; the request is recorded, what counts is the derivation."""
         started = time.time()
-        context.record.write_request(request)
+        context.take_down(request)
+        context.record.write_host(RunHost.here())
         context.accept()
         log = LogWriter(str(context.record.log_path), str(context.record.index_path))
         outputs: tuple[BuildOutput, ...] = ()
@@ -149,9 +151,11 @@ class Fetchurl:
         return message.replace(self._url.netloc, _without_user(self._url)) if self._url.netloc else message
 
 
-def service_for(derivation: Derivation, castore: Castore) -> Fetchurl | None:
-    """What builds a derivation that no sandbox can; None for every other."""
-    return Fetchurl(derivation, castore) if derivation.builder == BUILDER else None
+def service_for(derivation: Derivation, castore: Castore, service: BuildService) -> Fetchurl | None:
+    """What builds a derivation that no sandbox can; None for every other, and where ``service`` shows records."""
+    if derivation.builder != BUILDER or isinstance(service, ReplayBuildService):
+        return None
+    return Fetchurl(derivation, castore)
 
 
 def _checked(url: str) -> SplitResult:

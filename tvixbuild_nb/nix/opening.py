@@ -40,9 +40,9 @@ class Opened:
         """The request that builds it, its inputs in ``castore``; raises what :func:`~.building.prepare` raises."""
         return prepare(self.derivation, self.source, self.castore, self.options, read=self.read)
 
-    def service(self) -> BuildService | None:
-        """What builds it, where no sandbox can; None: any service."""
-        return service_for(self.derivation, self.castore)
+    def service(self, service: BuildService) -> BuildService | None:
+        """What builds it, where ``service`` cannot; None: it can."""
+        return service_for(self.derivation, self.castore, service)
 
     def checked(self, service: BuildService, prepared: Prepared) -> CheckedBuilds:
         """What builds it by ``service``, its outputs checked as Nix checks them."""

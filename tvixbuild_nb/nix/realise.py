@@ -52,7 +52,7 @@ class Realiser:
         """Build it and wait for the end; raises what :func:`prepare` and the service refuse it with."""
         prepared = prepare(step.derivation, self._source, self._castore, self._options, read=self._read)
         request = prepared.request
-        service = service_for(step.derivation, self._castore) or checked_service(
+        service = service_for(step.derivation, self._castore, self._service) or checked_service(
             self._service, step.derivation, prepared.inputs, self._castore
         )
         record = RunRecord.create()

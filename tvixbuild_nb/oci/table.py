@@ -58,7 +58,8 @@ class MountTable(Sequence[MountRow]):
     """The rows in mount order; shows itself as a table wherever it is shown.
 
     ``root``: the resulting tree of ``/``, or None when no bundle can hold the request (``refused`` says why);
-    ``observed``: whether the rows have what was seen beside them, and ``unplanned`` the mounts nobody asked for.
+    ``observed``: whether the rows have what was seen beside them, and ``unplanned`` the mounts nobody asked for;
+    ``note``: a line that stands above it.
     """
 
     rows: tuple[MountRow, ...]
@@ -66,6 +67,7 @@ class MountTable(Sequence[MountRow]):
     refused: str | None = None
     observed: bool = False
     unplanned: tuple[UnplannedMount, ...] = ()
+    note: str | None = None
 
     @overload
     def __getitem__(self, index: int) -> MountRow: ...
@@ -115,7 +117,12 @@ class MountTable(Sequence[MountRow]):
         lines = [COLUMNS, *(cells(row) for row in self.rows)]
         widths = [max(len(line[column]) for line in lines) for column in range(len(lines[0]))]
         shown = ["  ".join(cell.ljust(width) for cell, width in zip(line, widths, strict=True)) for line in lines]
-        return "\n".join(line.rstrip() for line in shown)
+        above = [] if self.note is None else [self.note]
+        return "\n".join([*above, *(line.rstrip() for line in shown)])
+
+    def noted(self, note: str) -> MountTable:
+        """The same table with this line above it."""
+        return replace(self, note=note)
 
     def __rich__(self) -> Group:
         return draw_mounts(self)

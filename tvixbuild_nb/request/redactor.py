@@ -92,6 +92,34 @@ class Redactor:
                 places.append((start, end, self._forms[match[1]]))
         return places
 
+    def byte_places(self, data: bytes | bytearray) -> list[tuple[int, int, str]]:
+        """As :meth:`places`, in bytes that need not be text."""
+        places: list[tuple[int, int, str]] = []
+        if not self._forms:
+            return places
+        for match in self._byte_pattern.finditer(data):
+            start, end = match.span(1)
+            if places and start < places[-1][1]:
+                before = places.pop()
+                places.append((before[0], max(end, before[1]), before[2]))
+            else:
+                places.append((start, end, self._encoded[match[1]]))
+        return places
+
+    @cached_property
+    def _encoded(self) -> dict[bytes, str]:
+        return {form.encode("utf-8", "surrogateescape"): name for form, name in self._forms.items() if _encodes(form)}
+
+    @cached_property
+    def _byte_pattern(self) -> re.Pattern[bytes]:
+        longest_first = sorted(self._encoded, key=len, reverse=True)
+        return re.compile(b"(?=(" + b"|".join(map(re.escape, longest_first)) + b"))")
+
+    @cached_property
+    def longest_bytes(self) -> int:
+        """Bytes of the longest form that is hidden."""
+        return max(map(len, self._encoded), default=0)
+
     def _replaced(self, text: str, places: list[tuple[int, int, str]]) -> str:
         parts, position = [], 0
         for start, end, name in places:
@@ -153,6 +181,15 @@ class RedactingStream:
 
 
 NOTHING_SECRET = Redactor()
+
+
+def _encodes(form: str) -> bool:
+    """Whether there are bytes for it: JSON's escapes of half a character stand for none."""
+    try:
+        form.encode("utf-8", "surrogateescape")
+    except UnicodeEncodeError:
+        return False
+    return True
 
 
 def _forms(value: str) -> Iterator[str]:

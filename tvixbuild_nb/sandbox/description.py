@@ -253,7 +253,7 @@ class Description:
                 _built_first(opened.closure_build(plan, service, jobs=jobs, secrets=hidden))
             prepared = opened.prepare()
             request = prepared.request
-            special = opened.service()
+            special = opened.service(service)
             checks = None if special is not None else opened.checked(service, prepared)
         own = [name for name in hidden if name in request.environment_vars or name not in options.impure]
         sandbox = cls.from_request(request, store=castore, secrets=own, **surroundings)

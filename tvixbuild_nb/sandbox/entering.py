@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any, cast
 from tvixbuild_nb.build import BuildContext, BuildPolicy, RunRecord
 from tvixbuild_nb.build.locks import take
 from tvixbuild_nb.build.service import Inputs
-from tvixbuild_nb.errors import HostRefused, InvalidValue, KeeperError, SetupFailed
+from tvixbuild_nb.errors import HostRefused, InvalidValue, KeeperError, NotRecorded, SetupFailed
 from tvixbuild_nb.keeper.trees import remove
 from tvixbuild_nb.keeper.visiting import Visit, enter, is_open, look
 from tvixbuild_nb.oci import Diff, Spec, SpecOptions, recover_options
@@ -73,8 +73,14 @@ def entrance(run: Run, *, fresh: bool = False, tools: Sequence[str] = ()) -> Ite
     ``fresh`` as they were at the start; ``tools`` are programs of this host to be added. Raises :class:`InvalidValue`
     when it never had a configuration, when its bundle was not kept, and for ``fresh`` or ``tools`` while the run goes
     on; :class:`HostRefused` while somebody else is in it, when its sandbox is not there (yet, or any more), and when
-    this host would make another one now.
+    this host would make another one now; :class:`NotRecorded` for a recorded one.
     """
+    if run.recorded is not None:
+        raise NotRecorded(
+            f"run {run.id} is a record: its sandbox is nowhere",
+            path="run",
+            hint="run.exec() answers what was asked then",
+        )
     spec = run.spec
     if run.result is None:
         _refuse_changes(run, fresh, tools)

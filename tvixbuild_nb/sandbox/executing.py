@@ -9,6 +9,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, TextIO
 
+from tvixbuild_nb.build import Recorded
 from tvixbuild_nb.display import mimebundle, plain, register
 from tvixbuild_nb.errors import SetupFailed
 from tvixbuild_nb.keeper.visiting import Left, Visit
@@ -33,7 +34,8 @@ class Executed:
 
     Parameters: ``exit_code``, its status, None when it did not come to one; ``signal`` that ended it, or None;
     ``reason``, why it has no status, in words; ``output``, what it wrote to both streams, the first 32 MiB of it;
-    ``left_out``, how many bytes more there were; ``differences`` from the run's config.json.
+    ``left_out``, how many bytes more there were; ``differences`` from the run's config.json; ``recorded``, when and
+    where it was executed, where that was not now and here.
     """
 
     command: tuple[str, ...]
@@ -44,6 +46,7 @@ class Executed:
     output: str = field(repr=False)
     left_out: int
     differences: Diff = field(repr=False)
+    recorded: Recorded | None = None
 
     @property
     def ok(self) -> bool:
@@ -61,6 +64,8 @@ class Executed:
             parts.append(f"[{self.left_out} more bytes were not kept]")
         if not self.ok:
             parts.append(f"[{self.verdict}]")
+        if self.recorded is not None:
+            parts.append(f"[{self.recorded}]")
         *whole, last = parts
         text = "".join(part if not part or part.endswith("\n") else f"{part}\n" for part in whole) + last
         return self.run.redactor.text(text)

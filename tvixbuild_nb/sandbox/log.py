@@ -12,6 +12,7 @@ from functools import cached_property
 
 from tvixbuild_nb.build.events import Stream
 from tvixbuild_nb.build.record import RunRecord
+from tvixbuild_nb.build.recorded import Recorded
 from tvixbuild_nb.display import mimebundle
 from tvixbuild_nb.keeper import STREAMS
 from tvixbuild_nb.request.redactor import NOTHING_SECRET, Redactor
@@ -65,6 +66,12 @@ class RunLog:
     def redactor(self) -> Redactor:
         """What takes the values of this run's secrets out of text that somebody will see."""
         return self._record.redactor()
+
+    @property
+    def recorded(self) -> Recorded | None:
+        """When and where the run was built, of one that comes from a record."""
+        result = self._record.read_result()
+        return None if result is None else result.recorded
 
     @property
     def size(self) -> int:
@@ -126,7 +133,8 @@ class RunLog:
         return self.redactor.text(self.text())
 
     def __repr__(self) -> str:
-        return f"<RunLog of {self._record.id}: {self.size} bytes>"
+        marked = "" if self.recorded is None else f", {self.recorded}"
+        return f"<RunLog of {self._record.id}: {self.size} bytes{marked}>"
 
     def _repr_mimebundle_(self, include: object = None, exclude: object = None) -> dict[str, object]:
         return mimebundle(self)

@@ -15,6 +15,7 @@ from tvixbuild_nb.request import BuildRequest, Redactor
 
 if TYPE_CHECKING:
     from tvixbuild_nb.build import BuildOutput, BuildResult, RunRecord
+    from tvixbuild_nb.build.records import RecordSize
     from tvixbuild_nb.debug import Explanation, Why
     from tvixbuild_nb.debug.processes import ProcessTree
     from tvixbuild_nb.debug.script import Script
@@ -23,10 +24,12 @@ if TYPE_CHECKING:
     from tvixbuild_nb.nix.nar import NarSum
     from tvixbuild_nb.nix.narinfo import NarInfo
     from tvixbuild_nb.oci import Spec
+    from tvixbuild_nb.sandbox.answers import Answers, RecordedShell
     from tvixbuild_nb.sandbox.executing import Executed
     from tvixbuild_nb.sandbox.log import RunLog
     from tvixbuild_nb.sandbox.run import Run
     from tvixbuild_nb.sandbox.rundiff import RunDiff
+    from tvixbuild_nb.sandbox.saving import SavedSize
     from tvixbuild_nb.sandbox.shell import Shell
     from tvixbuild_nb.sandbox.trees import Origin, RunTree
 
@@ -82,11 +85,45 @@ class Questions:
             return Explanation(otherwise="the run still goes on")
         return Explanation() if self.result.ok else self._explained
 
+    def save(self, path: str | os.PathLike[str], *, outputs: bool = False, inputs: bool = False) -> SavedSize:
+        """Keep this run as one portable file, which :meth:`Run.load` opens anywhere; how large it has become.
+
+        Parameters: ``outputs``, ``inputs``: with their contents, so that they can be walked through there
+        (:meth:`save_size` tells beforehand how much that is). The values of ``sb.secrets`` are not in it: they are
+        replaced in the request, config.json, log, messages and answers, and contents that hold one are refused. The
+        request's digest is kept, by which who guesses a value can tell that it is right. Raises :class:`InvalidValue`
+        for that, and while the run goes on; :class:`NotFound` for contents that the store has no more.
+        """
+        from tvixbuild_nb.sandbox.saving import save_run  # loaded when first asked
+
+        return save_run(cast("Run", self), path, outputs=outputs, inputs=inputs)
+
+    def save_size(self) -> RecordSize:
+        """How large a record of this run would be, before compression: its own files, outputs, inputs."""
+        from tvixbuild_nb.build.records import record_size
+
+        return record_size(self.record, self.castore)
+
+    def replay(self, speed: float = 1.0, *, max_pause: float | None = None, output: TextIO | None = None) -> None:
+        """Write the log as it came, at its own speed, to ``output`` (None: where live logs go).
+
+        Parameters: ``speed``: 2 is twice as fast; ``max_pause``: no pause is longer than so many seconds. Harmless to
+        terminals, without secrets.
+        """
+        from tvixbuild_nb.sandbox.replaying import replay_log
+
+        replay_log(cast("Run", self), speed, max_pause, output)
+
     @cached_property
     def _explained(self) -> Explanation:
         from tvixbuild_nb.debug.explaining import MAX_CHARACTERS, MAX_LINES, explain_run
+        from tvixbuild_nb.sandbox.saving import saved_explanation
 
         result = self.result
+        if result is not None and result.recorded is not None:
+            saved = saved_explanation(self.record)
+            if saved is not None:
+                return saved
         castore, accesses, unseen = None, None, []
         # Of a run whose process died it is not known which store it had.
         if result is not None and result.status != "cancelled":
@@ -127,25 +164,45 @@ class Questions:
         ``fresh``, with the scratch directories as at the start instead of as they were left (by the run, or by who
         entered last); ``timeout`` in seconds; ``tools``, programs of this host that the sandbox lacks; ``output`` is
         shown what is written as it comes. What the command changes stays. Raises what
-        :func:`~tvixbuild_nb.sandbox.entering.entrance` raises.
+        :func:`~tvixbuild_nb.sandbox.entering.entrance` raises. A recorded run answers what was asked of it before it
+        was saved, the same question in the same order; anything else is :class:`NotRecorded`.
         """
+        from tvixbuild_nb.sandbox.answers import Asked, note
         from tvixbuild_nb.sandbox.entering import entrance  # loaded when first asked
         from tvixbuild_nb.sandbox.executing import execute
         from tvixbuild_nb.sandbox.shells import words_of
 
+        asked = Asked("exec", command if isinstance(command, str) else tuple(command), tuple(tools), fresh)
+        if self.result is not None and self.result.recorded is not None:
+            return self._answers.answer(asked, output)
+        began = time.monotonic()
         with entrance(cast("Run", self), fresh=fresh, tools=tools) as sandbox:
-            return execute(sandbox, words_of(sandbox, command), timeout=timeout, output=output)
+            done = execute(sandbox, words_of(sandbox, command), timeout=timeout, output=output)
+        note(asked, done, time.monotonic() - began)
+        return done
 
-    def shell(self, *, fresh: bool | None = None, phase: str | None = None, tools: Sequence[str] = ()) -> Shell:
+    @cached_property
+    def _answers(self) -> Answers:
+        from tvixbuild_nb.sandbox.answers import Answers
+
+        return Answers(cast("Run", self))
+
+    def shell(
+        self, *, fresh: bool | None = None, phase: str | None = None, tools: Sequence[str] = ()
+    ) -> Shell | RecordedShell:
         """A shell in the sandbox of this run, as :meth:`exec`; ``sh("command")`` executes one after the other in it.
 
         Parameters: ``phase``, of stdenv: from the start, all phases before it are run, and the shell has their
         variables and functions; the rest as for :meth:`exec`. ``tvixbuild-nb shell`` is the same on a terminal. Close
         it, or use it as a context manager. Raises what :func:`~tvixbuild_nb.sandbox.entering.entrance` and
-        :func:`~tvixbuild_nb.sandbox.shells.shell_for` raise.
+        :func:`~tvixbuild_nb.sandbox.shells.shell_for` raise. In a recorded run the shell answers what it was told then.
         """
-        from tvixbuild_nb.sandbox.shell import Shell  # loaded when first asked
+        from tvixbuild_nb.sandbox.shell import Shell, begins_anew  # loaded when first asked
 
+        if self.result is not None and self.result.recorded is not None:
+            from tvixbuild_nb.sandbox.answers import RecordedShell
+
+            return RecordedShell(cast("Run", self), self._answers, begins_anew(fresh, phase), phase, tuple(tools))
         return Shell.begin(cast("Run", self), fresh=fresh, phase=phase, tools=tools)
 
     def processes(self) -> ProcessTree | None:

@@ -9,7 +9,7 @@ import time
 from collections.abc import Generator, Iterator, Mapping
 from functools import cached_property
 from pathlib import Path
-from typing import Any, Literal, Self, TextIO
+from typing import TYPE_CHECKING, Any, Literal, Self, TextIO
 
 from tvixbuild_nb.build import (
     BuildContext,
@@ -21,13 +21,16 @@ from tvixbuild_nb.build import (
     HostSide,
     Inside,
     Isolation,
+    Recorded,
     RunRecord,
     Usage,
     isolation_of,
 )
-from tvixbuild_nb.castore import Castore, Node, Tree
+from tvixbuild_nb.build.records import SUFFIX
+from tvixbuild_nb.build.result import UNKNOWN_STORE
+from tvixbuild_nb.castore import Castore, Digest, Directory, Node, Tree
 from tvixbuild_nb.display import Presented, mimebundle, present
-from tvixbuild_nb.errors import BuildFailed
+from tvixbuild_nb.errors import BuildFailed, NotFound
 from tvixbuild_nb.fs import AccessTrace
 from tvixbuild_nb.keeper.trees import remove
 from tvixbuild_nb.oci import MountTable, Spec, mount_table, recover_options
@@ -38,6 +41,9 @@ from tvixbuild_nb.sandbox.printer import LogPrinter
 from tvixbuild_nb.sandbox.questions import Questions
 from tvixbuild_nb.sandbox.services import shared_store
 from tvixbuild_nb.sandbox.trees import Inputs, Origin, Outputs, RunTree
+
+if TYPE_CHECKING:
+    from tvixbuild_nb.sandbox.recorded import RecordedRun
 
 POLL = 0.03
 
@@ -58,9 +64,22 @@ class Run(Questions):
         self._check = False
 
     @classmethod
-    def open(cls, run: str) -> Self:
-        """The recorded run whose id is or begins with ``run``, of any process; :class:`RunNotFound` otherwise."""
-        return cls(RunRecord.open(run))
+    def open(cls, run: str) -> Run:
+        """The recorded run whose id is or begins with ``run``, of any process; :class:`RunNotFound` otherwise.
+
+        What ends in ``.tvixrun`` is a record file: see :meth:`load`.
+        """
+        return cls.load(run) if run.endswith(SUFFIX) else cls(RunRecord.open(run))
+
+    @classmethod
+    def load(cls, path: str | os.PathLike[str]) -> RecordedRun:
+        """The run in the record file ``path``, read-only and marked as recorded; see :class:`RecordedRun`.
+
+        Works on any system and without privileges. Raises :class:`InvalidRecord` for what is damaged, foreign or newer.
+        """
+        from tvixbuild_nb.sandbox.recorded import RecordedRun  # which stands on this module
+
+        return RecordedRun.of(path)
 
     @classmethod
     def begin(cls, service: BuildService, request: BuildRequest, context: BuildContext, *, check: bool = False) -> Self:
@@ -216,6 +235,11 @@ class Run(Questions):
         return None if self.result is None else self.result.usage
 
     @property
+    def recorded(self) -> Recorded | None:
+        """When and where it was built, of one that comes from a record; None: it was built here."""
+        return None if self.result is None else self.result.recorded
+
+    @property
     def bundle(self) -> Path | None:
         """The kept bundle, or None."""
         path = None if self.result is None else self.result.bundle
@@ -259,10 +283,10 @@ class Run(Questions):
 
     @property
     def castore(self) -> Castore:
-        """The store that holds the outputs."""
+        """The store that holds the outputs; the default one where the run's process died and did not tell."""
         if self._castore is None:
-            result = self.result
-            self._castore = shared_store(None if result is None else result.store)
+            store = None if self.result is None else self.result.store
+            self._castore = shared_store(None if store == UNKNOWN_STORE else store)
         return self._castore
 
     @property
@@ -280,17 +304,17 @@ class Run(Questions):
     @property
     def inputs(self) -> Mapping[str, Tree]:
         """Name of an input -> its tree; its view marks what the build did with it, where that was taken down."""
-        trace = self.accesses
+        trace, hide, recorded = self.accesses, self.redactor, self.recorded
         known = {} if trace is None else trace.inputs
         found = {
-            name: self._tree(node, name, Origin(accesses=known.get(name), redactor=self.redactor))
+            name: self._tree(node, name, Origin(accesses=known.get(name), redactor=hide, recorded=recorded))
             for name, node in self.request.inputs.items()
         }
         return Inputs(found, str(self))
 
     def _origin(self, output: str, needles: tuple[str, ...]) -> Origin:
         # One for each output: what was found out by looking is kept.
-        return self._origins.setdefault(output, Origin(needles, redactor=self.redactor))
+        return self._origins.setdefault(output, Origin(needles, redactor=self.redactor, recorded=self.recorded))
 
     def _tree(self, node: Node, name: str, origin: Origin) -> RunTree:
         return RunTree(node, self.castore, name.encode(), origin=origin)
@@ -331,9 +355,17 @@ class Run(Questions):
         if spec is None:
             return None
         options = recover_options(self.request, spec)
-        table = mount_table(self.request, options, self.bundle, lookup=self.castore.directories.get)
+        table = mount_table(self.request, options, self.bundle, lookup=self._directory)
         inside = self.inside
-        return table if inside is None else table.beside(inside.seen(), spec)
+        table = table if inside is None else table.beside(inside.seen(), spec)
+        return table if self.recorded is None else table.noted(str(self.recorded))
+
+    def _directory(self, digest: Digest) -> Directory | None:
+        """What a mount table shows of an input; a record need not have it."""
+        try:
+            return self.castore.directories.get(digest)
+        except NotFound:
+            return None
 
     def isolation(self) -> Isolation | None:
         """What kept the process apart, seen from the host and from inside; None when there was no configuration.
@@ -344,9 +376,11 @@ class Run(Questions):
         if spec is None:
             return None
         what = "as config.json had it" if inside is None else "as the kernel had it just before the command began"
-        return isolation_of(
-            spec, f"isolation of run {self.id}, {what}", "configured", inside=inside, host=HostSide.here()
-        )
+        built_on, recorded = self.record.read_host(), self.recorded
+        here = HostSide.here() if recorded is None else None
+        host = here if built_on is None else built_on.side
+        title = f"isolation of run {self.id}{self._marked}, {what}"
+        return isolation_of(spec, title, "configured", inside=inside, host=host)
 
     def raise_for_status(self) -> Self:
         """This run when it succeeded, else :class:`BuildFailed` with the verdict and the end of the log."""
@@ -376,13 +410,19 @@ class Run(Questions):
         result = self.result
         if result is None:
             return f"run {self.id} is running"
-        text = f"run {self.id} {self._verdict(result)}"
+        text = f"run {self.id} {self._verdict(result)}{self._marked}"
         advice = self._advice(result)
         return text if advice is None else f"{text}\n  hint: {advice}"
 
     def __repr__(self) -> str:
         result = self.result
-        return f"<Run {self.id}: {'running' if result is None else self._verdict(result)}>"
+        return (
+            f"<{type(self).__name__} {self.id}: {'running' if result is None else self._verdict(result)}{self._marked}>"
+        )
+
+    @property
+    def _marked(self) -> str:
+        return "" if self.recorded is None else f" ({self.recorded})"
 
     def _ipython_display_(self) -> None:
         """IPython calls this first: a run that goes on is shown live, and its display ends as it does."""

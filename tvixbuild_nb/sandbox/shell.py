@@ -11,12 +11,14 @@ import threading
 import time
 from collections.abc import Sequence
 from contextlib import ExitStack
+from dataclasses import replace
 from types import TracebackType
 from typing import TYPE_CHECKING, Any, Self, TextIO
 
 from tvixbuild_nb.display import mimebundle, plain, register
 from tvixbuild_nb.errors import InvalidValue, KeeperError
 from tvixbuild_nb.keeper.visiting import Visit
+from tvixbuild_nb.sandbox.answers import Asked, note
 from tvixbuild_nb.sandbox.entering import Entrance, entrance
 from tvixbuild_nb.sandbox.executing import Executed, Taken
 from tvixbuild_nb.sandbox.printer import SafeText
@@ -38,8 +40,9 @@ class Shell:
     ``differences`` from the run's config.json: the arguments and added tools, nothing else.
     """
 
-    def __init__(self, run: Run, stack: ExitStack, sandbox: Entrance, plan: ShellPlan) -> None:
+    def __init__(self, run: Run, stack: ExitStack, sandbox: Entrance, plan: ShellPlan, opened_as: Asked) -> None:
         self.run = run
+        self._opened_as = replace(opened_as, greeting=True)
         self._stack = stack
         self._lock = threading.Lock()
         self._mark = f"tvixbuild-{secrets.token_hex(12)}:".encode()
@@ -64,13 +67,15 @@ class Shell:
         self._say("exec 9>&1\n")
         self.greeting = None if plan.prelude is None else self(plan.prelude)
         """What running the phases before the wanted one wrote, and how that ended; None without a phase."""
+        self._opened_as = opened_as
 
     @classmethod
     def begin(cls, run: Run, *, fresh: bool | None, phase: str | None, tools: Sequence[str]) -> Self:
         """Open the sandbox and start a shell in it; raises what :func:`entrance` and :func:`shell_for` raise."""
         with ExitStack() as stack:
-            sandbox = stack.enter_context(entrance(run, fresh=begins_anew(fresh, phase), tools=tools))
-            shell = cls(run, stack, sandbox, shell_for(sandbox, phase))
+            anew = begins_anew(fresh, phase)
+            sandbox = stack.enter_context(entrance(run, fresh=anew, tools=tools))
+            shell = cls(run, stack, sandbox, shell_for(sandbox, phase), Asked("shell", "", tuple(tools), anew, phase))
             # From here on the shell closes it.
             shell._stack = stack.pop_all()
         return shell
@@ -96,7 +101,10 @@ class Shell:
                 f"{{ (exit ${{__tvixbuild_status:-0}}); command eval {shlex.quote(command)}\n}} </dev/null 9>&-\n"
                 f"__tvixbuild_status=$?; printf '\\n%s%s\\n' {self._mark.decode()} \"$__tvixbuild_status\" >&9\n"
             )
-            return self._answer(command, taken, timeout)
+            began = time.monotonic()
+            done = self._answer(command, taken, timeout)
+            note(replace(self._opened_as, command=command), done, time.monotonic() - began)
+            return done
 
     def _answer(self, command: str, taken: Taken, timeout: float | None) -> Executed:
         reason = None

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from functools import cached_property
 from typing import Any
 
+from tvixbuild_nb.build import Recorded
 from tvixbuild_nb.castore import Castore, Node, Tree
 from tvixbuild_nb.castore.below import Needles
 from tvixbuild_nb.display import mimebundle
@@ -18,12 +19,13 @@ from tvixbuild_nb.request.redactor import NOTHING_SECRET, Redactor
 class Origin:
     """What a run knows of a tree: the needles found in it, what the build touched of it, and what nobody is to see.
 
-    ``accesses`` None: it was not taken down.
+    ``accesses`` None: it was not taken down. ``recorded``: when and where, of a run that comes from a record.
     """
 
     needles: tuple[str, ...] = ()
     accesses: InputAccess | None = None
     redactor: Redactor = NOTHING_SECRET
+    recorded: Recorded | None = None
 
     @cached_property
     def finder(self) -> Needles:

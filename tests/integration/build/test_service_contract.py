@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import threading
 from collections.abc import Mapping
 from pathlib import Path
@@ -20,10 +21,12 @@ from tvixbuild_nb.build import (
     EndEvent,
     EventReader,
     OCIBuildService,
+    ReplayBuildService,
     RunRecord,
     host_system,
 )
-from tvixbuild_nb.castore import Node, open_castore
+from tvixbuild_nb.build.records import write_record
+from tvixbuild_nb.castore import Castore, Node, open_castore
 from tvixbuild_nb.request import BuildConstraints, BuildRequest
 
 pytestmark = [pytest.mark.integration, pytest.mark.usefixtures("root")]
@@ -40,13 +43,31 @@ def _imitate(request: BuildRequest, build: DummyBuild) -> Mapping[str, Node]:
     return {"nix/store/o": build.castore.ingest_bytes(b"made\n")} if made else {}
 
 
-@pytest.fixture(params=["dummy", "oci-runc", "oci-crun", "oci-without-namespaces"])
+def _replaying(directory: Path, castore: Castore) -> ReplayBuildService:
+    """Records of BUILDS, made by the dummy; of the long one as it is when it was cancelled."""
+    directory.mkdir()
+    for build in BUILDS:
+        cancel = CancelToken()
+        context = BuildContext(RunRecord.create(), BuildPolicy(keep="never"), cancel)
+        with contextlib.ExitStack() as stack:
+            if build == "long":
+                timer = threading.Timer(0.1, cancel.cancel)
+                stack.callback(timer.join)
+                timer.start()
+            DummyBuildService(castore, _imitate).do_build(_request(build), context)
+        write_record(directory / f"{build}.tvixrun", context.record, castore, outputs=True)
+    return ReplayBuildService(directory, castore)
+
+
+@pytest.fixture(params=["dummy", "replay", "oci-runc", "oci-crun", "oci-without-namespaces"])
 def service(
     request: pytest.FixtureRequest, passable_tmp: Path, tmp_path: Path, no_leftovers: Leftovers
 ) -> BuildService:
     castore = open_castore(tmp_path / "store")
     if request.param == "dummy":
         return DummyBuildService(castore, _imitate)
+    if request.param == "replay":
+        return _replaying(tmp_path / "records", castore)
     if request.param == "oci-without-namespaces":
         return OCIBuildService(passable_tmp / "bundles", castore, namespaces=False)
     return OCIBuildService(passable_tmp / "bundles", castore, runtime=request.param.removeprefix("oci-"))

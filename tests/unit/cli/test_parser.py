@@ -49,6 +49,7 @@ LINES = {
     "accesses": ["1", "--json"],
     "why": ["1", "needle", "--json"],
     "diff": ["1", "2", "--json", "--store", "s"],
+    "record": ["export", "1", "x.tvixrun", "--outputs", "--inputs", "--yes", "--json"],
     "ingest": ["a", "b", "--json", "--store", "s"],
     "ls": ["00/x", "--json"],
     "tree": ["00"],

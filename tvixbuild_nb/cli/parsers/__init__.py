@@ -11,6 +11,7 @@ from tvixbuild_nb.cli.parsers.host import add_host
 from tvixbuild_nb.cli.parsers.nars import add_nars
 from tvixbuild_nb.cli.parsers.notebooks import add_notebooks
 from tvixbuild_nb.cli.parsers.questions import add_questions
+from tvixbuild_nb.cli.parsers.records import add_records
 from tvixbuild_nb.cli.parsers.requests import add_requests
 from tvixbuild_nb.cli.parsers.runs import add_runs
 from tvixbuild_nb.cli.parsers.trees import add_trees
@@ -37,6 +38,7 @@ def make_parser() -> argparse.ArgumentParser:
     add_requests(commands)
     add_runs(commands)
     add_questions(commands)
+    add_records(commands)
     add_trees(commands)
     add_derivations(commands)
     add_nars(commands)

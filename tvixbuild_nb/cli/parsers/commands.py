@@ -8,7 +8,7 @@ import math
 DIGEST = "digest in hex of a directory or blob (the first 6 digits or more may do), then a path below it"
 NAR = "file with a NAR, not compressed; - reads standard input"
 _REQUEST = "file with a build request as protobuf-JSON; - reads standard input"
-RUN = "id of a run, or its beginning"
+RUN = "id of a run, or its beginning; or a record of one (.tvixrun)"
 
 
 class Commands:

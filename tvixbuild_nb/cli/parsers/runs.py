@@ -11,7 +11,7 @@ def add_runs(commands: Commands) -> None:
         "rm", "removal:rm", "delete runs: record, log and kept bundle", "json",
         more="A run that goes on is not deleted. What its outputs take in the store goes with the next gc.",
     )  # fmt: skip
-    rm.add_argument("runs", metavar="RUN", nargs="+", help=RUN)
+    rm.add_argument("runs", metavar="RUN", nargs="+", help="id of a run, or its beginning")
     log = commands.add("log", "runs:log", "print the log of a run", more="As it was written; made safe on a terminal.")
     log.add_argument("run", metavar="RUN", help=RUN)
     log.add_argument("--follow", "-f", action="store_true", help="go on until the run is over")

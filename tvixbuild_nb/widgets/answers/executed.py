@@ -37,6 +37,7 @@ def _html(executed: Executed) -> Html:
         tag("div", mark, tag("b", verdict), style=_FOLD),
         _output(executed) if executed.output else tag("p", tag("em", "it wrote nothing")),
         tag("p", tag("em", more)) if more else None,
+        tag("p", tag("em", str(executed.recorded))) if executed.recorded is not None else None,
         _differences(executed),
     )
 

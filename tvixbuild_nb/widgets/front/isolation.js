@@ -110,7 +110,7 @@ function draw(top, data) {
 }
 
 function render({ model, el: host }) {
-  const top = root(host, "isolation", "Isolation");
+  const top = root(host, "isolation", "Isolation", model.get("note"));
   const wire = link(model);
   wire.call("everything").then((data) => draw(top, data), (error) => top.append(problem(error)));
   return () => wire.close();

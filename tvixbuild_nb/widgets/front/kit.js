@@ -45,8 +45,9 @@ function link(model) {
 }
 
 /** The root of a view; keys typed in it do not reach the notebook's command mode. */
-function root(host, name, label) {
+function root(host, name, label, note) {
   const node = el("div", { class: `tvixbuild tvixbuild-${name}`, role: "region", "aria-label": label });
+  if (note) node.append(el("div", { class: "note dim" }, note));
   node.dataset.lmSuppressShortcuts = "true";
   for (const kind of ["keydown", "keypress", "keyup"]) node.addEventListener(kind, (event) => event.stopPropagation());
   host.append(node);

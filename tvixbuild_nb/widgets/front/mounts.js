@@ -80,7 +80,7 @@ function unplannedPanel(wire, fail) {
 }
 
 function render({ model, el: host }) {
-  const top = root(host, "mounts", "Mounts");
+  const top = root(host, "mounts", "Mounts", model.get("note"));
   const wire = link(model);
   const summary = model.get("summary");
   const fail = (error) => top.append(problem(error));

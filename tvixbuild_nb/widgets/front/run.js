@@ -11,6 +11,7 @@ function runPage(model, host) {
   const clock = el("span", { class: "run-clock mono", role: "timer", "aria-label": "elapsed" });
   const cancel = el("button", { class: "run-cancel", onclick: stop }, "Cancel");
   const why = el("span", { class: "run-why dim" });
+  const recorded = el("div", { class: "note dim" });
   const complaint = el("div");
   const stages = el("ol", { class: "run-stages", "aria-label": "stages" });
   const use = el("div", { class: "run-use", role: "group", "aria-label": "resource use" });
@@ -18,6 +19,7 @@ function runPage(model, host) {
   const log = el("div", { class: "run-log" });
   top.append(
     el("div", { class: "bar" }, status, clock, cancel, why, el("span", { class: "dim mono run-id" }, data.run)),
+    recorded,
     el("div", { class: "run-command mono dim", title: data.command }, data.command),
     stages,
     use,
@@ -37,6 +39,7 @@ function runPage(model, host) {
     status.className = `run-status ${RUN_TONES[data.status] ?? ""}`;
     cancel.hidden = !data.running || !data.cancel.can;
     why.textContent = data.cancel.why ?? "";
+    recorded.textContent = data.end?.recorded ?? "";
     stages.replaceChildren(...runStages(data.stages));
     use.hidden = !data.use;
     use.replaceChildren(...(data.use ? runUse(data.use) : []));

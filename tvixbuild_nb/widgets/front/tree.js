@@ -1,7 +1,7 @@
 const HELP = "Arrows move and open, Enter opens, Space shows details, Escape closes them, letters jump to names.";
 
 function render({ model, el: host }) {
-  const top = root(host, "tree", "Tree");
+  const top = root(host, "tree", "Tree", model.get("note"));
   const kernel = link(model);
   const whole = (first) => {
     const folder = folderOf(null, 0, [], first);

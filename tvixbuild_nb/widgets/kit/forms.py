@@ -11,8 +11,9 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from tvixbuild_nb.display import in_kernel
+from tvixbuild_nb.escaping import visible
 from tvixbuild_nb.widgets.kit.host import painted
-from tvixbuild_nb.widgets.kit.html import Html
+from tvixbuild_nb.widgets.kit.html import Html, tag
 
 if TYPE_CHECKING:
     from rich.console import RenderableType
@@ -36,13 +37,14 @@ class Forms:
 
     ``text``: a rich renderable, a str stays as it is; ``html``: markup without scripts and without anything from
     elsewhere; ``live``: the widget, or None where there is no live form; ``adds``: it does not replace the static form
-    but stands below it.
+    but stands below it; ``note``: a line that stands above each of them, such as when and where it was recorded.
     """
 
     text: Callable[[], RenderableType]
     html: Callable[[], Html]
     live: Callable[[], LiveView] | None = None
     adds: bool = False
+    note: str | None = None
 
     def bundle(self) -> Bundle:
         """All forms by MIME type; the live one only in a kernel, and when anywidget is installed.
@@ -52,12 +54,15 @@ class Forms:
         """
         static, text = self.html(), self.text()
         plain = text if isinstance(text, str) else plain_text(text, text_width())
+        if self.note is not None:
+            static, plain = tag("div", tag("p", tag("em", self.note)), static), f"{visible(self.note)}\n{plain}"
         data: Bundle = {"text/plain": plain, "text/html": str(static)}
         if self.live is not None and in_kernel() and can_live():
             form = painted(os.environ, sys.modules, sys.modules["IPython"].get_ipython().user_ns)
             if form != "static":
-                held = self.adds or form == "both"
-                model = _both(static, self.live(), stays=self.adds) if held else self.live().model_id
+                held, live = self.adds or form == "both", self.live()
+                live.note = visible(self.note or "")
+                model = _both(static, live, stays=self.adds) if held else live.model_id
                 data[VIEW_TYPE] = {"version_major": 2, "version_minor": 0, "model_id": model}
         return data
 

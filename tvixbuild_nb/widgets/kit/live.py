@@ -14,6 +14,7 @@ from importlib import resources
 from typing import Any, TypeVar
 
 import anywidget
+import traitlets
 
 from tvixbuild_nb.errors import TvixBuildError
 from tvixbuild_nb.escaping import visible
@@ -72,8 +73,10 @@ def packed(text: str) -> str:
 class LiveView(anywidget.AnyWidget):
     """A widget with calls and pushes. Subclasses set ``_esm`` and ``_css`` from :func:`front`.
 
-    ``faults`` holds what went wrong in calls, one text each: tests want it empty.
+    ``faults`` holds what went wrong in calls, one text each: tests want it empty. ``note`` is a line above the view.
     """
+
+    note = traitlets.Unicode().tag(sync=True)
 
     def __init__(self, **traits: Any) -> None:
         self.faults: list[str] = []

@@ -32,4 +32,5 @@ def log_forms(log: RunLog) -> Forms:
         text=lambda: log_text(excerpt(source, _TEXT_FIRST, _TEXT_LAST, _TEXT_WIDE)),
         html=lambda: log_html(excerpt(source)),
         live=live,
+        note=None if log.recorded is None else str(log.recorded),
     )

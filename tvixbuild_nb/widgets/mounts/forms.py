@@ -21,4 +21,4 @@ def mounts_forms(table: MountTable) -> Forms:
 
         return MountsView(table)
 
-    return Forms(text=lambda: table, html=lambda: mounts_html(table), live=live)
+    return Forms(text=lambda: table, html=lambda: mounts_html(table), live=live, note=table.note)

@@ -134,6 +134,7 @@ def end_data(result: BuildResult, needles: Sequence[str], bundle: str | None, sh
     return {
         "headline": headline,
         "took": took if result.ok else None,
+        "recorded": None if result.recorded is None else show(str(result.recorded)),
         "fault": FAULTS[result.failed_at] if result.failed_at else None,
         "message": None if result.message is None else show(result.message),
         "hint": None if result.hint is None else show(result.hint),

@@ -20,7 +20,8 @@ def run_text(data: dict[str, Any], log: RenderableType) -> Panel:
     end, style = data["end"], _STYLES.get(data["status"], "cyan")
     said = Text(headline(data), style=style).append(going_on(data) or "")
     command = Text(data["command"], style="dim", overflow="fold")
-    parts: list[RenderableType] = [said, command, _stages(data["stages"])]
+    noted = [Text(end["recorded"], style="italic")] if end is not None and end["recorded"] else []
+    parts: list[RenderableType] = [said, *noted, command, _stages(data["stages"])]
     if end is not None:
         parts.append(_verdict(end))
         if end["outputs"]:

@@ -37,6 +37,7 @@ def trees_forms(trees: Mapping[str, Tree]) -> Forms:
 def roots_forms(roots: Sequence[Root]) -> Forms:
     """Several trees in one view."""
     places = Places(roots)
+    recorded = next((root.recorded for root in roots if root.recorded is not None), None)
     places.top()  # what is not there is told now, not when somebody looks
 
     def live() -> TreeView:
@@ -48,6 +49,7 @@ def roots_forms(roots: Sequence[Root]) -> Forms:
         text=lambda: text.tree_text(excerpt(places, text.MAX_ENTRIES)),
         html=lambda: static.tree_html(excerpt(places, static.MAX_ENTRIES)),
         live=live,
+        note=None if recorded is None else str(recorded),
     )
 
 

@@ -7,6 +7,7 @@ from collections.abc import Collection
 from dataclasses import dataclass
 from functools import cached_property
 
+from tvixbuild_nb.build import Recorded
 from tvixbuild_nb.castore import Tree
 from tvixbuild_nb.castore.below import Needles
 from tvixbuild_nb.fs import InputAccess
@@ -24,7 +25,8 @@ class Root:
     """One tree of a view. ``before``: what it is compared with.
 
     ``needles``: those found in all of it; ``finder``: finds out which entries hold them. ``accesses`` are relative to
-    what lies ``above``. ``hides``: values of secrets are in no text of the view.
+    what lies ``above``. ``hides``: values of secrets are in no text of the view. ``recorded``: when and where, of a
+    recorded run's.
     """
 
     name: str
@@ -35,6 +37,7 @@ class Root:
     accesses: InputAccess | None = None
     above: tuple[bytes, ...] = ()
     hides: tuple[Redactor, ...] = ()
+    recorded: Recorded | None = None
 
     @classmethod
     def of(cls, tree: Tree, before: Tree | None = None, *, name: str | None = None) -> Root:
@@ -51,6 +54,7 @@ class Root:
             origin.accesses,
             tuple(map(os.fsencode, tree.parts)),
             tuple(hide for hide in hides if hide),
+            origin.recorded,
         )
 
     @cached_property
