@@ -214,6 +214,10 @@ class RunRecord:
             return {}
         return origin
 
+    def write_explanation(self, document: bytes) -> None:
+        """Keep what explains the run: what it was found in may change, once somebody enters the sandbox."""
+        self._write("explanation.json", document)
+
     def write_config(self, text: str) -> None:
         self._write("config.json", text.encode())
 

@@ -20,7 +20,12 @@ def run(args: Namespace) -> int:
     lab = _lab()
     with _Bars() as bars:
         report = lab.run_notebooks(
-            *args.paths, output_dir=args.output_dir, jobs=args.jobs, timeout=args.timeout, watcher=bars
+            *args.paths,
+            output_dir=args.output_dir,
+            jobs=args.jobs,
+            timeout=args.timeout,
+            watcher=bars,
+            record=args.record,
         )
     _tell(report)
     return 0 if report else FAILED

@@ -22,7 +22,8 @@ if TYPE_CHECKING:
 class ClosureLines:
     """One line for the whole and one for each build that goes on, from half a second on; nothing stays of them.
 
-    In a notebook it is presented, for work of the main thread: what others do belongs to no cell.
+    In a notebook it is presented at once, for work of the main thread: what others do belongs to no cell. There it
+    stays, and so must not depend on how quick a host is.
     """
 
     def __init__(self, build: ClosureBuild) -> None:
@@ -35,12 +36,10 @@ class ClosureLines:
 
     def show(self) -> None:
         """What is the case now."""
-        if time.monotonic() - self._begun < SHOW_AFTER_SECONDS:
-            return
         if in_kernel():
             if self._of_a_cell and self._presented is None:
                 self._presented = present(self._build)
-        elif sys.stderr is not None and sys.stderr.isatty():
+        elif sys.stderr is not None and sys.stderr.isatty() and time.monotonic() - self._begun >= SHOW_AFTER_SECONDS:
             self._draw()
 
     def _draw(self) -> None:

@@ -20,6 +20,7 @@ from tvixbuild_nb.oci import Diff, Spec, SpecOptions, recover_options
 from tvixbuild_nb.oci.compare import between
 from tvixbuild_nb.oci.options import Limits
 from tvixbuild_nb.request import BuildRequest
+from tvixbuild_nb.sandbox.saving import keep_explanation
 from tvixbuild_nb.sandbox.services import shared_builder
 from tvixbuild_nb.sandbox.tools import NAME, Tools, tools_of
 
@@ -97,6 +98,8 @@ def entrance(run: Run, *, fresh: bool = False, tools: Sequence[str] = ()) -> Ite
             "its bundle was not kept", path="run", hint="fresh=True begins anew; keep='always' keeps it next time"
         )
     added = tools_of(run, tools) if tools else None
+    if bundle is not None and not run.result.ok:
+        keep_explanation(run)
     with nullcontext() if bundle is None else _alone(bundle):
         inner = _hold(run, spec, bundle, added)
         try:

@@ -120,10 +120,9 @@ class Questions:
         from tvixbuild_nb.sandbox.saving import saved_explanation
 
         result = self.result
-        if result is not None and result.recorded is not None:
-            saved = saved_explanation(self.record)
-            if saved is not None:
-                return saved
+        saved = saved_explanation(self.record)
+        if saved is not None:
+            return saved
         castore, accesses, unseen = None, None, []
         # Of a run whose process died it is not known which store it had.
         if result is not None and result.status != "cancelled":

@@ -48,15 +48,28 @@ def save_run(run: Run, path: str | os.PathLike[str], *, outputs: bool = False, i
         raise InvalidValue(f"records are called something{SUFFIX}", path=str(place), hint=f"{place.stem}{SUFFIX}")
     explanation = None
     if run.result is not None and not run.result.ok:
-        explained = run.explain()
-        document = {**_EXPLANATION.dump_python(explained, mode="json"), "text": str(explained)}
-        explanation = json.dumps(document, separators=(",", ":")).encode()
+        explanation = _document(run)
     manifest = write_record(place, run.record, run.castore, outputs=outputs, inputs=inputs, explanation=explanation)
     return SavedSize(place, place.stat().st_size, manifest)
 
 
+def keep_explanation(run: Run) -> None:
+    """Have a failed run explained from now on as it is now; what was kept before stays."""
+    if saved_explanation(run.record) is None:
+        run.record.write_explanation(_document(run))
+
+
+def _document(run: Run) -> bytes:
+    explained = run.explain()
+    document = {**_EXPLANATION.dump_python(explained, mode="json"), "text": str(explained)}
+    return json.dumps(document, separators=(",", ":")).encode()
+
+
 def saved_explanation(record: RunRecord) -> Explanation | None:
-    """What explained a run when it was saved; None where nothing did. :class:`InvalidRecord` when it is none."""
+    """What explained a run when it was saved, or first entered; None where nothing did.
+
+    :class:`InvalidRecord` when what was kept is none.
+    """
     path = record.path / "explanation.json"
     try:
         fields = json.loads(path.read_bytes())

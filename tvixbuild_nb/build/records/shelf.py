@@ -59,7 +59,10 @@ class Kept:
 
 
 class Shelf:
-    """The records in ``directory``. Safe for several threads; files that come and go are seen at the next look."""
+    """The records in ``directory`` and below it. Safe for several threads.
+
+    Files that come and go are seen at the next look.
+    """
 
     def __init__(self, directory: Path) -> None:
         self.directory = directory
@@ -92,7 +95,7 @@ class Shelf:
 
     def _read(self) -> None:
         try:
-            paths = sorted(self.directory.glob(f"*{SUFFIX}")) if self.directory.is_dir() else None
+            paths = sorted(self.directory.rglob(f"*{SUFFIX}")) if self.directory.is_dir() else None
         except OSError as error:
             raise HostRefused(f"cannot be read: {error.strerror}", path=str(self.directory)) from error
         if paths is None:

@@ -13,6 +13,9 @@ def add_notebooks(commands: Commands) -> None:
         "that fails does not stop the others and is not written in place. Exit status: 1 when one failed.",
     )  # fmt: skip
     run.add_argument("--output-dir", metavar="DIR", help="write them there, instead of in place")
+    run.add_argument(
+        "--record", metavar="DIR", help="keep their runs there, to be replayed where builds cannot run (lab.setup())"
+    )
     check = group.add(
         "check", "notebooks:check", "execute notebooks and compare what they show with what is stored",
         more="Nothing is written. Of cells tagged `volatile` only the kinds of outputs are compared. Exit status: 0 "

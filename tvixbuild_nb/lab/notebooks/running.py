@@ -13,6 +13,7 @@ import nbformat
 
 from tvixbuild_nb.lab.notebooks.files import DEFAULT, Source, find, read, write
 from tvixbuild_nb.lab.notebooks.kernel import Execution
+from tvixbuild_nb.lab.notebooks.recording import record_runs
 from tvixbuild_nb.lab.notebooks.reports import NotebookFailure, Ran, RunReport
 from tvixbuild_nb.lab.notebooks.surroundings import surroundings
 from tvixbuild_nb.lab.notebooks.together import all_of, default_jobs
@@ -58,22 +59,27 @@ def run_notebooks(
     jobs: int | None = None,
     timeout: float = TIMEOUT,
     watcher: Watcher | None = None,
+    record: str | os.PathLike[str] | None = None,
 ) -> RunReport:
     """Execute notebooks, each in a kernel of its own, and write them with what they show.
 
     Parameters: ``paths``, files and directories, ``notebooks`` unless given; ``output_dir``, where to write them, None:
     in place; ``jobs``, how many at once; ``timeout``, seconds for each cell. One that fails does not stop the others,
-    and is not written in place; a file that is no notebook is refused before anything starts. A cell that is to raise is tagged ``raises-exception``, as for nbclient.
+    and is not written in place; a file that is no notebook is refused before anything starts. A cell that is to raise
+    is tagged ``raises-exception``, as for nbclient. ``record``: a directory in which to keep the runs of each notebook,
+    below its name; then it has a state directory of its own in any case.
     """
     sources = find(paths or (DEFAULT,))
     target = None if output_dir is None else Path(output_dir)
     watching = watcher or Unwatched()
-    works = [partial(_run, source, target, timeout, watching) for source in sources]
+    keep = None if record is None else Path(record)
+    works = [partial(_run, source, target, timeout, watching, keep) for source in sources]
     return RunReport(tuple(all_of(works, default_jobs() if jobs is None else jobs)))
 
 
-async def _run(source: Source, target: Path | None, timeout: float, watcher: Watcher) -> Ran:
-    done = await executed(source.path, timeout, partial(watcher.cell, source.path))
+async def _run(source: Source, target: Path | None, timeout: float, watcher: Watcher, record: Path | None) -> Ran:
+    kept = None if record is None else record / source.path.stem
+    done = await executed(source.path, timeout, partial(watcher.cell, source.path), kept)
     found = nbformat.from_dict(scrub_notebook(done.notebook, done.rules))
     path = source.path if target is None else target / source.name
     written = (done.failure is None or target is not None) and write(found, path)
@@ -81,15 +87,19 @@ async def _run(source: Source, target: Path | None, timeout: float, watcher: Wat
     return Ran(source.path, done.seconds, done.failure, path if written else None)
 
 
-async def executed(path: Path, timeout: float, step: Callable[[int, int], None]) -> Executed:
-    """Execute the notebook at ``path``; the file stays as it is."""
+async def executed(
+    path: Path, timeout: float, step: Callable[[int, int], None], record: Path | None = None
+) -> Executed:
+    """Execute the notebook at ``path``; the file stays as it is. Its runs are kept in ``record``, when it went well."""
     notebook = read(path)
     for cell in notebook.cells:
         if cell.cell_type == "code":
             cell.outputs, cell.execution_count = [], None
     started = time.monotonic()
-    with surroundings(path) as around:
+    with surroundings(path, own_state=record is not None) as around:
         failure = await Execution(notebook, path, timeout, step).execute(around)
+        if record is not None and failure is None:
+            record_runs(around.state, record)
     release = os.uname().release if hasattr(os, "uname") else ""
     rules = (*host_rules(around.places, release), *RULES)
     return Executed(notebook, rules, failure, time.monotonic() - started)

@@ -28,23 +28,27 @@ _OF_A_TERMINAL = (
 
 @dataclass(frozen=True, slots=True)
 class Surroundings:
-    """``home``: a directory that goes afterwards; ``environment`` for a kernel; ``places``: what is where on this host."""
+    """``home``: a directory that goes afterwards; ``environment`` for a kernel; ``state``: where its runs are recorded;
+    ``places``: what is where on this host."""
 
     home: Path
     environment: Mapping[str, str]
+    state: Path
     places: tuple[Place, ...]
 
 
 @contextmanager
-def surroundings(notebook: Path) -> Iterator[Surroundings]:
+def surroundings(notebook: Path, *, own_state: bool = False) -> Iterator[Surroundings]:
     """A temporary state directory, store and IPython profile; they go at the end, with bundles that were kept.
 
     A state or a store that somebody names in the environment (``TVIXBUILD_NB_STATE``, ``TVIXBUILD_NB_STORE``) is used
-    as it is. Sets are iterated in the same order each time, the clock shows UTC, views are static.
+    as it is, unless it has to be the notebook's ``own_state``. Sets are iterated in the same order each time, the clock shows UTC, views are static.
     """
     with tempfile.TemporaryDirectory(prefix="tvixbuild-nb-notebook-", ignore_cleanup_errors=True) as directory:
         home = Path(directory)
         environment = {name: value for name, value in os.environ.items() if name not in _OF_A_TERMINAL}
+        if own_state:
+            environment.pop(STATE_VARIABLE, None)
         state = environment.setdefault(STATE_VARIABLE, str(home / "state"))
         store = environment.setdefault(STORE_VARIABLE, str(home / "castore"))
         environment |= {
@@ -62,7 +66,7 @@ def surroundings(notebook: Path) -> Iterator[Surroundings]:
             Place(str(notebook.resolve().parent), "."),
         )
         try:
-            yield Surroundings(home, environment, places)
+            yield Surroundings(home, environment, Path(state), places)
         finally:
             if Path(state).is_relative_to(home):
                 _forget_runs(Path(state))

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import copy
+import re
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import Any
 
@@ -15,6 +16,8 @@ from tvixbuild_nb.lab.scrub.standard import MARKS, RULES
 Json = dict[str, Any]
 
 WIDGET_VIEW = "application/vnd.jupyter.widget-view+json"
+# A frame as IPython writes it, in the package's or Python's own directories as they are called by then.
+_INSTALLED = re.compile(r"(?:\x1b\[[\d;]*m)*File (?:\x1b\[[\d;]*m)*(?:…|<frozen )")
 # What Jupyter itself notes about an execution, and other programs that execute.
 _OF_AN_EXECUTION = ("execution", "papermill", "ExecuteTime")
 _LANGUAGE = ("file_extension", "mimetype", "name", "nbconvert_exporter", "pygments_lexer")
@@ -51,6 +54,7 @@ def scrub_notebook(notebook: Json, rules: Sequence[Rule] = RULES, marks: Mapping
     for cell in found["cells"]:
         for output in cell.get("outputs", ()):
             _tell(output.get("data", {}))
+    _shorten_tracebacks(found)
     return found
 
 
@@ -112,6 +116,14 @@ def _merged(outputs: list[Json]) -> list[Json]:
         else:
             merged.append(output)
     return merged
+
+
+def _shorten_tracebacks(notebook: Json) -> None:
+    """Leave out the frames of installed packages, this one's among them: other versions have other lines there."""
+    for cell in notebook["cells"]:
+        for output in cell.get("outputs", ()):
+            if output["output_type"] == "error":
+                output["traceback"] = [part for part in output["traceback"] if not _INSTALLED.match(part)]
 
 
 def _texts(notebook: Json) -> list[str]:

@@ -20,6 +20,11 @@ def _rule(name: str, pattern: str, replacement: str, why: str, kind: str = "") -
 
 
 RULES = (
+    _rule(
+        "recorded",
+        r" \(recorded 20\d\d-\d\d-\d\d(?: on [^)\n]*)?\)|\n?\[recorded 20\d\d-\d\d-\d\d(?: on [^]\n]*)?\]", "",
+        "what runs where builds cannot is replayed, and says when and where it was recorded",
+    ),
     _rule("run id", r"\b20\d{6}-\d{6}-[0-9a-f]{6}\b", "run-#", "an id is a moment and a random number", "run"),
     _rule("bundle", r"\b[0-9a-f]{12}\.[0-9a-f]{32}\b", "bundle-#", "its name is one that nobody can guess"),
     _rule(

@@ -10,7 +10,7 @@ from tempfile import TemporaryDirectory
 from tvixbuild_nb.build import RunRecord
 from tvixbuild_nb.keeper.log import LogWriter
 from tvixbuild_nb.sandbox.executing import Executed
-from tvixbuild_nb.widgets.kit import Forms, Html, tag, visible
+from tvixbuild_nb.widgets.kit import Forms, Html, tag, visible, volatile
 from tvixbuild_nb.widgets.log import LogSource
 from tvixbuild_nb.widgets.log.excerpt import excerpt
 from tvixbuild_nb.widgets.log.static import log_html
@@ -37,7 +37,7 @@ def _html(executed: Executed) -> Html:
         tag("div", mark, tag("b", verdict), style=_FOLD),
         _output(executed) if executed.output else tag("p", tag("em", "it wrote nothing")),
         tag("p", tag("em", more)) if more else None,
-        tag("p", tag("em", str(executed.recorded))) if executed.recorded is not None else None,
+        tag("p", volatile("presence", tag("em", str(executed.recorded)))) if executed.recorded is not None else None,
         _differences(executed),
     )
 

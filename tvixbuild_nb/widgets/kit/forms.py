@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any
 from tvixbuild_nb.display import in_kernel
 from tvixbuild_nb.escaping import visible
 from tvixbuild_nb.widgets.kit.host import painted
-from tvixbuild_nb.widgets.kit.html import Html, tag
+from tvixbuild_nb.widgets.kit.html import Html, tag, volatile
 
 if TYPE_CHECKING:
     from rich.console import RenderableType
@@ -55,7 +55,8 @@ class Forms:
         static, text = self.html(), self.text()
         plain = text if isinstance(text, str) else plain_text(text, text_width())
         if self.note is not None:
-            static, plain = tag("div", tag("p", tag("em", self.note)), static), f"{visible(self.note)}\n{plain}"
+            note = volatile("presence", tag("p", tag("em", self.note)))
+            static, plain = tag("div", note, static), f"{visible(self.note)}\n{plain}"
         data: Bundle = {"text/plain": plain, "text/html": str(static)}
         if self.live is not None and in_kernel() and can_live():
             form = painted(os.environ, sys.modules, sys.modules["IPython"].get_ipython().user_ns)

@@ -23,8 +23,8 @@ MARKS = ("   ", "err", "tty")
 _PRE = "margin:0;font-family:monospace;white-space:pre-wrap;overflow-wrap:anywhere"
 
 
-def log_html(log: Excerpt, *, folded: bool = False) -> Html:
-    """The excerpt, self-contained; unless ``folded`` its lines are seen at once."""
+def log_html(log: Excerpt, *, at_once: int | None = None) -> Html:
+    """The excerpt, self-contained; of more than ``at_once`` lines (None: of any number) the lines are folded."""
     left_out = None
     if log.left_out:
         left_out = tag("p", tag("em", f"{log.left_out:,} lines are not shown here"))
@@ -34,7 +34,7 @@ def log_html(log: Excerpt, *, folded: bool = False) -> Html:
         tag("pre", [_line(line) for line in log.first], style=_PRE),
         left_out,
         tag("pre", [_line(line) for line in log.last], style=_PRE) if log.last else None,
-        open=not folded,
+        open=at_once is None or len(log.first) + len(log.last) <= at_once,
     )
 
 

@@ -22,6 +22,8 @@ if TYPE_CHECKING:
     from tvixbuild_nb.widgets.run.live import RunView
 
 LINES = 50
+# So many lines of a log are read without having been asked for.
+AT_ONCE = 20
 _PATIENCE = 2.0
 _TEXT_WIDE = 200
 
@@ -58,7 +60,7 @@ class RunForms:
         return run_text(run_data(run_facts(self.run)), log_text(excerpt(self.source, 0, LINES, _TEXT_WIDE)))
 
     def _html(self) -> Html:
-        return run_html(run_data(run_facts(self.run)), log_html(excerpt(self.source, 0, LINES), folded=True))
+        return run_html(run_data(run_facts(self.run)), log_html(excerpt(self.source, 0, LINES), at_once=AT_ONCE))
 
     def live(self) -> RunView:
         """The widget; there is one for each of these."""

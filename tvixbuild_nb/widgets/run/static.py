@@ -10,8 +10,9 @@ from tvixbuild_nb.widgets.run.use import OOM, use_words
 MARKS = {"waiting": "○", "active": "▶", "done": "✓", "failed": "✗", "skipped": "–", "stopped": "■"}
 _LEFT = "text-align:left;vertical-align:top"
 _FOLD = "overflow-wrap:anywhere"
-# What a run had to do without is this host's doing.
-_LACKS = "without"
+# What a run had to do without is this host's doing, and a bundle stays where the run was, not where it is replayed.
+_LACKS, _BUNDLE = "without", "kept bundle"
+_OF_THE_HOST = (_LACKS, _BUNDLE)
 
 
 def run_html(data: dict[str, Any], log: Html) -> Html:
@@ -20,7 +21,7 @@ def run_html(data: dict[str, Any], log: Html) -> Html:
     return tag(
         "div",
         tag("div", "run ", tag("code", data["run"]), " ", tag("strong", _headline(data)), going_on(data)),
-        tag("div", tag("em", end["recorded"])) if end is not None and end["recorded"] else None,
+        tag("div", volatile("presence", tag("em", end["recorded"]))) if end is not None and end["recorded"] else None,
         tag("div", tag("code", data["command"]), style=_FOLD),
         None if end is None else _verdict(end),
         tag("div", volatile("used", use_words(data["use"]))) if data["use"] else None,
@@ -77,7 +78,7 @@ def _verdict(end: dict[str, Any]) -> Html:
         ("the command", end["exit"]),
         (_LACKS, _list(end["degraded"])),
         ("used", _used(end["usage"])),
-        ("kept bundle", tag("code", end["bundle"]) if end["bundle"] else None),
+        (_BUNDLE, tag("code", end["bundle"]) if end["bundle"] else None),
         ("written instead", _list(written_words(end))),
     ]
     cells = [
@@ -85,7 +86,7 @@ def _verdict(end: dict[str, Any]) -> Html:
             "tr",
             tag("th", name, scope="row", style=_LEFT),
             tag("td", value, style=f"{_LEFT};{_FOLD}"),
-            data_volatile="presence" if name == _LACKS else None,
+            data_volatile="presence" if name in _OF_THE_HOST else None,
         )
         for name, value in rows
         if value
