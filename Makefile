@@ -35,10 +35,10 @@ lint-steps:
 	@echo $(LINT)
 
 lint-ruff:
-	$(BIN)/ruff check .
+	$(BIN)/ruff check . .ci/binder
 
 lint-format:
-	$(BIN)/ruff format --check .
+	$(BIN)/ruff format --check . .ci/binder
 
 lint-types:
 	$(BIN)/mypy
