@@ -206,3 +206,16 @@ def test_a_derivation_that_is_fetched_is_replayed(
     assert again.ok and again.recorded is not None, str(again)
     [output] = again.outputs.values()
     assert output.read_bytes() == b"contents\n"
+
+
+def test_where_an_ordinary_user_is_at_home_is_in_no_record(as_user: AsUser) -> None:
+    code = """
+import os, zipfile
+from tvixbuild_nb import Run, Sandbox
+run = Sandbox("nosuch; pwd", outputs=["nix/store/x"]).run(show=False, observe=True)
+run.save("x.tvixrun")
+with zipfile.ZipFile("x.tvixrun") as archive:
+    found = [name for name in archive.namelist() if os.environ["HOME"].encode() in archive.read(name)]
+print(run.status, found, Run.load("x.tvixrun").inside is not None, os.path.exists(str(run.bundle)))
+"""
+    assert as_user(code, check=True).stdout == "failed [] True True\n"
