@@ -27,7 +27,7 @@ class _Value(BaseModel):
 class RecordedHost(_Value):
     """The host a run was built on; nothing in it says whose it is.
 
-    ``kernel``: name and release; ``distribution``: as /etc/os-release calls it; ``runtime``: runc or crun, None where
+    ``kernel``: name and version; ``distribution``: as /etc/os-release calls it; ``runtime``: runc or crun, None where
     no container was made.
     """
 
@@ -53,7 +53,8 @@ class RunHost(RecordedHost):
     def here(cls, runtime: RuntimeProgram | None = None) -> Self:
         """This host, and the runtime that the run has."""
         return cls(
-            kernel=f"{platform.system()} {platform.release()}",
+            # Without what who built the kernel calls it.
+            kernel=f"{platform.system()} {platform.release().partition('-')[0]}",
             machine=platform.machine(),
             distribution=_distribution(),
             runtime=None if runtime is None else runtime.kind,

@@ -217,3 +217,19 @@ def test_rules_count_what_belongs_together() -> None:
     first = Rule("a", re.compile(r"a(?P<what>\d)"), "A#", "why", "letter")
     second = Rule("b", re.compile(r"b(?P<what>\d)"), "B#", "why", "letter")
     assert apply_all((first, second), "a7 b7 b8 a8", Numbers()) == "A1 B1 B2 A2"
+
+
+def test_of_a_traceback_only_the_cell_s_own_frames_are_kept() -> None:
+    frames = [
+        "\x1b[31mInvalidSpec\x1b[39m    Traceback (most recent call last)",
+        "\x1b[36mCell\x1b[39m\x1b[36m \x1b[39m\x1b[32mIn[1]\x1b[39m\n----> 1 f()",
+        "\x1b[36mFile \x1b[39m\x1b[32m/opt/place/package/module.py:3\x1b[39m, in f()",
+        "\x1b[36mFile \x1b[39m\x1b[32m~/own.py:3\x1b[39m, in g()",
+        "\x1b[31mInvalidSpec\x1b[39m: no",
+    ]
+    error = nbformat.v4.new_output("error", ename="InvalidSpec", evalue="no", traceback=frames)
+    cell = nbformat.v4.new_code_cell("f()", execution_count=1, outputs=[error])
+    rules = (*host_rules([Place("/opt/place", "…")]), *RULES)
+    scrubbed = scrub_notebook(nbformat.v4.new_notebook(cells=[cell]), rules)
+    kept = scrubbed["cells"][0]["outputs"][0]["traceback"]
+    assert kept == [*frames[:2], *frames[3:]]

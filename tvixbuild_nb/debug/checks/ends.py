@@ -17,6 +17,7 @@ from tvixbuild_nb.debug.facts import Facts
 
 _MOST_WRITTEN = 10
 _MOST_NAMED = 3
+_STEP = 16 << 20
 _STATUSES = {
     124: (
         "status 124: timeout(1) ends with it when the time passed that it was given",
@@ -60,7 +61,9 @@ def ends(facts: Facts) -> Iterator[Finding]:
 
 def _out_of_memory(facts: Facts) -> Finding:
     usage = facts.result.usage
-    peak = usage.peak_memory or 512 << 20
+    # Twice of what it had is a guess: a round number shows it as one.
+    twice = 2 * (usage.peak_memory or 512 << 20)
+    enough = max(twice // _STEP, 1) * _STEP
     evidence = [
         Evidence("usage", f"the kernel ended {usage.oom_kills} of its processes for lack of memory"),
         facts.verdict,
@@ -70,7 +73,7 @@ def _out_of_memory(facts: Facts) -> Finding:
     return Finding(
         f"out of memory: {whose} was ended by the kernel",
         tuple(evidence),
-        facts.cures.limit("memory", 2 * peak, "bytes; or fewer jobs at a time"),
+        facts.cures.limit("memory", enough, "bytes; or fewer jobs at a time"),
         "certain",
     )
 

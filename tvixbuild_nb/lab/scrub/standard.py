@@ -11,6 +11,8 @@ from tvixbuild_nb.lab.scrub.rules import Mark, Rule
 
 _STAGES = "|".join(get_args(Stage))
 _FIGURES = "wall|cpu_user|cpu_system|cpu|peak_memory"
+# Where a path may begin: after no part of a longer one, or after the end of a colour (``\x1b[32m``) in a traceback.
+_BEFORE = r"(?:(?<![\w./-])|(?<=\x1b\[\dm)|(?<=\x1b\[\d\dm))"
 # A directory that is not made for one notebook has more than a single component, or it would be found everywhere.
 _LEAST_COMPONENTS = 2
 
@@ -95,7 +97,7 @@ def host_rules(places: Iterable[Place], release: str = "") -> tuple[Rule, ...]:
     found = []
     for place in sorted(set(places), key=lambda each: -len(each.path)):
         if place.path.rstrip("/").count("/") >= _LEAST_COMPONENTS:
-            pattern = re.compile(rf"(?<![\w./-]){re.escape(place.path.rstrip('/'))}(?![\w.-])")
+            pattern = re.compile(rf"{_BEFORE}{re.escape(place.path.rstrip('/'))}(?![\w.-])")
             shown = place.shown.replace("\\", r"\\")
             found.append(Rule("place", pattern, shown, "where things are on the host that executes"))
     if len(release) > len("6.1.0"):
