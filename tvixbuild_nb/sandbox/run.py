@@ -8,8 +8,7 @@ import threading
 import time
 from collections.abc import Generator, Iterator, Mapping
 from functools import cached_property
-from pathlib import Path
-from typing import TYPE_CHECKING, Any, Literal, Self, TextIO
+from typing import TYPE_CHECKING, Any, Self, TextIO
 
 from tvixbuild_nb.build import (
     BuildContext,
@@ -17,13 +16,10 @@ from tvixbuild_nb.build import (
     BuildService,
     Event,
     EventReader,
-    FailedAt,
     HostSide,
     Inside,
     Isolation,
-    Recorded,
     RunRecord,
-    Usage,
     isolation_of,
 )
 from tvixbuild_nb.build.records import SUFFIX
@@ -37,6 +33,7 @@ from tvixbuild_nb.oci import MountTable, Spec, mount_table, recover_options
 from tvixbuild_nb.request import BuildRequest, Redactor
 from tvixbuild_nb.sandbox.livebuild import LiveBuild, interrupt_cancels
 from tvixbuild_nb.sandbox.log import RunLog
+from tvixbuild_nb.sandbox.outcome import Outcome
 from tvixbuild_nb.sandbox.printer import LogPrinter
 from tvixbuild_nb.sandbox.questions import Questions
 from tvixbuild_nb.sandbox.services import shared_store
@@ -48,7 +45,7 @@ if TYPE_CHECKING:
 POLL = 0.03
 
 
-class Run(Questions):
+class Run(Outcome, Questions):
     """One build: made by :meth:`Sandbox.run` and :meth:`Sandbox.start`, or opened by id from its record.
 
     Everything is read from the record, so that a run looks the same from every process. ``status`` is
@@ -182,68 +179,6 @@ class Run(Questions):
     def cancelling(self) -> bool:
         """Whether it was asked to end, here; it may have ended since."""
         return self._live is not None and self._live.context.cancel.asked
-
-    @property
-    def running(self) -> bool:
-        return self.result is None
-
-    @property
-    def ok(self) -> bool:
-        """Whether it succeeded; False while it runs."""
-        return self.result is not None and self.result.ok
-
-    @property
-    def status(self) -> Literal["running", "succeeded", "failed", "cancelled", "timed-out"]:
-        return "running" if self.result is None else self.result.status
-
-    @property
-    def failed_at(self) -> FailedAt | None:
-        """Whose fault a failure was: setup, exec, build, output, ingest; None otherwise."""
-        return None if self.result is None else self.result.failed_at
-
-    @property
-    def exit_code(self) -> int | None:
-        return None if self.result is None else self.result.exit_code
-
-    @property
-    def signal(self) -> int | None:
-        """The signal that ended the command, or None."""
-        return None if self.result is None else self.result.signal
-
-    @property
-    def message(self) -> str | None:
-        """The failure in words, or None."""
-        return None if self.result is None else self.result.message
-
-    @property
-    def hint(self) -> str | None:
-        """What to do about the failure, where something is known."""
-        return None if self.result is None else self.result.hint
-
-    @property
-    def degraded(self) -> tuple[str, ...]:
-        """What the run had to do without."""
-        return () if self.result is None else self.result.degraded
-
-    @property
-    def timings(self) -> dict[str, float]:
-        """Stage -> seconds; empty while the run goes on."""
-        return {} if self.result is None else self.result.timings
-
-    @property
-    def usage(self) -> Usage | None:
-        return None if self.result is None else self.result.usage
-
-    @property
-    def recorded(self) -> Recorded | None:
-        """When and where it was built, of one that comes from a record; None: it was built here."""
-        return None if self.result is None else self.result.recorded
-
-    @property
-    def bundle(self) -> Path | None:
-        """The kept bundle, or None."""
-        path = None if self.result is None else self.result.bundle
-        return path if path is not None and path.exists() else None
 
     @cached_property
     def request(self) -> BuildRequest:

@@ -1,4 +1,4 @@
-"""What is taught here: every exercise can be solved, and the stored notebooks can be read on a page without a kernel."""
+"""What is taught here: every exercise can be solved, and stored notebooks can be read on a page without a kernel."""
 
 from __future__ import annotations
 
