@@ -212,7 +212,7 @@ def test_as_an_ordinary_user(as_user: AsUser) -> None:
     path = put(
         as_user.home / "a.ipynb",
         "from tvixbuild_nb import Sandbox",
-        "Sandbox('umask 077; mkdir /build/closed; touch /build/closed/file; exit 3').run()",
+        "Sandbox('umask 077; mkdir /build/closed; touch /build/closed/file; exit 3').run().bundle.name",
     )
     for place in (as_user.home, path):
         os.chown(place, as_user.user.uid, as_user.user.gid)

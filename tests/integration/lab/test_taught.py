@@ -12,7 +12,7 @@ from playwright.sync_api import Playwright
 
 from support.static import page_of, without_scripts
 from tvixbuild_nb import lab
-from tvixbuild_nb.lab.exercises.registry import known
+from tvixbuild_nb.lab.exercises.registry import shipped
 
 pytestmark = pytest.mark.integration
 
@@ -33,13 +33,20 @@ SEEN = {
 
 
 @pytest.mark.usefixtures("root")
-@pytest.mark.parametrize("name", sorted(known()))
+@pytest.mark.parametrize("name", sorted(shipped()))
 def test_a_solution_is_right(name: str) -> None:
-    exercise = known()[name]
+    exercise = shipped()[name]
     values: dict[str, Any] = {}
     exec(exercise.solution, values)
     answers = [values[answer] for answer in inspect.signature(exercise.checks[0]).parameters]
     assert str(lab.check(name, *answers)).startswith(f"✓ {name}: right")
+
+
+@pytest.mark.usefixtures("root")
+@pytest.mark.parametrize("name", sorted(SEEN))
+def test_it_shows_what_is_stored(name: str) -> None:
+    found = lab.check_notebooks(NOTEBOOKS / f"{name}.ipynb")
+    assert found, str(found)
 
 
 def test_every_notebook_is_looked_at() -> None:

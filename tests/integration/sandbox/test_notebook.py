@@ -1,4 +1,4 @@
-"""Sandboxes in a real kernel: the notebook in notebooks/ runs, output stays bounded, the stop button cancels."""
+"""Sandboxes in a real kernel: output stays bounded, the stop button cancels."""
 
 from __future__ import annotations
 
@@ -13,23 +13,12 @@ from nbclient import NotebookClient
 
 pytestmark = [pytest.mark.integration, pytest.mark.usefixtures("root", "no_leftovers")]
 
-NOTEBOOKS = Path(__file__).resolve().parents[3] / "notebooks"
-
 
 def _texts(cell: nbformat.NotebookNode) -> str:
     found = []
     for output in cell.get("outputs", []):
         found.append(output.get("text") or output.get("data", {}).get("text/plain") or "")
     return "".join(found)
-
-
-@pytest.mark.parametrize("path", sorted(NOTEBOOKS.glob("*.ipynb")), ids=lambda path: path.stem)
-def test_a_notebook_runs_from_top_to_bottom(path: Path) -> None:
-    notebook = nbformat.read(path, as_version=4)
-    NotebookClient(notebook, timeout=120, store_widget_state=False).execute()
-    texts = [_texts(cell) for cell in notebook.cells if cell.cell_type == "code"]
-    assert any("HELLO FROM CASTORE" in text for text in texts), texts
-    assert any("compiling" in text for text in texts)
 
 
 def test_a_long_log_stays_bounded_in_a_saved_notebook() -> None:

@@ -11,7 +11,7 @@ from typing import Any
 import pytest
 
 from tvixbuild_nb.build.records import SUFFIX
-from tvixbuild_nb.lab.exercises.registry import known
+from tvixbuild_nb.lab.exercises.registry import shipped
 from tvixbuild_nb.sandbox import Run
 
 NOTEBOOKS = Path(__file__).resolve().parents[3] / "notebooks"
@@ -50,7 +50,7 @@ def test_it_is_stored_with_what_it_shows(path: Path) -> None:
 def test_every_exercise_has_a_hint_and_a_check_that_is_known(path: Path) -> None:
     told = "\n".join(map(source, cells(path, "markdown")))
     asked = [name for cell in cells(path, "code") for name in re.findall(r'lab\.check\("([^"]+)"', source(cell))]
-    assert asked and set(asked) <= set(known())
+    assert asked and set(asked) <= set(shipped())
     assert told.count("<summary>Hint</summary>") == told.count("## Exercise") == len(asked)
 
 
@@ -63,7 +63,7 @@ def test_its_links_lead_somewhere(path: Path) -> None:
 
 def test_every_exercise_stands_among_the_solutions() -> None:
     found = {cell["id"]: source(cell) for cell in cells(SOLUTIONS, "code")}
-    for name, exercise in known().items():
+    for name, exercise in shipped().items():
         answers = ", ".join(inspect.signature(exercise.checks[0]).parameters)
         assert found.pop(name) == f'{exercise.solution.strip()}\n\nlab.check("{name}", {answers})'
     assert set(found) == {"setup"}

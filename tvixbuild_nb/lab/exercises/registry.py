@@ -23,8 +23,13 @@ def register(exercise: Exercise) -> Exercise:
 
 def known() -> dict[str, Exercise]:
     """Every exercise there is, by name."""
+    return shipped() | _own
+
+
+def shipped() -> dict[str, Exercise]:
+    """Those of this package, by name."""
     modules = (import_module(f"tvixbuild_nb.lab.exercises.{name}") for name in _MODULES)
-    return {each.name: each for module in modules for each in module.EXERCISES} | _own
+    return {each.name: each for module in modules for each in module.EXERCISES}
 
 
 def exercise(name: str) -> Exercise:
