@@ -264,6 +264,10 @@ class RunNotFound(BuildError, LookupError):
 class NotRecorded(BuildError, LookupError):
     """A record was asked for what it does not hold, or for what only a build can do."""
 
+    def _render_traceback_(self) -> list[str]:
+        # IPython's own would go through this package to whoever only wanted to run a cell.
+        return f"NotRecorded: {self}".split("\n")
+
 
 class BuildFailed(BuildError):
     """A build did not succeed; ``run`` is the Run (or result) that tells why."""

@@ -73,7 +73,7 @@ def _aspects(spec: Spec, inside: Inside | None, host: HostSide | None) -> Iterat
         "one of its own" if inside is None else _cgroups(inside),
         "/ (looks like the root)" if "cgroup" in own else "the same paths",
     )
-    network = "a loopback interface, down, and nothing else" if "network" in own else "the host's interfaces"
+    network = "a loopback interface of its own, and nothing else" if "network" in own else "the host's interfaces"
     yield Aspect("network", "the host's interfaces", network)
     privileges = _privileges(spec, inside)
     yield Aspect("new privileges", "by setuid programs", privileges, "the kernel's no_new_privs mark")

@@ -10,6 +10,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from tvixbuild_nb.errors import CheckFailed as CheckFailed
 from tvixbuild_nb.lazy import imported_when_asked_for
 
 if TYPE_CHECKING:
@@ -41,7 +42,7 @@ _LATER = {
     "unload_ipython_extension": "magics",
 }
 
-__all__ = sorted(_LATER)
+__all__ = sorted([*_LATER, "CheckFailed"])
 
 __getattr__ = imported_when_asked_for(__name__, _LATER)
 

@@ -62,7 +62,8 @@ TABLE = (
     ),
     _Rule(
         "tmp_mode", "/tmp", "mode 700", lambda options: f"mode {options.tmp_mode}",
-        "700 belongs to root inside, so that the build's user could not write there; 1777 as Nix has it", "package",
+        "700 belongs to root inside: a build without CAP_DAC_OVERRIDE could not write there; 1777 as Nix has it",
+        "package",
     ),
     _Rule(
         "cgroup_namespace", "cgroup namespace", "always", lambda options: "none",

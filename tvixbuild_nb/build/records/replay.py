@@ -57,7 +57,8 @@ class ReplayBuildService:
         if not found:
             raise NotRecorded(
                 f"no record in {self._shelf.directory} is of this request, {request.digest}", path=self.address,
-                hint="where it can be built: run = sb.run(); run.save('x.tvixrun', outputs=True); put that file there",
+                hint="builds cannot run here, only what was recorded can be shown: of an exercise its solution, not "
+                "what is your own; where it can be built: sb.run().save('x.tvixrun', outputs=True), and put it there",
             )  # fmt: skip
         context.take_down(request)
         taken = self._take(found, wanted, request, context)

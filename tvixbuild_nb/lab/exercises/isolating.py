@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Set
+from collections.abc import Iterable
 
 from tvixbuild_nb.lab.exercises.exercise import Exercise
 from tvixbuild_nb.lab.exercises.looking import a_run, a_success, wrong
@@ -48,8 +48,9 @@ def _host_id(owner: object) -> str:
 
 
 def _writable(places: object) -> str:
-    if not isinstance(places, Set) or not all(isinstance(place, str) for place in places):
+    if isinstance(places, str) or not isinstance(places, Iterable) or not all(isinstance(each, str) for each in places):
         raise wrong("this is no set of paths", expected='{"/build", ...}', seen=repr(places))
+    places = {place.rstrip("/") or "/" for place in places}
     strange = sorted(places - _PLACES.keys())
     if strange:
         raise wrong(f"{strange[0]} was not asked for", expected="some of " + ", ".join(_PLACES))
@@ -57,7 +58,7 @@ def _writable(places: object) -> str:
     if wrongly:
         raise wrong(
             f"a build cannot write to {wrongly[0]}",
-            look_at=f'Sandbox("touch {wrongly[0]}/file").run(): what does the kernel say?',
+            look_at=f'Sandbox("touch {wrongly[0].rstrip("/")}/file").run(): what does the kernel say?',
         )
     lacking = sum(_PLACES.values()) - len(places)
     if lacking:
@@ -105,7 +106,8 @@ owner = SpecOptions.for_host().host_id("uid", {_INSIDE})
     Exercise(
         name="writable",
         question=f"To which of these can a build write: {', '.join(_PLACES)}?",
-        hint="The column note of a mount table says it; a directory without a row belongs to the row above it.",
+        hint="A mount table says of each row whether it is writable; a directory without a row of its own is in root/, "
+        "which is read-only.",
         checks=(_writable,),
         solution="""
 places = {"/build", "/dev/shm", "/nix/store", "/tmp"}

@@ -18,6 +18,12 @@ def _killed(run: object) -> str:
             expected="a limit on memory in config.json, below linux.resources",
             look_at='Sandbox(..., options=SpecOptions.for_host(limits={"memory": 16 << 20}))',
         )
+    if done.ok and done.usage is not None and done.usage.oom_kills:
+        raise wrong(
+            "a process was killed for lack of memory, and the command went on and succeeded",
+            expected="a run that the kill ends",
+            look_at="the command's last words: a shell ends as its last program does",
+        )
     if done.ok:
         raise wrong(
             f"the run succeeded within its {memory.limit:,} bytes",

@@ -4,9 +4,11 @@ from __future__ import annotations
 
 from tvixbuild_nb.lab.exercises.exercise import Exercise
 from tvixbuild_nb.lab.exercises.looking import a_run, output, short, wrong
+from tvixbuild_nb.sandbox import Run
 from tvixbuild_nb.sandbox.checking import Checked
 
 _REPORT = "nix/store/report"
+_WORDS = "nix/store/words"
 
 
 def _repaired(run: object) -> str:
@@ -30,8 +32,17 @@ def _repaired(run: object) -> str:
         )
     if not done.ok:
         raise wrong("it still fails", seen=str(done), look_at="run.explain()")
-    if output(done, _REPORT).read_text() != "fine\n":
-        raise wrong("the report says something else", expected="fine", seen=short(output(done, _REPORT).read_text()))
+    report = output(done, _REPORT)
+    if not report.is_file():
+        raise wrong("the report is no file", expected=f"a file at /{_REPORT}", seen=f"a {report.kind}")
+    if report.read_bytes() != b"fine\n":
+        raise wrong("the report says something else", expected="fine", seen=short(repr(report.read_bytes())))
+    if "build.sh" not in done.inputs:
+        raise wrong(
+            "the report is there, but the script is gone",
+            expected="the input build.sh, mended",
+            look_at='patient.add_input("build.sh", b"...") again, with another text',
+        )
     return "Three causes, one after the other: a build shows the next one only when the last one is gone."
 
 
@@ -66,6 +77,25 @@ def _reproducible(checked: object) -> str:
             seen=short(str(checked)),
             look_at="what the check names: a date is left out, an order is made with `sort`",
         )
+    done = Run.open(checked.runs[0])
+    verses = done.inputs.get("verses")
+    if verses is None:
+        raise wrong("the verses are gone", expected="the input verses", look_at="what the build reads")
+    words = output(done, _WORDS)
+    expected = sorted(line for verse in verses for line in verse.read_bytes().splitlines())
+    if not words.is_file() or sorted(words.read_bytes().splitlines()) != expected:
+        raise wrong(
+            "it is the same each time, but not all verses are there (or more than these)",
+            expected=f"{len(expected)} lines, one of each verse",
+            seen=short(repr(words.read_bytes())) if words.is_file() else f"a {words.kind}",
+            look_at="only the date goes; the verses stay, in an order that is always the same",
+        )
+    if not checked.vary:
+        raise wrong(
+            "nothing was varied",
+            expected="check(n=3), which varies all it can",
+            look_at="without vary=[]",
+        )
     if len(checked.runs) < 3:
         raise wrong("one run too few to be sure of", expected="check(n=3) at least", seen=f"{len(checked.runs)} runs")
     return "The same each time, here: what was varied does not matter to it. What was not varied, nobody knows."
@@ -75,7 +105,7 @@ EXERCISES = (
     Exercise(
         name="repair",
         question=f"Repair a sandbox until its output {_REPORT} says fine.",
-        hint="Run it, read the explanation, mend what it says, run it again. Directory, place, name.",
+        hint="Run it, read the explanation, mend what it says, run it again: a directory, a place, a name.",
         checks=(_repaired,),
         solution=f"""
 from tvixbuild_nb import Sandbox

@@ -27,7 +27,8 @@ def load_ipython_extension(shell: Any) -> None:
     def sandbox_line(line: str) -> Any:
         """Describe a sandbox, run it, look at what came out; `%sandbox help` lists the verbs."""
         with _told():
-            return act(session, line)
+            # In a notebook a semicolon keeps quiet what a line would show.
+            return act(session, line.rstrip().removesuffix(";"))
 
     def sandbox_cell(line: str, cell: str) -> None:
         """Run the rest of the cell as a script in a sandbox."""

@@ -83,7 +83,7 @@ def test_a_request_without_a_record(shelf: Path) -> None:
     with pytest.raises(NotRecorded) as refused:
         sandbox.run(show=False)
     text = str(refused.value)
-    assert str(sandbox.request.digest) in text and str(shelf) in text and "run.save(" in text
+    assert str(sandbox.request.digest) in text and str(shelf) in text and ".save(" in text
     assert len(RunRecord.all()) == before
 
 
