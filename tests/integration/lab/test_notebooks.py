@@ -27,11 +27,6 @@ RUN_ID = re.compile(r"\b20\d{6}-\d{6}-[0-9a-f]{6}\b")
 MEASURED = re.compile(r"\b\d+(\.\d+)? ms\b|\b\d+\.\d{2,3} s\b|\b20\d\d-\d\d-\d\d \d\d:\d\d:\d\d|\[40\d{8}\]|18790\d{5}")
 
 
-def kept() -> set[Path]:
-    """The kept bundles there are."""
-    return set(Path("/var/lib/tvixbuild-nb/bundles").glob("kept-*"))
-
-
 @pytest.mark.slow
 def test_it_stays_true(command: Command, tmp_path: Path, playwright: Playwright) -> None:
     """Run, run again, check, check again: the same bytes, and green; the page shows it without a kernel."""
@@ -147,15 +142,16 @@ def test_several_at_once(tmp_path: Path) -> None:
 def test_a_build_s_places_are_the_notebook_s_own(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     code = (
         "from tvixbuild_nb import Sandbox, runs\nrun = Sandbox('exit 3').run()\n",
+        f"open({str(tmp_path / 'bundle')!r}, 'w').write(str(run.bundle))\n",
         "print(run.bundle, run.castore.address)\nlen(runs())",
     )
     path = put(tmp_path / "a.ipynb", "".join(code))
-    before = kept()
     assert lab.run_notebooks(path) and not runs()
     shown = nbformat.read(path, as_version=4).cells[0].outputs
     assert shown[-1].data["text/plain"] == "1"
     assert "/kept-run-1 " in shown[-2].text and "~/.local/share/tvixbuild-nb/castore" in shown[-2].text
-    assert kept() == before, "its bundle goes with it"
+    bundle = Path((tmp_path / "bundle").read_text())
+    assert bundle.name.startswith("kept-") and not bundle.exists(), "its bundle goes with it"
     monkeypatch.setenv("TVIXBUILD_NB_STATE", str(tmp_path / "state"))
     assert lab.check_notebooks(path) and len(runs()) == 1, "a state that somebody names is used"
     runs()[0].delete()
