@@ -26,6 +26,7 @@ if TYPE_CHECKING:
     from tvixbuild_nb.request import BuildRequest as BuildRequest
     from tvixbuild_nb.sandbox import Run as Run
     from tvixbuild_nb.sandbox import Sandbox as Sandbox
+    from tvixbuild_nb.sandbox import build_many as build_many
     from tvixbuild_nb.sandbox import runs as runs
 
 __version__ = "0.1.0"
@@ -40,6 +41,7 @@ _ROOMS: dict[str, str | None] = {
     "Spec": "oci",
     "SpecOptions": "oci",
     "Tree": "castore",
+    "build_many": "sandbox",
     "build_service_from_addr": "build",
     "doctor": "build",
     "ingest": "castore",

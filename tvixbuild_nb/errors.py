@@ -18,7 +18,10 @@
     │   ├── DigestMismatch          bytes that are not what their digest says
     │   ├── IngestError             a path that cannot become a node
     │   ├── ExportError             a node that cannot become a path
-    │   └── StoreError              the store itself: full disk, newer format, damaged
+    │   └── StoreError              the store itself: full disk, newer format, damaged, out of reach, wrong credentials
+    │       └── NoStore             nothing was stored at this address yet
+    ├── RemoteError                 a service at another address: out of reach, gone in the middle, or it refuses
+    │   └── RemoteStoreError (StoreError)  the same of a store
     ├── FuseError                   the system's own FUSE troubles, one clear message each
     ├── PathSourceError             a place that store paths come from: unreachable, damaged, of another store
     │   └── Untrusted               a store path without a signature by a key that is trusted
@@ -182,7 +185,23 @@ class ExportError(CastoreError):
 
 
 class StoreError(CastoreError):
-    """The store itself: full disk, newer format, damaged."""
+    """The store itself: full disk, newer format, damaged, out of reach, wrong credentials."""
+
+
+class NoStore(StoreError):
+    """There is no store at this address, and none was to be made."""
+
+
+class RemoteError(TvixBuildError):
+    """A service elsewhere cannot be reached, broke off or refused; ``path`` is its address, ``code`` gRPC's word."""
+
+    def __init__(self, message: str, *, code: str | None = None, **details: Any) -> None:
+        super().__init__(message, **details)
+        self.code = code
+
+
+class RemoteStoreError(RemoteError, StoreError):
+    """A store at another address cannot be reached, broke off or refused."""
 
 
 class FuseError(TvixBuildError):

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from multiprocessing import resource_tracker
 from pathlib import Path
 
 import pytest
@@ -11,6 +12,12 @@ from playwright.sync_api import Playwright, expect, sync_playwright
 from support.lab import Lab, running_lab
 
 ARTEFACTS = Path(__file__).parents[2] / "test-artefacts"
+
+
+@pytest.fixture(scope="session", autouse=True)
+def tracker() -> None:
+    """Python's own helper for processes that are spawned: it stays as long as this process, so no test leaves it."""
+    resource_tracker.ensure_running()
 
 
 @pytest.fixture(scope="session")

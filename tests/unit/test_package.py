@@ -37,6 +37,13 @@ def test_import_brings_nothing_along() -> None:
     assert brought <= {"tvixbuild_nb"} | set(sys.stdlib_module_names)
 
 
+def test_grpc_comes_when_an_address_needs_it() -> None:
+    opening = "tvixbuild_nb.open_castore('memory:'); tvixbuild_nb.Sandbox('true', builder='oci:')"
+    elsewhere = "tvixbuild_nb.open_castore('grpc+http://localhost:1')"
+    assert "grpc" not in modules_after(f"import tvixbuild_nb; {opening}")
+    assert "grpc" in modules_after(f"import tvixbuild_nb; {elsewhere}")
+
+
 def test_every_public_name_arrives_without_jupyter() -> None:
     assert not modules_after("from tvixbuild_nb import *") & JUPYTER
 

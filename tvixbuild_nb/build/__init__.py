@@ -1,8 +1,8 @@
 """build: build services, what they tell while they work, and what stays of it.
 
 A :class:`BuildService` turns a request and a :class:`BuildContext` into a :class:`BuildResult`;
-``oci:`` runs it here (``ocibuild`` is the conductor), ``replay:`` shows again what was recorded, ``dummy:`` is for
-tests. Events and logs go to a :class:`RunRecord` on disk.
+``oci:`` runs it here (``ocibuild`` is the conductor), ``grpc+http:`` and its kind elsewhere (``remote``), ``replay:``
+shows again what was recorded, ``dummy:`` is for tests. Events and logs go to a :class:`RunRecord` on disk.
 """
 
 from tvixbuild_nb.build.addresses import build_service_from_addr
@@ -28,6 +28,8 @@ from tvixbuild_nb.build.service import (
     Inputs,
     Keep,
     OutputCheck,
+    Placement,
+    PreparesInputs,
     StageHeard,
 )
 
@@ -54,6 +56,8 @@ __all__ = [
     "MountInfo",
     "OCIBuildService",
     "OutputCheck",
+    "Placement",
+    "PreparesInputs",
     "Recorded",
     "RecordedHost",
     "ReplayBuildService",

@@ -52,6 +52,7 @@ class OCIBuildService:
         self._castore = castore if castore is not None else open_castore()
         self._runtime = runtime
         self._namespaces = namespaces
+        self._concurrency = concurrency
         self._turns = Turns(concurrency)
         self._lock = threading.Lock()
         self._root: BundleRoot | None = None
@@ -68,6 +69,11 @@ class OCIBuildService:
     @property
     def castore(self) -> Castore:
         return self._castore
+
+    @property
+    def concurrency(self) -> int:
+        """How many builds run at once."""
+        return self._concurrency
 
     def do_build(self, request: BuildRequest, context: BuildContext) -> BuildResult:
         """See :class:`BuildService`."""

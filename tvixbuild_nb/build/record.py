@@ -260,6 +260,11 @@ class RunRecord:
             finally:
                 temporary.unlink(missing_ok=True)
 
+    def take_in(self, files: Mapping[str, bytes]) -> None:
+        """Keep files, by name, of the record that a worker made of this run."""
+        for name, data in files.items():
+            self._write(name, data)
+
     def emit(self, event: StageEvent | EndEvent) -> None:
         """Append one event; log chunks are the keeper's to write. On a full disk it is left out: builds go on."""
         line = event.model_dump_json(exclude_none=True).encode() + b"\n"

@@ -134,6 +134,7 @@ class BuildResult(_Value):
     timings             stage -> seconds
     degraded            what the run had to do without, one sentence each
     bundle              the kept bundle, or None
+    worker              who built it, when it was sent to a worker; None: the service did it itself
     recorded            when and where it was built, of what comes from a record; None: it was built here
     """
 
@@ -159,6 +160,7 @@ class BuildResult(_Value):
     inputs: str | None = None
     log_size: int = 0
     bundle: Path | None = None
+    worker: str | None = None
     recorded: Recorded | None = None
 
     @property

@@ -20,6 +20,7 @@ from tvixbuild_nb.oci import SpecOptions
 from tvixbuild_nb.request import BuildRequest
 
 StageHeard: TypeAlias = Callable[[StageEvent], None]
+SentHeard: TypeAlias = Callable[["Placement"], None]
 OutputCheck: TypeAlias = Callable[[BuildRequest, Sequence[BuildOutput]], None]
 Keep: TypeAlias = Literal["failure", "always", "never"]
 Inputs: TypeAlias = Literal["auto", "fuse", "checkout"]
@@ -94,6 +95,18 @@ class BuildPolicy:
         )
 
 
+@dataclass(frozen=True, slots=True)
+class Placement:
+    """Where a build is that was sent away: its worker (None: nobody has taken it yet), and the workers lost with it.
+
+    ``last`` is the end of its log, where that is not told any more.
+    """
+
+    worker: str | None = None
+    lost: tuple[str, ...] = ()
+    last: bytes = b""
+
+
 class CancelToken:
     """One build's cancellation: asked for from any thread, heard by whoever registered."""
 
@@ -145,10 +158,10 @@ class BuildContext:
     """What one build is given besides its request: policy, record, cancellation; and its clock of stages.
 
     ``check`` raises :class:`OutputError` for outputs that were made and are not to be taken: the build then failed, and
-    they are the result's ``rejected``. ``heard`` is called with the events of stages as they are recorded. ``scratch``:
-    the ``scratch/`` of another bundle of the same request, of which this one begins with a copy. ``hold``: the sandbox
-    is there for others to enter until the build is cancelled, and nobody's turn is taken: ``created``, its command is
-    never executed; ``running``, it waits.
+    they are the result's ``rejected``. ``heard`` is called with the events of stages as they are recorded, ``sent``
+    when a build that was sent away is at another worker. ``scratch``: the ``scratch/`` of another bundle of the same
+    request, of which this one begins with a copy. ``hold``: the sandbox is there for others to enter until the build is
+    cancelled, and nobody's turn is taken: ``created``, its command is never executed; ``running``, it waits.
     """
 
     record: RunRecord
@@ -159,6 +172,7 @@ class BuildContext:
     accepted: threading.Event = field(default_factory=threading.Event)
     check: OutputCheck | None = None
     heard: StageHeard | None = None
+    sent: SentHeard | None = None
     scratch: Path | None = None
     hold: Hold | None = None
 
@@ -242,4 +256,13 @@ class BuildService(Protocol):
 
     def close(self) -> None:
         """Let go of what the service holds; running builds end first."""
+        ...
+
+
+@runtime_checkable
+class PreparesInputs(Protocol):
+    """A build service to which inputs are brought first; asked by who can show how far that is, before the build."""
+
+    def prepare(self, request: BuildRequest) -> None:
+        """Bring what the service lacks of the inputs, with progress; raises what keeps it from it."""
         ...

@@ -1,7 +1,8 @@
 """castore: content-addressed files and directories, as tvix-castore has them.
 
 The data model (``digest``, ``nodes``) and its canonical encoding (``encoding``); what a store must do
-(``services``) and the stores (``memory``, ``local``, ``caching``); ways in (``paths``, ``tar``, scanned
+(``services``) and the stores (``memory``, ``local``, ``objects``, several as one: ``caching``, ``priority``), what is
+copied between them (``closure``, ``syncing``); ways in (``paths``, ``tar``, scanned
 for needles by ``refscan``) and out (``export``, ``tree``), a page at a time (``listing``) and side by side
 (``compare``). :class:`Castore` puts them together.
 """
@@ -42,7 +43,10 @@ if TYPE_CHECKING:
     from tvixbuild_nb.castore.paths import Ingested as Ingested
     from tvixbuild_nb.castore.paths import ingest as ingest
     from tvixbuild_nb.castore.paths import ingest_path as ingest_path
+    from tvixbuild_nb.castore.priority import priority as priority
     from tvixbuild_nb.castore.progress import Progress as Progress
+    from tvixbuild_nb.castore.syncing import SyncReport as SyncReport
+    from tvixbuild_nb.castore.syncing import sync as sync
     from tvixbuild_nb.castore.tree import Tree as Tree
 
 # Imported on first use: reading a store must not pay for what writes it.
@@ -51,12 +55,15 @@ _LATER = {
     "Ingested": "paths",
     "Listing": "listing",
     "Progress": "progress",
+    "SyncReport": "syncing",
     "Tree": "tree",
     "TreeDiff": "compare",
     "cache": "caching",
     "ingest": "paths",
     "ingest_path": "paths",
     "list_directory": "listing",
+    "priority": "priority",
+    "sync": "syncing",
     "tree_diff": "compare",
 }
 
@@ -80,6 +87,7 @@ __all__ = [
     "Node",
     "Progress",
     "SymlinkNode",
+    "SyncReport",
     "Tree",
     "TreeDiff",
     "cache",
@@ -94,6 +102,8 @@ __all__ = [
     "ingest_path",
     "list_directory",
     "open_castore",
+    "priority",
+    "sync",
     "tree_diff",
 ]
 

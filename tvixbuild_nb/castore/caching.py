@@ -3,16 +3,17 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping
+from contextlib import suppress
 from pathlib import Path
 from typing import BinaryIO
 
 from tvixbuild_nb.castore.castore import Castore
-from tvixbuild_nb.castore.closure import copy_blob, walk_closure
+from tvixbuild_nb.castore.closure import copy_blob, in_order, walk_closure
 from tvixbuild_nb.castore.digest import Digest
 from tvixbuild_nb.castore.encoding import directory_digest
 from tvixbuild_nb.castore.nodes import Directory, Node
 from tvixbuild_nb.castore.services import Batch, BlobReader, BlobService, BlobWriter, DirectoryService, GcReport
-from tvixbuild_nb.errors import DigestMismatch
+from tvixbuild_nb.errors import DigestMismatch, NotFound
 
 
 def cache(near: Castore, far: Castore) -> Castore:
@@ -82,7 +83,18 @@ class CachingDirectories:
         self._near.put_many(directories)
 
     def get_closure(self, digest: Digest) -> Iterator[Directory]:
+        if self._near.get(digest) is None:
+            self._fetch_closure(digest)
         return walk_closure(digest, self.get)
+
+    def _fetch_closure(self, digest: Digest) -> None:
+        """All that the far store has of it, in few requests where it can; what it lacks the near one may have."""
+        found: dict[Digest, Directory] = {}
+        with suppress(NotFound):
+            for directory in self._far.get_closure(digest):
+                found[directory_digest(directory)] = directory
+        if found:
+            self._near.put_many(in_order(found))
 
 
 class CachingStore:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 import re
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from pathlib import Path
 from types import TracebackType
 from typing import TYPE_CHECKING, BinaryIO, Self
@@ -12,12 +12,23 @@ from typing import TYPE_CHECKING, BinaryIO, Self
 from tvixbuild_nb.castore import closure
 from tvixbuild_nb.castore.digest import Digest
 from tvixbuild_nb.castore.nodes import DirectoryNode, FileNode, Node, SymlinkNode
-from tvixbuild_nb.castore.services import Backend, Batch, BlobService, DirectoryService, GcReport, PrefixIndex
-from tvixbuild_nb.errors import InvalidAddress
+from tvixbuild_nb.castore.services import (
+    Backend,
+    Batch,
+    BlobService,
+    DirectoryService,
+    GcReport,
+    Listable,
+    ManyDirectories,
+    PrefixIndex,
+)
+from tvixbuild_nb.errors import InvalidAddress, StoreError
 
 if TYPE_CHECKING:
     from tvixbuild_nb.castore.progress import Progress
     from tvixbuild_nb.castore.tree import Tree
+
+_COMBINED = re.compile(r"(cache|priority)\((.*)\)")
 
 STORE_VARIABLE = "TVIXBUILD_NB_STORE"
 
@@ -122,6 +133,18 @@ class Castore:
         """
         return self._backend.beginning_with(prefix, limit) if isinstance(self._backend, PrefixIndex) else None
 
+    def missing_directories(self, digests: Iterable[Digest]) -> set[Digest]:
+        """Those of ``digests`` of which the store holds no directory."""
+        service = self.directories
+        if isinstance(service, ManyDirectories):
+            return service.missing(digests)
+        return {digest for digest in digests if service.get(digest) is None}
+
+    def everything(self) -> tuple[Iterator[Digest], Iterator[Digest]] | None:
+        """The digests of all directories and of all blobs, or None when this store cannot tell."""
+        backend = self._backend
+        return (backend.all_directories(), backend.all_blobs()) if isinstance(backend, Listable) else None
+
     def batch(self) -> Batch:
         """A group of writes that become visible together."""
         return self._backend.batch()
@@ -167,8 +190,10 @@ class Castore:
 
 
 def open_castore(address: str | os.PathLike[str] | None = None, *, read_only: bool = False) -> Castore:
-    """Open the store at ``address``: ``memory:``, ``file:/path``, or a path.
+    """Open the store at ``address``: ``memory:``, ``file:/path``, ``objectstore+s3://bucket/prefix``,
+    ``grpc+http://host:port``, or a path.
 
+    ``cache(NEAR, FAR)`` and ``priority(FIRST, NEXT, ...)`` are addresses, too, of stores at addresses.
     None takes the environment's ``TVIXBUILD_NB_STORE`` (a path or an address), or else ``castore``
     in the user's data directory.  ``read_only`` never writes and asks for no lock: for processes that
     serve what others store.  :class:`InvalidAddress` lists the known schemes, :class:`StoreError`
@@ -177,6 +202,10 @@ def open_castore(address: str | os.PathLike[str] | None = None, *, read_only: bo
     if address is None:
         address = os.environ.get(STORE_VARIABLE) or default_store_path()
     text = os.fspath(address)
+    if (combined := _COMBINED.fullmatch(text)) is not None:
+        from tvixbuild_nb.castore.combined import open_combined
+
+        return open_combined(combined[1], combined[2], lambda part: open_castore(part, read_only=read_only))
     scheme, colon, rest = text.partition(":")
     if not colon or not re.fullmatch(r"[a-z][a-z0-9+.-]+", scheme):
         return Castore(_open_local(os.path.abspath(os.path.expanduser(text)), read_only))
@@ -217,7 +246,38 @@ def _open_local(path: str, read_only: bool) -> Backend:
     return LocalStore(path, read_only=read_only)
 
 
-_SCHEMES: dict[str, Callable[[str, bool], Backend]] = {"memory": _open_memory, "file": _open_file}
+def _on_objects(kind: str) -> Callable[[str, bool], Backend]:
+    def open_objects(rest: str, read_only: bool) -> Backend:
+        try:
+            from tvixbuild_nb.castore.objects import ObjectStore
+        except ModuleNotFoundError as error:
+            if (error.name or "").partition(".")[0] != "obstore":
+                raise
+            raise StoreError(
+                "stores on object storage need the library obstore", hint="pip install 'tvixbuild-nb[stores]'"
+            ) from error
+        return ObjectStore(kind, rest, read_only=read_only)
+
+    return open_objects
+
+
+def _open_remote(scheme: str) -> Callable[[str, bool], Backend]:
+    def open_there(rest: str, read_only: bool) -> Backend:
+        from tvixbuild_nb.castore.remote import remote_store
+
+        return remote_store(f"{scheme}:{rest}")
+
+    return open_there
+
+
+_SCHEMES: dict[str, Callable[[str, bool], Backend]] = {
+    "memory": _open_memory,
+    "file": _open_file,
+    "objectstore+file": _on_objects("file"),
+    "objectstore+memory": _on_objects("memory"),
+    "objectstore+s3": _on_objects("s3"),
+    **{scheme: _open_remote(scheme) for scheme in ("grpc+http", "grpc+https", "grpc+unix")},
+}
 
 
 def _known_schemes() -> str:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import deque
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from typing import TYPE_CHECKING
 
 from blake3 import blake3
@@ -29,10 +29,11 @@ def check_sizes(directory: Directory, get: GetDirectory) -> None:
     """
     for name, node in directory:
         if isinstance(node, DirectoryNode) and (child := get(node.digest)) is not None:
-            _check_size(node, child, name)
+            check_size(node, child, name)
 
 
-def _check_size(node: DirectoryNode, child: Directory, name: bytes) -> None:
+def check_size(node: DirectoryNode, child: Directory, name: bytes) -> None:
+    """Refuse (:class:`InvalidNode`) a node, an entry called ``name``, that gives ``child`` another size than it has."""
     if child.size != node.size:
         raise InvalidNode(
             f"wrong size {node.size} for directory {node.digest}: it is {child.size}",
@@ -61,7 +62,7 @@ def walk_closure(digest: Digest, get: GetDirectory) -> Iterator[Directory]:
                 raise NotFound(
                     f"the store does not hold this directory, entry {name!r} of another", path=str(node.digest)
                 )
-            _check_size(node, child, name)
+            check_size(node, child, name)
             seen.add(node.digest)
             queue.append(child)
             yield child
@@ -100,10 +101,14 @@ def missing(castore: Castore, node: Node) -> list[Digest]:
 
 def leaves_first(digest: Digest, get: GetDirectory) -> list[Directory]:
     """The closure of ``digest``, each directory once and after all it holds; raises as :func:`walk_closure`."""
-    known = {directory_digest(directory): directory for directory in walk_closure(digest, get)}
+    return in_order({directory_digest(directory): directory for directory in walk_closure(digest, get)})
+
+
+def in_order(known: Mapping[Digest, Directory]) -> list[Directory]:
+    """All of ``known``, each directory after those it holds as far as they are among them."""
     order: list[Directory] = []
     done: set[Digest] = set()
-    stack = [(digest, False)] if known else []
+    stack = [(digest, False) for digest in known]
     while stack:
         current, children_done = stack.pop()
         if current in done:
@@ -114,11 +119,13 @@ def leaves_first(digest: Digest, get: GetDirectory) -> list[Directory]:
             continue
         stack.append((current, True))
         children = known[current].entries.values()
-        stack.extend((node.digest, False) for node in children if isinstance(node, DirectoryNode))
+        below = (node.digest for node in children if isinstance(node, DirectoryNode))
+        stack.extend((child, False) for child in below if child in known)
     return order
 
 
-def _of_either(src: Castore, dst: Castore, digest: Digest) -> Directory | None:
+def of_either(src: Castore, dst: Castore, digest: Digest) -> Directory | None:
+    """The directory that one of the two stores holds."""
     directory = src.directories.get(digest)
     # An empty directory is false, and there all the same.
     return dst.directories.get(digest) if directory is None else directory
@@ -135,10 +142,10 @@ def copy_closure(src: Castore, dst: Castore, node: Node) -> None:
         if isinstance(node, FileNode):
             blobs.add(node.digest)
         elif isinstance(node, DirectoryNode):
-            order = leaves_first(node.digest, lambda digest: _of_either(src, dst, digest))
+            order = leaves_first(node.digest, lambda digest: of_either(src, dst, digest))
             if not order:
                 raise NotFound("neither store holds this directory", path=str(node.digest))
-            _check_size(node, order[-1], b"")
+            check_size(node, order[-1], b"")
             for directory in order:
                 blobs.update(child.digest for child in directory.entries.values() if isinstance(child, FileNode))
                 batch.put_directory(directory)

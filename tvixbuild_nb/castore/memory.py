@@ -67,6 +67,9 @@ class MemoryDirectories:
     def get(self, digest: Digest) -> Directory | None:
         return self._directories.get(digest)
 
+    def missing(self, digests: Iterable[Digest]) -> set[Digest]:
+        return {digest for digest in digests if digest not in self._directories}
+
     def put(self, directory: Directory) -> Digest:
         digest = directory_digest(directory)
         check_sizes(directory, self.get)
@@ -121,6 +124,12 @@ class MemoryStore:
 
     def pins(self) -> Mapping[str, Node]:
         return dict(self._pins)
+
+    def all_blobs(self) -> Iterator[Digest]:
+        return iter(self.blobs.sizes())
+
+    def all_directories(self) -> Iterator[Digest]:
+        return iter(self.directories.digests())
 
     def gc(self, roots: Iterable[Node], *, dry_run: bool = False) -> GcReport:
         with self._lock:

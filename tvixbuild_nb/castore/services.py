@@ -108,6 +108,15 @@ class EncodedDirectories(Protocol):
         ...
 
 
+@runtime_checkable
+class ManyDirectories(Protocol):
+    """A DirectoryService that can be asked for many directories at once."""
+
+    def missing(self, digests: Iterable[Digest]) -> set[Digest]:
+        """Those of ``digests`` that the store does not hold."""
+        ...
+
+
 class Batch(Protocol):
     """The writes of one ingest: visible together at :meth:`commit`, gone together at :meth:`abort`.
 
@@ -157,6 +166,14 @@ class PrefixIndex(Protocol):
     def beginning_with(self, prefix: str, limit: int) -> list[Digest]:
         """Digests of blobs and directories, in order, whose hex begins with the hex digits ``prefix``."""
         ...
+
+
+@runtime_checkable
+class Listable(Protocol):
+    """A backend that can tell all it holds; not every store can."""
+
+    def all_blobs(self) -> Iterator[Digest]: ...
+    def all_directories(self) -> Iterator[Digest]: ...
 
 
 class Backend(Protocol):

@@ -16,6 +16,7 @@ from tvixbuild_nb.errors import CastoreError, NotFound
 if TYPE_CHECKING:
     from tvixbuild_nb.castore.castore import Castore
     from tvixbuild_nb.castore.compare import TreeDiff
+    from tvixbuild_nb.castore.filesystem import CastoreFileSystem
 
 _MAX_LINKS = 40
 
@@ -98,6 +99,25 @@ class Tree:
     def root(self) -> Tree:
         """The top of this tree."""
         return self._at(())
+
+    @property
+    def url(self) -> str:
+        """``castore://DIGEST/path``: this place for whatever reads through fsspec; of a store that is not the default
+        one, ``storage_options={"store": address}`` says which.
+        """
+        if isinstance(self._root[1], SymlinkNode):
+            raise self.root._not_a("file or directory")
+        return f"castore://{'/'.join((str(self._root[1].digest), *self.parts))}"
+
+    def fsspec(self) -> CastoreFileSystem:
+        """An fsspec file system over this tree's store: ``tree.fsspec().open(tree.url)``."""
+        try:
+            from tvixbuild_nb.castore.filesystem import CastoreFileSystem
+        except ModuleNotFoundError as error:
+            if (error.name or "").partition(".")[0] != "fsspec":
+                raise
+            raise CastoreError("this needs the library fsspec", hint="pip install 'tvixbuild-nb[stores]'") from error
+        return CastoreFileSystem(self.castore)
 
     def exists(self) -> bool:
         try:

@@ -42,7 +42,9 @@ def build(
         with open_castore(args.store) as castore:
             request = request_in(castore)
             builder = service_in(castore) or args.builder
-            sandbox = Sandbox.from_request(request, store=castore, builder=builder, runtime=args.runtime)
+            sandbox = Sandbox.from_request(
+                request, store=castore, builder=builder, builder_store=args.builder_store, runtime=args.runtime
+            )
             with closing(sandbox.builder):
                 run = sandbox.start(
                     timeout=args.timeout, silent_timeout=args.silent_timeout, keep=args.keep, inputs=args.inputs,

@@ -46,7 +46,9 @@ def _sandbox(args: Namespace) -> Iterator[Sandbox]:
     check_runtime(args)
     with open_castore(args.store) as castore:
         request = read_request(args.request)
-        sandbox = Sandbox.from_request(request, store=castore, builder=args.builder, runtime=args.runtime)
+        sandbox = Sandbox.from_request(
+            request, store=castore, builder=args.builder, builder_store=args.builder_store, runtime=args.runtime
+        )
         with closing(sandbox.builder):
             yield sandbox
 

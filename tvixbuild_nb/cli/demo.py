@@ -33,7 +33,10 @@ OUT, REPORT = "nix/store/hello", "nix/store/report"
 
 def demo(args: Namespace) -> int:
     """Compile a C program in one sandbox, run it in another with nothing else inside; 0 when all of it was right."""
-    with open_castore(args.store) as castore, closing(shared_builder(args.builder, castore, None)) as builder:
+    with (
+        open_castore(args.store) as castore,
+        closing(shared_builder(args.builder, castore, None, args.builder_store)) as builder,
+    ):
         story = Demo(console(), castore, builder)
         try:
             return story.tell()

@@ -73,7 +73,7 @@ def closure(args: Namespace) -> int:
             else:
                 write_lines(map(Text, plan.describe().split("\n")))
             return 0
-        with closing(shared_builder(args.builder, castore, args.runtime)) as service:
+        with closing(shared_builder(args.builder, castore, args.runtime, args.builder_store)) as service:
             going = opened.closure_build(plan, service, jobs=args.jobs, policy=policy_of(args))
             try:
                 going.run()
@@ -99,16 +99,18 @@ class _Making:
         with _opened(args, castore) as opened:
             plan = opened.plan()
             if plan.steps:
-                with closing(shared_builder(args.builder, castore, args.runtime)) as service:
+                with closing(shared_builder(args.builder, castore, args.runtime, args.builder_store)) as service:
                     opened.closure_build(plan, service, jobs=args.jobs, policy=policy_of(args)).run()
             prepared = opened.prepare()
-            self._special = opened.service(shared_builder(args.builder, castore, args.runtime))
+            self._special = opened.service(shared_builder(args.builder, castore, args.runtime, args.builder_store))
             self._checked = partial(opened.checked, prepared=prepared)
         return prepared.request
 
     def service(self, castore: Castore) -> BuildService:
         """What builds that request."""
-        return self._special or self._checked(shared_builder(self._args.builder, castore, self._args.runtime))
+        return self._special or self._checked(
+            shared_builder(self._args.builder, castore, self._args.runtime, self._args.builder_store)
+        )
 
 
 def _opened(args: Namespace, castore: Castore) -> AbstractContextManager[Opened]:

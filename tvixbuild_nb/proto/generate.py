@@ -10,7 +10,7 @@ import sys
 from pathlib import Path
 
 HERE = Path(__file__).resolve().parent
-PROTOS = ("castore", "build")
+PROTOS = ("castore", "build", "snix_castore", "snix_build", "watched", "manyblobs")
 
 
 def generate(destination: Path) -> list[Path]:

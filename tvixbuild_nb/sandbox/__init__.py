@@ -2,6 +2,7 @@
 
 from tvixbuild_nb.sandbox.history import RunHistory, RunRow, runs
 from tvixbuild_nb.sandbox.log import LogLine, RunLog
+from tvixbuild_nb.sandbox.many import Many, ManyRow, build_many
 from tvixbuild_nb.sandbox.run import Run
 from tvixbuild_nb.sandbox.sandbox import Sandbox
 from tvixbuild_nb.sandbox.trees import Inputs, Origin, Outputs, RunTree
@@ -9,6 +10,8 @@ from tvixbuild_nb.sandbox.trees import Inputs, Origin, Outputs, RunTree
 __all__ = [
     "Inputs",
     "LogLine",
+    "Many",
+    "ManyRow",
     "Origin",
     "Outputs",
     "Run",
@@ -17,5 +20,6 @@ __all__ = [
     "RunRow",
     "RunTree",
     "Sandbox",
+    "build_many",
     "runs",
 ]

@@ -13,7 +13,7 @@ if TYPE_CHECKING:
     from tvixbuild_nb.sandbox.sandbox import Sandbox
 
 _SHELL = ("/bin/sh", "-c")
-_SURROUNDINGS = ("options", "builder", "runtime")
+_SURROUNDINGS = ("options", "builder", "builder_store", "runtime")
 
 
 def python_of(sandbox: Sandbox) -> str:

@@ -56,6 +56,7 @@ class Description:
         options: SpecOptions | None = None,
         store: Castore | str | None = None,
         builder: BuildService | str | None = None,
+        builder_store: Castore | str | None = None,
         runtime: str | None = None,
         **unknown: Any,
     ) -> None:
@@ -89,6 +90,7 @@ class Description:
         self._has_constraints = True
         self._store = store
         self._builder = builder
+        self.builder_store = builder_store
         # What makes a build service check the outputs of the derivation that this came from.
         self._checked: Callable[[BuildService], BuildService] | None = None
         self._watchers: Watchers | None = None
@@ -191,7 +193,7 @@ class Description:
 
     @classmethod
     def from_request(cls, request: BuildRequest, **surroundings: Any) -> Self:
-        """A sandbox that makes exactly this request; ``surroundings`` are options, store, builder, runtime."""
+        """A sandbox that makes exactly this request; ``surroundings``: options, store, builder and the like."""
         constraints = request.constraints
         sandbox = cls(
             request.command_args,
@@ -247,7 +249,9 @@ class Description:
         check_secrets(options.impure, [name for name in hidden if name in options.impure])
         with opened_derivation(derivation, castore, inputs, keys=keys, options=options) as opened:
             builder, runtime = surroundings.get("builder"), surroundings.get("runtime")
-            service = builder if isinstance(builder, BuildService) else shared_builder(builder, castore, runtime)
+            if not isinstance(builder, BuildService):
+                builder = shared_builder(builder, castore, runtime, surroundings.get("builder_store"))
+            service = builder
             plan = opened.plan()
             if plan.steps:
                 _built_first(opened.closure_build(plan, service, jobs=jobs, secrets=hidden))
@@ -262,6 +266,11 @@ class Description:
         else:
             sandbox._builder = special
         return sandbox
+
+    @property
+    def checks(self) -> Callable[[BuildService], BuildService] | None:
+        """What makes a build service check the outputs, of the sandbox of a derivation; None otherwise."""
+        return self._checked
 
     def save(self, path: str | os.PathLike[str]) -> None:
         """Write the request as protobuf-JSON; contents of inputs stay in the store.

@@ -21,7 +21,7 @@ from tvixbuild_nb.oci.compare import between
 from tvixbuild_nb.oci.options import Limits
 from tvixbuild_nb.request import BuildRequest
 from tvixbuild_nb.sandbox.saving import keep_explanation
-from tvixbuild_nb.sandbox.services import shared_builder
+from tvixbuild_nb.sandbox.services import elsewhere, shared_builder
 from tvixbuild_nb.sandbox.tools import NAME, Tools, tools_of
 
 if TYPE_CHECKING:
@@ -90,6 +90,11 @@ def entrance(run: Run, *, fresh: bool = False, tools: Sequence[str] = ()) -> Ite
         assert config is not None, "the door is made after it"
         yield Entrance(run, run.request, config, None, door)
         return
+    if elsewhere(run.result.service):
+        raise HostRefused(
+            f"run {run.id} was built at {run.result.service}: its sandbox cannot be entered", path="run",
+            hint="build it here and enter that: Sandbox.from_request(run.request).run(keep='always')",
+        )  # fmt: skip
     if spec is None:
         raise InvalidValue("the run never had a configuration", path="run", hint="it was refused before that")
     bundle = None if fresh else run.bundle

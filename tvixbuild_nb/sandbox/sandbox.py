@@ -28,7 +28,9 @@ from tvixbuild_nb.sandbox.services import shared_builder
 from tvixbuild_nb.sandbox.trials import begin
 
 if TYPE_CHECKING:
+    from tvixbuild_nb.request import BuildRequest
     from tvixbuild_nb.sandbox.checking import Checked
+    from tvixbuild_nb.sandbox.many import Many
     from tvixbuild_nb.sandbox.minimizing import Minimized
 
 
@@ -48,6 +50,8 @@ class Sandbox(Description):
       (``sb.env["TOKEN"]``, ``sb.request``, ``run.log.text()``), and so are the run's files on disk.
     - ``options``: a SpecOptions; None is what this host needs.
     - ``store``: a Castore or an address; ``builder``: a BuildService or an address; ``runtime``: runc or crun.
+    - ``builder_store``: the store of a builder elsewhere (``grpc+...``), a Castore or an address, where it is not at
+      the builder's own address. Inputs that it lacks are uploaded, outputs are read from there.
 
     Nothing is checked before it is needed: :attr:`request` validates the whole and raises
     :class:`InvalidRequest` naming field and position. Rendering needs no store and no privilege.
@@ -120,7 +124,7 @@ class Sandbox(Description):
         """The build service, opened on first use; one of a derivation checks its outputs, whatever is set here."""
         service = self._builder
         if service is None or isinstance(service, str):
-            service = shared_builder(service, self.store, self.runtime)
+            service = shared_builder(service, self.store, self.runtime, self.builder_store)
         return service if self._checked is None else self._checked(service)
 
     @builder.setter
@@ -208,6 +212,16 @@ class Sandbox(Description):
         if check:
             run.raise_for_status()
         return run
+
+    def map(self, requests: Iterable[BuildRequest | Sandbox], executor: Any = None, **how: Any) -> Many:
+        """Build many requests with this sandbox's store, builder, runtime and options; see :func:`build_many`.
+
+        ``executor``: who builds, None for this process; ``how``: ``timeout``, ``keep`` and the rest of its parameters.
+        """
+        from tvixbuild_nb.sandbox.many import build_many  # loaded when first asked
+
+        here = {"store": self.store, "builder": self._builder, "runtime": self.runtime, "options": self.options}
+        return build_many(requests, executor, **{**here, **how})
 
     def check(self, n: int = 3, vary: Iterable[str] | None = None, *, timeout: float | None = None) -> Checked:
         """Run the build ``n`` times in other surroundings, and tell whether its outputs are the same each time.

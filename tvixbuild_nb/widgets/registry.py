@@ -32,6 +32,15 @@ def register_views() -> None:
     _register_closures()
     _register_changes()
     _register_answers()
+    _register_many()
+
+
+def _register_many() -> None:
+    from tvixbuild_nb.sandbox import Many
+    from tvixbuild_nb.widgets.many import many_bundle, present_many
+
+    register(Many, many_bundle)
+    register_presenter(Many, present_many)
 
 
 def _register_changes() -> None:

@@ -4,12 +4,15 @@ from __future__ import annotations
 
 import contextlib
 import threading
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from concurrent.futures import ProcessPoolExecutor
 from pathlib import Path
 
 import pytest
+from distributed import LocalCluster
 
 from support.leftovers import Leftovers
+from support.served import served
 from tvixbuild_nb.build import (
     BuildContext,
     BuildPolicy,
@@ -23,9 +26,12 @@ from tvixbuild_nb.build import (
     OCIBuildService,
     ReplayBuildService,
     RunRecord,
+    build_service_from_addr,
     host_system,
 )
 from tvixbuild_nb.build.records import write_record
+from tvixbuild_nb.build.workers import WorkersBuildService
+from tvixbuild_nb.build.workers.opening import pool_of
 from tvixbuild_nb.castore import Castore, Node, open_castore
 from tvixbuild_nb.request import BuildConstraints, BuildRequest
 
@@ -59,18 +65,46 @@ def _replaying(directory: Path, castore: Castore) -> ReplayBuildService:
     return ReplayBuildService(directory, castore)
 
 
-@pytest.fixture(params=["dummy", "replay", "oci-runc", "oci-crun", "oci-without-namespaces"])
+@contextlib.contextmanager
+def _workers(kind: str, directory: Path, castore: Castore, scratch: Path) -> Iterator[WorkersBuildService]:
+    """Workers that are processes of a pool, or behind the address of a Dask cluster."""
+    with contextlib.ExitStack() as stack:
+        if kind == "pool":
+            pool = pool_of(stack.enter_context(ProcessPoolExecutor(2)))
+            service: BuildService = WorkersBuildService(pool, castore, builder=f"oci:{directory}")
+        else:
+            settings = {"n_workers": 1, "threads_per_worker": 2, "dashboard_address": ":0"}
+            cluster = stack.enter_context(LocalCluster(**settings, local_directory=str(scratch)))
+            address = f"dask+{cluster.scheduler_address}"
+            service = build_service_from_addr(address, castore, builder=f"oci:{directory}")
+        assert isinstance(service, WorkersBuildService)
+        stack.callback(service.close)
+        yield service
+
+
+@pytest.fixture(params=["dummy", "replay", "oci-runc", "oci-crun", "oci-without-namespaces", "grpc", "pool", "dask"])
 def service(
     request: pytest.FixtureRequest, passable_tmp: Path, tmp_path: Path, no_leftovers: Leftovers
-) -> BuildService:
+) -> Iterator[BuildService]:
+    with contextlib.ExitStack() as stack:
+        yield _service(request.param, passable_tmp, tmp_path, stack)
+
+
+def _service(name: str, passable: Path, tmp_path: Path, stack: contextlib.ExitStack) -> BuildService:
     castore = open_castore(tmp_path / "store")
-    if request.param == "dummy":
+    bundles = passable / "bundles"
+    if name == "dummy":
         return DummyBuildService(castore, _imitate)
-    if request.param == "replay":
+    if name == "replay":
         return _replaying(tmp_path / "records", castore)
-    if request.param == "oci-without-namespaces":
-        return OCIBuildService(passable_tmp / "bundles", castore, namespaces=False)
-    return OCIBuildService(passable_tmp / "bundles", castore, runtime=request.param.removeprefix("oci-"))
+    if name in ("pool", "dask"):
+        return stack.enter_context(_workers(name, bundles, castore, tmp_path / "dask"))
+    if name == "grpc":
+        server = stack.enter_context(served(tmp_path / "server", "--builder", f"oci:{bundles}"))
+        return stack.enter_context(contextlib.closing(build_service_from_addr(server.address, castore)))
+    if name == "oci-without-namespaces":
+        return OCIBuildService(bundles, castore, namespaces=False)
+    return OCIBuildService(bundles, castore, runtime=name.removeprefix("oci-"))
 
 
 def _request(build: str) -> BuildRequest:

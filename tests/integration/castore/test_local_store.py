@@ -356,6 +356,7 @@ def test_importing_is_cheap() -> None:
     code = (
         "import sys, tvixbuild_nb.castore\n"
         "heavy = {'rich', 'tarfile', 'ahocorasick_rs', 'platformdirs', 'concurrent.futures', 'sqlite3'}\n"
+        "heavy |= {'obstore', 'fsspec'}\n"
         "print(sorted(heavy & set(sys.modules)))"
     )
     assert python(code).communicate(timeout=60)[0].strip() == "[]"

@@ -15,6 +15,7 @@ from tvixbuild_nb.cli.parsers import make_parser
 
 LINES = {
     "notebooks": ["check", "a.ipynb", "--jobs", "2", "--timeout", "60"],
+    "castore": ["sync", "s", "objectstore+s3://b/p", "1", "2/x", "--json", "--dry-run"],
     "doctor": ["--json"],
     "demo": [],
     "config": ["r.json", "--tvix", "--rootless", "--sandbox-shell", "/sh"],
@@ -34,8 +35,9 @@ LINES = {
             "--strict",
             "--observe",
         ),
-        *("--no-trace", "--runtime", "crun", "--store", "memory:", "--builder", "dummy:"),
+        *("--no-trace", "--runtime", "crun", "--store", "memory:", "--builder", "dummy:", "--builder-store", "s"),
     ],
+    "run-many": ["a.json", "b.json", "--json", "--jobs", "3", "--timeout", "9", "--builder", "dask+tcp://h:8786"],
     "check": ["r.json", "--json", "-n", "2", "--vary", "order,cores", "--timeout", "9", "--runtime", "crun"],
     "minimize": ["r.json", "--json", "-o", "small.json", "--store", "s", "--builder", "oci:"],
     "runs": ["--json"],
@@ -59,6 +61,7 @@ LINES = {
     "gc": ["--dry-run", "--json"],
     "drv": ["show", "x.drv"],
     "nar": ["restore", "x.nar", "dest"],
+    "serve": ["--listen", "unix:/s", "--max-builds", "3", "--store", "memory:", "--allow-ro-path", "/opt"],
 }
 
 

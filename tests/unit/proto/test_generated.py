@@ -6,12 +6,13 @@ import ast
 import re
 import tomllib
 from pathlib import Path
+from typing import Any
 
 import pytest
 from google.protobuf import json_format
 
 import tvixbuild_nb.proto.generate as generator
-from tvixbuild_nb.proto import build_pb2, castore_pb2
+from tvixbuild_nb.proto import build_pb2, castore_pb2, snix_build_pb2, snix_castore_pb2
 
 HERE = Path(generator.__file__).parent
 
@@ -79,3 +80,31 @@ def test_a_known_message_on_the_wire() -> None:
     message = build_pb2.BuildRequest(command_args=["a"], constraints={"system": "x"})
     assert message.SerializeToString() == b"\x12\x01a\x42\x03\x0a\x01x"
     assert json_format.MessageToDict(message) == {"commandArgs": ["a"], "constraints": {"system": "x"}}
+
+
+def shape(message: Any, seen: tuple[str, ...] = ()) -> object:
+    """What of a message's type is seen on the wire: numbers, types, and those of the messages in it."""
+    if message.full_name in seen:
+        return message.full_name
+    inside = (*seen, message.full_name)
+    return [
+        (field.number, field.type, field.is_repeated, field.message_type and shape(field.message_type, inside))
+        for field in sorted(message.fields, key=lambda field: field.number)
+    ]  # fmt: skip
+
+
+def test_snix_has_the_same_bytes_under_other_names() -> None:
+    names = {"DirectoryNode": "DirectoryEntry", "FileNode": "FileEntry", "SymlinkNode": "SymlinkEntry", "Node": "Entry"}
+    tvix, snix = castore_pb2.DESCRIPTOR, snix_castore_pb2.DESCRIPTOR
+    assert snix.package == "snix.castore.v1" and snix_build_pb2.DESCRIPTOR.package == "snix.build.v1"
+    for name, message in tvix.message_types_by_name.items():
+        assert shape(message) == shape(snix.message_types_by_name[names.get(name, name)])
+    for name, service in tvix.services_by_name.items():
+        for ours, theirs in zip(service.methods, snix.services_by_name[name].methods, strict=True):
+            same = ("name", "client_streaming", "server_streaming")
+            assert [getattr(ours, each) for each in same] == [getattr(theirs, each) for each in same]
+            assert shape(ours.input_type) == shape(theirs.input_type)
+    request = snix_build_pb2.BuildRequest
+    assert shape(request.DESCRIPTOR) == shape(build_pb2.BuildRequest.DESCRIPTOR)
+    assert numbers(snix_build_pb2.BuildResponse) == {"outputs": 1}
+    assert numbers(snix_build_pb2.BuildResponse.Output) == {"output": 1, "needles": 2}

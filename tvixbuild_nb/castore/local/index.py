@@ -36,8 +36,9 @@ _ASK_AT_ONCE = 500
 _FIND = "SELECT pack, offset, size FROM blobs WHERE digest = ?"
 _MISSING = """
 SELECT group_concat(hex(column1), '') FROM (VALUES {})
-    WHERE NOT EXISTS (SELECT 1 FROM blobs WHERE digest = column1)
+    WHERE NOT EXISTS (SELECT 1 FROM {} WHERE digest = column1)
 """
+_ALL = "SELECT digest FROM {} WHERE digest > ? ORDER BY digest LIMIT 10000"
 _BEGINNING = """
 SELECT digest FROM blobs WHERE digest BETWEEN ?1 AND ?2
     UNION SELECT digest FROM directories WHERE digest BETWEEN ?1 AND ?2 ORDER BY digest LIMIT ?3
@@ -142,7 +143,7 @@ class Index:
             raise self._failure(error) from error
         return None if row is None else Place(*row)
 
-    def missing(self, digests: Iterable[Digest]) -> set[Digest]:
+    def missing(self, digests: Iterable[Digest], table: str = "blobs") -> set[Digest]:
         # In order, so that neighbours lie on the same page. As bytearrays, because sqlite3 looks for an adapter
         # for each value that is bytes or of our own type, which takes a quarter of the time.
         asked = map(bytearray, sorted(set(digests)))
@@ -151,7 +152,7 @@ class Index:
             # One row with all the answers: sqlite3 lets go of the interpreter's lock at every row, and getting it back
             # beside a busy thread costs far more than reading hex.
             marks = ",".join(["(?)"] * len(part))
-            (row,) = self.query(_MISSING.format(marks), part)
+            (row,) = self.query(_MISSING.format(marks, table), part)
             text = bytes.fromhex(row[0]) if isinstance(row[0], str) else b""
             absent.update(Digest(text[start : start + DIGEST_SIZE]) for start in range(0, len(text), DIGEST_SIZE))
         return absent
@@ -160,6 +161,15 @@ class Index:
         """The first ``limit`` digests of blobs and directories whose hex begins with ``prefix``, in order."""
         bounds = [bytes.fromhex(prefix.ljust(2 * DIGEST_SIZE, digit)) for digit in "0f"]
         return [Digest(row[0]) for row in self.query(_BEGINNING, (*bounds, limit)) if isinstance(row[0], bytes)]
+
+    def all(self, table: str) -> Iterator[Digest]:
+        """Every digest of ``table``, in order; others may write meanwhile."""
+        last = b""
+        while rows := self.query(_ALL.format(table), (last,)):
+            for (digest,) in rows:
+                assert isinstance(digest, bytes)
+                yield Digest(digest)
+                last = digest
 
     def has_large(self, size: int) -> bool:
         """Whether some blob in a file of its own has ``size`` bytes."""

@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Final
 
 from tvixbuild_nb.castore.digest import Digest
-from tvixbuild_nb.errors import StoreError
+from tvixbuild_nb.errors import NoStore, StoreError
 
 VERSION: Final = 1
 _TITLE: Final = "tvixbuild-nb castore"
@@ -48,7 +48,7 @@ class Layout:
         with system_errors(self.root):
             if not self._check_version():
                 if not create:
-                    raise StoreError("there is no store here", path=self.root)
+                    raise NoStore("there is no store here", path=self.root)
                 self._claim()
             if create:
                 for directory in (self.packs, self.blobs, self.tmp, self.live):

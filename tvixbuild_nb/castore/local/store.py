@@ -115,6 +115,12 @@ class LocalStore:
     def beginning_with(self, prefix: str, limit: int) -> list[Digest]:
         return self.index.beginning_with(prefix, limit)
 
+    def all_blobs(self) -> Iterator[Digest]:
+        return self.index.all("blobs")
+
+    def all_directories(self) -> Iterator[Digest]:
+        return self.index.all("directories")
+
     def forget_damaged(self, digest: Digest) -> None:
         """Drop a blob whose bytes are wrong from the index, so that ingesting it again mends the store."""
         if not self.read_only:
@@ -244,6 +250,9 @@ class LocalDirectories:
         if data is not None and blake3(data).digest() != digest:
             raise DigestMismatch("the directory in the store is not what its digest says", path=str(digest))
         return data
+
+    def missing(self, digests: Iterable[Digest]) -> set[Digest]:
+        return self._store.index.missing(digests, "directories")
 
     def put(self, directory: Directory) -> Digest:
         self.put_many([directory])

@@ -14,6 +14,7 @@ from tvixbuild_nb.cli.parsers.questions import add_questions
 from tvixbuild_nb.cli.parsers.records import add_records
 from tvixbuild_nb.cli.parsers.requests import add_requests
 from tvixbuild_nb.cli.parsers.runs import add_runs
+from tvixbuild_nb.cli.parsers.serving import add_serving
 from tvixbuild_nb.cli.parsers.trees import add_trees
 
 _EPILOG = """\
@@ -43,4 +44,5 @@ def make_parser() -> argparse.ArgumentParser:
     add_derivations(commands)
     add_nars(commands)
     add_notebooks(commands)
+    add_serving(commands)
     return parser

@@ -23,7 +23,9 @@ class Commands:
         parser = self._parsers.add_parser(name, help=text, description=description)
         parser.set_defaults(command=command)
         for flag in flags:
-            {"json": _json, "store": _store, "builder": _builder, "request": _request}[flag](parser)
+            {"json": _json, "store": _store, "builder": _builder_store, "host-builder": _builder, "request": _request}[
+                flag
+            ](parser)
         return parser
 
     def group(self, name: str, text: str) -> Commands:
@@ -40,7 +42,17 @@ def _store(parser: argparse.ArgumentParser) -> None:
 
 
 def _builder(parser: argparse.ArgumentParser) -> None:
-    parser.add_argument("--builder", metavar="ADDR", help="address of the build service, such as oci:/bundle/root")
+    parser.add_argument(
+        "--builder", metavar="ADDR",
+        help="address of the build service, such as oci:/bundle/root or grpc+http://host:port",
+    )  # fmt: skip
+
+
+def _builder_store(parser: argparse.ArgumentParser) -> None:
+    _builder(parser)
+    parser.add_argument(
+        "--builder-store", metavar="ADDR", help="the store of a builder elsewhere, where it is not at its own address"
+    )
 
 
 def _request(parser: argparse.ArgumentParser) -> None:

@@ -14,7 +14,7 @@ def add_host(commands: Commands) -> None:
         "demo", "demo:demo", "compile a C program in one sandbox and run the result in another", "store", "builder"
     )
     gc = commands.add(
-        "gc", "gc:gc", "delete what no recorded run and no pin needs", "json", "store", "builder",
+        "gc", "gc:gc", "delete what no recorded run and no pin needs", "json", "store", "host-builder",
         more="Recorded runs need their inputs and outputs; a kept bundle goes once its run's record is gone. "
         "Only the runs of this user's state directory (TVIXBUILD_NB_STATE) and the store's pins count: what runs of "
         "other users or state directories made in the same store is deleted, unless it is pinned.",

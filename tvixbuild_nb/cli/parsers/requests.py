@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import argparse
 
-from tvixbuild_nb.cli.parsers.commands import Commands, seconds
+from tvixbuild_nb.cli.parsers.commands import Commands, count, seconds
 
 
 def add_requests(commands: Commands) -> None:
@@ -30,6 +30,16 @@ def add_requests(commands: Commands) -> None:
         more="Exit status 0 when the build succeeded, 1 when it did not, 2 when it was refused and nothing started.",
     )  # fmt: skip
     add_policy(run)
+    many = commands.add(
+        "run-many", "many:run_many", "build several requests together; what becomes of them goes to standard error",
+        "json", "store", "builder",
+        more="The same request twice is built once. Exit status as of run: 1 when one did not succeed.",
+    )  # fmt: skip
+    many.add_argument("requests", metavar="REQUEST", nargs="+", help="file with a build request as protobuf-JSON")
+    many.add_argument(
+        "--jobs", type=count, metavar="N", help="how many at once, as many as the build service runs unless given"
+    )
+    add_policy(many)
     check = commands.add(
         "check", "checking:check", "build a request several times in other surroundings and compare the outputs",
         "request", "json", "store", "builder",

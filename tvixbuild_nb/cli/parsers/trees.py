@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from tvixbuild_nb.cli.parsers.commands import DIGEST, Commands
 
+_STORE = "path or address of a store, such as objectstore+s3://bucket/prefix"
+
 
 def add_trees(commands: Commands) -> None:
     ingest = commands.add(
@@ -25,3 +27,13 @@ def add_trees(commands: Commands) -> None:
             parser.add_argument("dest", metavar="DEST")
         elif name == "mount":
             parser.add_argument("directory", metavar="DIR", help="an empty directory")
+    stores = commands.group("castore", "stores by address: sync")
+    sync = stores.add(
+        "sync", "stores:sync", "copy what one store holds and another lacks", "json",
+        more="Without ROOT all of it, else what the roots reach. What is there is not copied again: the next sync "
+        "goes on where an interrupted one stopped.",
+    )  # fmt: skip
+    sync.add_argument("source", metavar="FROM", help=_STORE)
+    sync.add_argument("target", metavar="TO", help=_STORE)
+    sync.add_argument("roots", metavar="ROOT", nargs="*", help=DIGEST)
+    sync.add_argument("--dry-run", action="store_true", help="only tell what would be copied")

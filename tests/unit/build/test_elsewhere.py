@@ -1,0 +1,131 @@
+"""Builds through a server of this process, over a dummy: what goes over the line and what is asked again."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+
+from tvixbuild_nb.build import BuildContext, BuildOutput, BuildResult, DummyBuild, DummyBuildService
+from tvixbuild_nb.build.remote import RemoteBuildService
+from tvixbuild_nb.castore import Castore, DirectoryNode, Node, copy_closure, open_castore
+from tvixbuild_nb.errors import NotFound, OutputError, RemoteError, RemoteStoreError
+from tvixbuild_nb.request import BuildRequest
+from tvixbuild_nb.sandbox import Sandbox
+from tvixbuild_nb.serve import Listen, Server, ServerOptions
+
+
+def imitate(request: BuildRequest, build: DummyBuild) -> Mapping[str, Node]:
+    build.print("said\n")
+    if request.command_args[-1] == "wait":
+        build.sleep(60)
+    return {path: build.castore.ingest_bytes(path.encode()) for path in request.outputs}
+
+
+@pytest.fixture
+def far() -> Iterator[Castore]:
+    with open_castore("memory:") as castore:
+        yield castore
+
+
+@pytest.fixture
+def server(far: Castore, tmp_path: Path) -> Iterator[Server]:
+    options = ServerOptions(max_builds=1)
+    with Server(Listen(path=tmp_path / "s"), far, DummyBuildService(far, imitate), options) as server:
+        yield server
+
+
+@pytest.fixture
+def near(tmp_path: Path) -> Iterator[Castore]:
+    with open_castore(tmp_path / "near") as castore:
+        yield castore
+
+
+@pytest.fixture
+def tree(tmp_path: Path) -> Path:
+    (tmp_path / "tree" / "below").mkdir(parents=True)
+    (tmp_path / "tree" / "below" / "file").write_text("contents")
+    return tmp_path / "tree"
+
+
+def test_a_directory_that_is_there_without_its_contents(
+    server: Server, far: Castore, near: Castore, tree: Path
+) -> None:
+    sb = Sandbox("x", store=near, builder=server.address)
+    node = sb.add_input("in", tree)
+    assert isinstance(node, DirectoryNode)
+    for directory in reversed(list(near.directories.get_closure(node.digest))):
+        far.directories.put(directory)
+    assert not far.has_closure(node)
+    assert sb.run(show=False).ok and far.has_closure(node)
+
+
+def test_what_neither_side_has(server: Server, far: Castore, near: Castore, tree: Path) -> None:
+    with open_castore("memory:") as elsewhere:
+        node = elsewhere.ingest(tree)
+        sb = Sandbox("x", store=near, builder=server.address)
+        sb.add_input("in", node)
+        with pytest.raises(NotFound, match="neither"):
+            sb.run(show=False)
+        copy_closure(elsewhere, far, node)
+        assert sb.run(show=False).ok
+
+
+def test_outputs_are_fetched_for_whoever_checks_them(server: Server, near: Castore) -> None:
+    refusals: list[str] = []
+
+    def check(request: BuildRequest, outputs: Sequence[BuildOutput]) -> None:
+        assert near.tree(outputs[0].node).read_text() == "nix/store/out"
+        if refusals:
+            raise OutputError(refusals[0])
+
+    class Checking(RemoteBuildService):
+        def do_build(self, request: BuildRequest, context: BuildContext) -> BuildResult:
+            return super().do_build(request, replace(context, check=check))
+
+    service = Checking(server.address, near)
+    sb = Sandbox("x", store=near, outputs=["nix/store/out"], builder=service)
+    assert sb.run(show=False).ok
+    refusals.append("not that")
+    run = sb.run(show=False)
+    assert (run.status, run.failed_at) == ("failed", "output") and "not that" in run.message
+    assert run.result is not None and len(run.result.rejected) == 1
+    service.close()
+
+
+def test_more_builds_than_are_taken(far: Castore, near: Castore, tmp_path: Path) -> None:
+    service, options = DummyBuildService(far, imitate), ServerOptions(max_builds=1, max_waiting=1)
+    with Server(Listen(path=tmp_path / "s"), far, service, options) as server:
+        sb = Sandbox(["wait"], store=near, builder=server.address)
+        runs = [sb.start(), sb.start()]
+        with pytest.raises(RemoteError, match="no more are taken") as raised:
+            sb.start()
+        assert raised.value.code == "RESOURCE_EXHAUSTED"
+        assert "larger --max-builds" in str(raised.value)
+        for run in runs:
+            run.cancel()
+            run.wait(30)
+            assert run.status == "cancelled"
+        assert Sandbox(["x"], store=near, builder=server.address).run(show=False).ok
+
+
+def test_callers_that_do_nothing_are_given_up(far: Castore, tmp_path: Path) -> None:
+    far_file = far.ingest_bytes(bytes(64 << 20))
+    server = Server(Listen(path=tmp_path / "s"), far, None, ServerOptions(patience=0.4))
+    with server, open_castore(f"grpc+unix:{tmp_path}/s") as castore:
+        writers = [castore.blobs.open_write() for _ in range(20)]
+        for writer in writers:
+            writer.write(bytes(3 << 20))
+        streams = [castore.blobs.open_read(far_file.digest) for _ in range(20)]
+        # All threads were taken; they are free again.
+        castore.ingest_bytes(b"x")
+        with pytest.raises(RemoteStoreError):
+            writers[0].write(bytes(64 << 20))
+        for writer in writers:
+            writer.abort()
+        for stream in streams:
+            assert stream is not None
+            stream.close()
+        assert castore.tree(far_file).read_bytes() == bytes(64 << 20)

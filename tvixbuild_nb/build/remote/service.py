@@ -1,0 +1,95 @@
+"""RemoteBuildService: builds at another address; inputs go there first, outputs stay there to be looked at."""
+
+from __future__ import annotations
+
+import threading
+
+from tvixbuild_nb.build.remote.remotebuild import RemoteBuild
+from tvixbuild_nb.build.result import BuildResult
+from tvixbuild_nb.build.service import BuildContext, CancelToken
+from tvixbuild_nb.castore import Castore, Node, open_castore
+from tvixbuild_nb.castore.progress import Shown
+from tvixbuild_nb.castore.remote import RemoteStore, upload
+from tvixbuild_nb.castore.remote.connection import Connection
+from tvixbuild_nb.errors import HostRefused
+from tvixbuild_nb.request import BuildRequest
+
+
+class RemoteBuildService:
+    """Builds at ``address`` (``grpc+http://host:port``, ``grpc+https://host``, ``grpc+unix:/path``).
+
+    Parameters: ``inputs`` is where inputs are that the builder's store lacks (default: the embedded store);
+    ``builder_store``, a store or an address, is that store where it is not at the builder's own address. ``castore`` is
+    the builder's store: outputs are read from there, as far as somebody looks. A builder that can be watched tells log
+    and stages; of others only the end is known. Nothing is connected to before the first build.
+    """
+
+    def __init__(
+        self, address: str, inputs: Castore | None = None, *, builder_store: Castore | str | None = None
+    ) -> None:
+        self.connection = Connection(address)
+        self.inputs = inputs if inputs is not None else open_castore()
+        self._owned: Castore | None = None
+        if isinstance(builder_store, Castore):
+            self._castore = builder_store
+        elif builder_store is None:
+            self._castore = self._owned = Castore(RemoteStore(self.connection))
+        else:
+            self._castore = self._owned = open_castore(builder_store)
+        self._lock = threading.Lock()
+        self._brought: set[Node] = set()
+
+    @property
+    def address(self) -> str:
+        return self.connection.address.text
+
+    @property
+    def castore(self) -> Castore:
+        return self._castore
+
+    def prepare(self, request: BuildRequest) -> None:
+        """Bring there what the builder's store lacks of the inputs, with progress.
+
+        :class:`NotFound` when neither side has something. What was brought, or was there, is taken to stay while this
+        service is open.
+        """
+        self.bring(request, CancelToken())
+
+    def bring(self, request: BuildRequest, cancel: CancelToken, *, again: bool = False) -> None:
+        """As :meth:`prepare`; :class:`Cancelled` as soon as that is asked for.
+
+        ``again``: the builder lacks something all the same, so look at each file.
+        """
+        with self._lock:
+            nodes = [node for node in request.inputs.values() if again or node not in self._brought]
+        if nodes:
+            # A builder that can be watched looks by itself whether inputs are there as a whole, and quickly.
+            trusting = not again and self.connection.watched
+            with _Cancellable(f"upload to {self.address}", cancel) as progress:
+                upload(self.inputs, self._castore, nodes, progress, trusting=trusting)
+            with self._lock:
+                self._brought.update(nodes)
+
+    def do_build(self, request: BuildRequest, context: BuildContext) -> BuildResult:
+        """See :class:`BuildService`; :class:`RemoteError` when nobody answers at the address."""
+        if context.hold is not None or context.scratch is not None:
+            raise HostRefused("what runs elsewhere cannot be entered", path=self.address)
+        return RemoteBuild(self, request, context).live()
+
+    def close(self) -> None:
+        """Let go of the connections; a build that goes on is cancelled there."""
+        if self._owned is not None:
+            self._owned.close()
+        self.connection.close()
+
+
+class _Cancellable(Shown):
+    """Progress that ends the work it is told of."""
+
+    def __init__(self, title: str, cancel: CancelToken) -> None:
+        super().__init__(title)
+        self._cancel = cancel
+
+    def advance(self, files: int = 0, bytes: int = 0) -> None:
+        self._cancel.check()
+        super().advance(files, bytes)

@@ -1,0 +1,259 @@
+"""One build at the workers: handed over, listened to, handed over again when its worker is lost, and its end."""
+
+from __future__ import annotations
+
+import queue
+import time
+from typing import TYPE_CHECKING, TypeAlias
+
+from tvixbuild_nb.build.events import FailedAt, Status
+from tvixbuild_nb.build.result import BuildResult
+from tvixbuild_nb.build.service import BuildContext, Placement
+from tvixbuild_nb.build.workers.arriving import Arriving
+from tvixbuild_nb.build.workers.job import Answer, Job, Message
+from tvixbuild_nb.build.workers.refusals import result_without_build
+from tvixbuild_nb.errors import CastoreError, OutputError, TvixBuildError
+from tvixbuild_nb.request import BuildRequest
+
+if TYPE_CHECKING:
+    from tvixbuild_nb.build.workers.pool import Submitted
+    from tvixbuild_nb.build.workers.service import WorkersBuildService
+
+# How often a build is done again whose worker was lost, and handed over in all: workers that cannot build hand it back.
+RETRIES = 2
+_HANDED_OVER = 40
+# Seconds: between two looks; for the end of a cancelled build beyond its grace; for what was told before a loss, by one
+# who had begun and by one of whom nothing was heard.
+_LOOK = 1.0
+_CANCEL_PATIENCE = 15.0
+_LOSS_PATIENCE = 2.0
+_SILENCE = 0.3
+_CANCEL: Message = {"told": "cancel"}
+Heard: TypeAlias = "Message | Submitted"
+_ADVICE = "doctor() on that worker says what it lacks"
+
+
+class Sending:
+    """The life of one build that is sent away, on the caller's thread; :meth:`live` is the conductor."""
+
+    def __init__(self, service: WorkersBuildService, request: BuildRequest, context: BuildContext) -> None:
+        self.service = service
+        self.request = request
+        self.context = context
+        self._started = time.time()
+        self._inbox: queue.SimpleQueue[Heard] = queue.SimpleQueue()
+        self._arriving = Arriving(context)
+        self._worker: str | None = None
+        self._lost: list[str] = []
+        self._told: str | None = None
+        self._deadline: float | None = None
+
+    def live(self) -> BuildResult:
+        """Until there is a result."""
+        try:
+            with self.context.cancel.heard_by(lambda: self._inbox.put(_CANCEL)):
+                for attempt in range(_HANDED_OVER):
+                    result = self._attempt(f"{self.context.record.id}.{attempt}")
+                    if result is not None:
+                        return self.context.end(result)
+            return self.context.end(self._failed("no worker took it", _ADVICE))
+        finally:
+            self._arriving.close()
+
+    def _attempt(self, key: str) -> BuildResult | None:
+        """Hand it over once; None when it has to be handed over again."""
+        if self.context.cancel.asked and self._deadline is None:
+            return self._cancelled()
+        pool, unfit = self.service.pool, self.service.unfit
+        job = Job(
+            key, self.request.to_bytes(), self.service.castore.address, self.service.builder, self.service.runtime,
+            self.context.policy, pool.line,
+        )  # fmt: skip
+        self._worker, self._told = None, None
+        pool.hear(key, self._inbox.put)
+        try:
+            try:
+                future = pool.submit(job, unfit)
+            except LookupError:
+                words = "; ".join(map(str, unfit.values()))
+                return self._failed(f"no worker can build: {words}", _ADVICE)
+            except (RuntimeError, OSError) as error:
+                return self._failed(f"{pool.address} takes no more work: {error}", None)
+            future.add_done_callback(self._inbox.put)
+            return self._listen(key, future)
+        finally:
+            pool.forget(key)
+
+    def _listen(self, key: str, future: Submitted) -> BuildResult | None:
+        pool = self.service.pool
+        while True:
+            try:
+                heard = self._inbox.get(timeout=_LOOK)
+            except queue.Empty:
+                if self._deadline is not None and time.monotonic() > self._deadline:
+                    future.cancel()
+                    return self._cancelled()
+                if self._worker is None and pool.stuck(self.service.unfit, future):
+                    future.cancel()
+                    return None
+                continue
+            if not isinstance(heard, dict):
+                if heard is not future or self._ends_elsewhere(future):
+                    continue
+                return self._ended(future)
+            if heard["told"] == "cancel":
+                self._deadline = time.monotonic() + self.context.policy.grace + _CANCEL_PATIENCE
+                pool.cancel(key, future, self._worker)
+            elif heard["told"] == "started":
+                if self._worker is not None and (over := self._again(future)) is not None:
+                    return over
+                self._begun(str(heard["worker"]))
+                if self.context.cancel.asked:
+                    # It had begun by the time it was asked for, or begins all the same.
+                    pool.cancel(key, future, self._worker)
+            elif heard["told"] == "result":
+                self._told = heard["result"]
+                if future.cancelled():
+                    return self._ended(future)
+            elif heard["told"] == "last":
+                self._place(heard["data"])
+            else:
+                self._arriving.take(heard)
+
+    def _begun(self, worker: str) -> None:
+        self._worker = worker
+        self._place()
+
+    def _place(self, last: bytes = b"") -> None:
+        if self.context.sent is not None:
+            self.context.sent(Placement(self._worker, tuple(self._lost), last))
+
+    def _ends_elsewhere(self, future: Submitted) -> bool:
+        """Whether a cancelled task is no more, but what it began is still coming to its end."""
+        return future.cancelled() and self._worker is not None and self._told is None and self._deadline is not None
+
+    # -- ends -------------------------------------------------------------------------------------
+
+    def _ended(self, future: Submitted) -> BuildResult | None:
+        if future.cancelled():
+            dropped = f"{self.service.pool.address} dropped it: it was shut down, or cannot be reached any more"
+            asked = self.context.cancel.asked
+            return self._known() or (self._cancelled() if asked else self._failed(dropped, None))
+        error = future.exception()
+        if error is None:
+            answer = future.result()
+            if isinstance(answer, Answer):
+                return self._answered(answer)
+            self.service.note_unfit(answer)
+            return None
+        if self.context.cancel.asked:
+            return self._known() or self._cancelled()
+        if not self.service.pool.is_loss(error):
+            hint = error.hint if isinstance(error, TvixBuildError) else None
+            words = error.message if isinstance(error, TvixBuildError) else f"{type(error).__name__}: {error}"
+            return self._failed(f"the worker could not take it: {words}", hint)
+        self._hear_out()
+        return self._lose()
+
+    def _again(self, future: Submitted) -> BuildResult | None:
+        """The cluster does it again by itself, since the worker that had begun is gone; that one told all it could."""
+        over = self._lose()
+        if over is not None:
+            future.cancel()
+        return over
+
+    def _lose(self) -> BuildResult | None:
+        """The worker is gone: what it said before that counts; else once more, or the end when that was too often."""
+        if self._worker is None:
+            return None
+        if (known := self._known()) is not None:
+            return known
+        self._lost.append(self._worker)
+        if len(self._lost) > RETRIES:
+            return self._failed(f"its workers were lost: {', '.join(self._lost)}", "does the build end its worker?")
+        self._arriving.again(f"{self._worker} was lost; built again elsewhere")
+        self._worker = None
+        self._place()
+        return None
+
+    def _hear_out(self) -> None:
+        """What a dead worker wrote into its line, to the end of that: it may come later than the news of its death."""
+        began = time.monotonic()
+        while self._told is None:
+            patience = _LOSS_PATIENCE if self._worker is not None else _SILENCE
+            try:
+                heard = self._inbox.get(timeout=max(0.0, began + patience - time.monotonic()))
+            except queue.Empty:
+                return
+            if not isinstance(heard, dict):
+                continue
+            if heard["told"] == "gone":
+                return
+            if heard["told"] == "started":
+                self._begun(str(heard["worker"]))
+            elif heard["told"] == "result":
+                self._told = heard["result"]
+            elif heard["told"] == "cancel":
+                self._deadline = time.monotonic()
+            else:
+                self._arriving.take(heard)
+
+    # -- results ----------------------------------------------------------------------------------
+
+    def _answered(self, answer: Answer) -> BuildResult:
+        self._worker = answer.worker
+        self._arriving.finish(answer)
+        self.context.record.take_in(answer.files)
+        return self._taken(answer.result, answer.notes)
+
+    def _known(self) -> BuildResult | None:
+        """The result that was told before its worker was lost, if it was."""
+        if self._told is None:
+            return None
+        return self._taken(self._told, (f"what else {self._worker} recorded: only the result was heard of",))
+
+    def _taken(self, text: str, notes: tuple[str, ...]) -> BuildResult:
+        """A worker's result as this run's own, its outputs looked at."""
+        theirs = BuildResult.model_validate_json(text)
+        self.context.timings.update(theirs.timings)
+        result = theirs.model_copy(
+            update={
+                "id": self.context.record.id,
+                "service": self.service.address,
+                "worker": self._worker,
+                "log_size": self.context.log_size,
+                "degraded": (*theirs.degraded, *notes, *self._losses()),
+            }
+        )
+        absent = [output.path for output in result.outputs if not self.service.castore.has(output.node)]
+        if theirs.request_digest == self.request.digest and not absent:
+            return self._checked(result)
+        message = f"{self._worker} stored {', '.join(absent) or 'another build'} in a store that is not this one"
+        hint = f"{theirs.store} must be the same store on every worker"
+        update = {"status": "failed", "failed_at": "ingest", "message": message, "hint": hint, "outputs": ()}
+        return result.model_copy(update=update)
+
+    def _checked(self, result: BuildResult) -> BuildResult:
+        if self.context.check is None or not result.ok:
+            return result
+        try:
+            self.context.check(self.request, result.outputs)
+        except (OutputError, CastoreError) as refused:
+            update = {"status": "failed", "failed_at": "output", "message": refused.message, "hint": refused.hint}
+            return result.model_copy(update={**update, "outputs": (), "rejected": result.outputs})
+        return result
+
+    def _losses(self) -> tuple[str, ...]:
+        return tuple(f"{worker}: it was lost while it built this, which was done again" for worker in self._lost)
+
+    def _failed(self, message: str, hint: str | None) -> BuildResult:
+        return self._here("failed", message, "setup", hint)
+
+    def _cancelled(self) -> BuildResult:
+        return self._here("cancelled", "the build was cancelled", None, None)
+
+    def _here(self, status: Status, message: str, failed_at: FailedAt | None, hint: str | None) -> BuildResult:
+        return result_without_build(
+            self.service, self.request, self.context, self._started, status, message, failed_at=failed_at, hint=hint,
+            worker=self._worker, degraded=self._losses(),
+        )  # fmt: skip

@@ -1,0 +1,87 @@
+"""WorkersBuildService: each build is done by one of a pool's workers; only request, addresses and policy go there."""
+
+from __future__ import annotations
+
+import threading
+from typing import TYPE_CHECKING
+
+from tvixbuild_nb.build.result import BuildResult
+from tvixbuild_nb.build.service import BuildContext
+from tvixbuild_nb.build.workers.job import Unfit
+from tvixbuild_nb.build.workers.sending import Sending
+from tvixbuild_nb.castore import Castore
+from tvixbuild_nb.errors import HostRefused, InvalidAddress, NotFound
+from tvixbuild_nb.request import BuildRequest
+
+if TYPE_CHECKING:
+    from tvixbuild_nb.build.workers.pool import Pool
+
+
+class WorkersBuildService:
+    """Sends builds to the workers of ``pool``, which take inputs from, and leave outputs in, the store by its address.
+
+    Parameters: ``builder`` is the address of the build service that each worker opens, None for ``oci:`` with its
+    default bundle root; ``runtime`` as there. A store in memory is refused with :class:`InvalidAddress`, since no
+    other process can open it. What is built is recorded here, as any run. A worker that cannot build says so with what
+    its ``doctor()`` found (:attr:`unfit`), and gets no more; a build whose worker is lost is done again, twice at most.
+
+    Bundles of failed builds do not stay on workers (``keep="failure"`` is ``"never"`` there); those of
+    ``keep="always"`` do. Nobody can enter a sandbox there.
+    """
+
+    def __init__(self, pool: Pool, castore: Castore, *, builder: str | None = None, runtime: str | None = None) -> None:
+        if castore.address.startswith("memory:"):
+            raise InvalidAddress(
+                "workers cannot open a store in this process's memory",
+                path="store",
+                hint="store='file:/a/directory/all/of/them/see', or the address of a served store",
+            )
+        self.pool = pool
+        self.builder = builder
+        self.runtime = runtime
+        self._castore = castore
+        self._lock = threading.Lock()
+        self._unfit: dict[str, Unfit] = {}
+
+    @property
+    def address(self) -> str:
+        return self.pool.address
+
+    @property
+    def castore(self) -> Castore:
+        return self._castore
+
+    @property
+    def concurrency(self) -> int:
+        """How many builds are worth being started at a time."""
+        return self.pool.slots
+
+    @property
+    def unfit(self) -> dict[str, Unfit]:
+        """The workers that said they cannot build, by name."""
+        with self._lock:
+            return dict(self._unfit)
+
+    def note_unfit(self, unfit: Unfit) -> None:
+        """Send that worker nothing more."""
+        with self._lock:
+            self._unfit[unfit.worker] = unfit
+
+    def do_build(self, request: BuildRequest, context: BuildContext) -> BuildResult:
+        """See :class:`BuildService`; what a worker refuses is a result, too: it fails at setup."""
+        if context.hold is not None or context.scratch is not None:
+            raise HostRefused("a sandbox on a worker cannot be entered", hint="build it here: builder='oci:'")
+        for index, (name, node) in enumerate(request.inputs.items()):
+            if not self._castore.has(node):
+                raise NotFound(
+                    f"the store {self._castore.address} does not hold the input {name!r}: {node}",
+                    path="inputs", index=index, stage="request",
+                    hint="ingest it first, or open the store that has it",
+                )  # fmt: skip
+        context.take_down(request)
+        context.accept()
+        return Sending(self, request, context).live()
+
+    def close(self) -> None:
+        """Let go of the workers; they are whose they were."""
+        self.pool.close()

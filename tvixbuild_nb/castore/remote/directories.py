@@ -1,0 +1,135 @@
+"""RemoteDirectories: a DirectoryService over gRPC."""
+
+from __future__ import annotations
+
+import threading
+from collections import OrderedDict
+from collections.abc import Iterable, Iterator
+
+from tvixbuild_nb.castore.digest import Digest
+from tvixbuild_nb.castore.encoding import decode_directory, directory_digest, encode_directory
+from tvixbuild_nb.castore.nodes import Directory
+from tvixbuild_nb.castore.remote.connection import PATIENCE, Connection
+from tvixbuild_nb.castore.remote.faults import missing
+from tvixbuild_nb.castore.remote.messages import answered, asking_for
+from tvixbuild_nb.castore.remote.order import GetDirectory, RootFirst, children_first, roots_of
+from tvixbuild_nb.errors import DigestMismatch
+
+# Bytes of messages that are kept: what is looked at is looked at again.
+_KEPT = 16 << 20
+
+
+class RemoteDirectories:
+    """The DirectoryService at the other end of ``connection``; what comes from there is checked against its digest.
+
+    Directories never change, so those last looked at are kept.
+    """
+
+    def __init__(self, connection: Connection) -> None:
+        self._connection = connection
+        self._kept: OrderedDict[Digest, bytes] = OrderedDict()
+        self._kept_bytes = 0
+        self._lock = threading.Lock()
+
+    def get(self, digest: Digest) -> Directory | None:
+        data = self.get_encoded(digest)
+        return None if data is None else decode_directory(data)
+
+    def get_encoded(self, digest: Digest) -> bytes | None:
+        """See :class:`EncodedDirectories`."""
+        with self._lock:
+            data = self._kept.get(digest)
+            if data is not None:
+                self._kept.move_to_end(digest)
+                return data
+        for data in self._answer(digest, recursive=False):
+            if Digest.of(data) != digest:
+                raise DigestMismatch(f"{self._address} sent another directory", path=str(digest))
+            self._keep(digest, data)
+            return data
+        return None
+
+    def put(self, directory: Directory) -> Digest:
+        """See :class:`DirectoryService`; also what it holds is sent, since an upload is a whole closure."""
+        self.put_many([directory])
+        return directory_digest(directory)
+
+    def put_many(self, directories: Iterable[Directory]) -> None:
+        """See :class:`DirectoryService`; :class:`NotFound` when something below is neither among them nor there."""
+        known = {directory_digest(directory): directory for directory in directories}
+
+        def get(digest: Digest) -> Directory | None:
+            # An empty directory is false, and there all the same.
+            found = known.get(digest)
+            return self.get(digest) if found is None else found
+
+        for root in roots_of(known.values(), directory_digest):
+            self.put_closure(root, get)
+
+    def put_closure(self, root: Digest, get: GetDirectory) -> None:
+        """Send all that ``root`` reaches in one stream, leaves first, as ``get`` gives it.
+
+        :class:`NotFound` when ``get`` lacks something, and the server keeps nothing; :class:`DigestMismatch` when the
+        server says it is another root.
+        """
+        failed: list[Exception] = []
+        begun = threading.Event()
+
+        def stream() -> Iterator[bytes]:
+            begun.wait()
+            try:
+                yield from map(encode_directory, children_first(root, get))
+            except Exception as error:
+                failed.append(error)
+                call.cancel()
+
+        call = self._connection.call("stream_unary", self._method("Put")).future(stream())
+        begun.set()
+        try:
+            stored = answered(self._connection.checked(call.result))
+        except Exception:
+            if failed:
+                raise failed[0] from None
+            raise
+        finally:
+            # Whoever is interrupted here leaves no half upload that goes on.
+            call.cancel()
+        if stored != root:
+            raise DigestMismatch(f"{self._address} calls this directory {stored}", path=str(root))
+
+    def get_closure(self, digest: Digest) -> Iterator[Directory]:
+        order = RootFirst(digest)
+        for data in self._answer(digest, recursive=True):
+            directory = order.check(data)
+            if directory is not None:
+                self._keep(Digest.of(data), data)
+                yield directory
+        order.end()
+
+    @property
+    def _address(self) -> str:
+        return self._connection.address.text
+
+    def _method(self, name: str) -> str:
+        return self._connection.castore_method("DirectoryService", name)
+
+    def _answer(self, digest: Digest, *, recursive: bool) -> Iterator[bytes]:
+        """The messages of an answer; none for what is not there, however the server says it."""
+        get = self._connection.call("unary_stream", self._method("Get"))
+        call = get(asking_for(digest, flag=recursive), timeout=None if recursive else PATIENCE)
+        try:
+            yield from call
+        except self._connection.rpc_error as error:
+            if (fault := missing(error, self._address)) is not None:
+                raise fault from None
+        finally:
+            call.cancel()
+
+    def _keep(self, digest: Digest, data: bytes) -> None:
+        with self._lock:
+            if digest in self._kept:
+                return
+            self._kept[digest] = data
+            self._kept_bytes += len(data)
+            while self._kept_bytes > _KEPT:
+                self._kept_bytes -= len(self._kept.popitem(last=False)[1])

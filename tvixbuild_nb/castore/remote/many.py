@@ -1,0 +1,81 @@
+"""Many small blobs in one call, where the other side has our own service for it."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Iterator, Sequence
+
+from google.protobuf.message import DecodeError
+
+from tvixbuild_nb.castore.digest import Digest
+from tvixbuild_nb.castore.remote.connection import CHUNK, PATIENCE, Connection
+from tvixbuild_nb.castore.remote.window import in_window
+from tvixbuild_nb.errors import DigestMismatch, InvalidNode
+from tvixbuild_nb.proto import manyblobs_pb2
+
+MANY = "tvixbuild_nb.v1.ManyBlobsService"
+_DIGESTS = 2000
+_BLOBS = 500
+# Each call is as much work as a thousand others.
+_AT_ONCE = 3
+
+
+class ManyBlobs:
+    """The ManyBlobsService at the other end of ``connection``."""
+
+    def __init__(self, connection: Connection) -> None:
+        self._connection = connection
+
+    def missing(self, digests: Iterable[Digest]) -> set[Digest]:
+        """Those that are not there."""
+        call = self._connection.call("unary_unary", f"/{MANY}/Missing")
+        wanted = list(dict.fromkeys(digests))
+        groups = [wanted[start : start + _DIGESTS] for start in range(0, len(wanted), _DIGESTS)]
+        absent: set[Digest] = set()
+        for group, answer in in_window(
+            groups,
+            lambda group: call.future(
+                manyblobs_pb2.MissingRequest(digests=group).SerializeToString(), timeout=PATIENCE
+            ),
+            _AT_ONCE,
+        ):
+            told = _read(manyblobs_pb2.MissingResponse, self._connection.checked(answer.result))
+            # What was not asked for is nobody's business.
+            absent.update(set(told) & set(group))
+        return absent
+
+    def put(self, blobs: Sequence[tuple[Digest, bytes]], done: Callable[[int], None]) -> None:
+        """Store them; ``done`` is told the bytes of each."""
+        call = self._connection.call("unary_unary", f"/{MANY}/Put")
+        for group, answer in in_window(
+            _groups(blobs),
+            lambda group: call.future(
+                manyblobs_pb2.PutManyRequest(blobs=[data for _, data in group]).SerializeToString(), timeout=PATIENCE
+            ),
+            _AT_ONCE,
+        ):
+            told = _read(manyblobs_pb2.PutManyResponse, self._connection.checked(answer.result))
+            if told != [digest for digest, _ in group]:
+                raise DigestMismatch("the server calls these blobs otherwise", path=self._connection.address.text)
+            for _, data in group:
+                done(len(data))
+
+
+def _groups(blobs: Sequence[tuple[Digest, bytes]]) -> Iterator[list[tuple[Digest, bytes]]]:
+    """``blobs`` in messages of bounded size."""
+    group: list[tuple[Digest, bytes]] = []
+    size = 0
+    for digest, data in blobs:
+        if group and (size + len(data) > CHUNK or len(group) >= _BLOBS):
+            yield group
+            group, size = [], 0
+        group.append((digest, data))
+        size += len(data)
+    if group:
+        yield group
+
+
+def _read(kind: type[manyblobs_pb2.MissingResponse] | type[manyblobs_pb2.PutManyResponse], data: bytes) -> list[Digest]:
+    try:
+        return [Digest(digest) for digest in kind.FromString(data).digests]
+    except DecodeError as error:
+        raise InvalidNode(f"not digests in a message: {error}", path="digests") from None

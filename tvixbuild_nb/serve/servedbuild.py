@@ -1,0 +1,117 @@
+"""ServedBuild: one build for a caller elsewhere, in a thread, and what happens in it as messages."""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Iterator
+from pathlib import Path
+
+from tvixbuild_nb.build import (
+    BuildContext,
+    BuildPolicy,
+    BuildResult,
+    BuildService,
+    CancelToken,
+    EventReader,
+    LogEvent,
+    RunRecord,
+    StageEvent,
+)
+from tvixbuild_nb.build.remote.answers import result_message
+from tvixbuild_nb.build.remote.taken import parts_of
+from tvixbuild_nb.proto import watched_pb2
+from tvixbuild_nb.request import BuildRequest
+
+_POLL = 0.02
+_TAIL = 8192
+
+
+class ServedBuild:
+    """A build that goes on beside its call. Its record is below ``runs``, as long as the call lasts."""
+
+    def __init__(self, service: BuildService, request: BuildRequest, policy: BuildPolicy, runs: Path) -> None:
+        self._service = service
+        self._request = request
+        self._context = BuildContext(RunRecord.create(runs), policy, CancelToken())
+        self._done = threading.Event()
+        self._result: BuildResult | None = None
+        self._error: BaseException | None = None
+        self._thread = threading.Thread(target=self._run, name=f"build {self._context.record.id}")
+
+    def start(self) -> None:
+        """Return once the request was accepted; raises what refused it."""
+        self._thread.start()
+        self._context.accepted.wait()
+        if self._error is not None:
+            raise self._error
+
+    def _run(self) -> None:
+        try:
+            with self._context.record.held():
+                self._result = self._service.do_build(self._request, self._context)
+        except BaseException as error:
+            self._error = error
+        finally:
+            self._done.set()
+            self._context.accepted.set()
+
+    def cancel(self) -> None:
+        """Ask it to end."""
+        self._context.cancel.cancel()
+
+    def join(self) -> None:
+        """Wait until it is over."""
+        if self._thread.ident is not None:
+            self._thread.join()
+
+    def close(self) -> None:
+        """End it, and leave nothing of its record."""
+        self.cancel()
+        self.join()
+        self._context.record.delete()
+
+    def result(self) -> BuildResult:
+        """Wait for the end; raises what the service should not have raised."""
+        self.join()
+        if self._error is not None:
+            raise self._error
+        assert self._result is not None
+        return self._result
+
+    def last_lines(self, count: int) -> list[str]:
+        """The end of the log."""
+        with self._context.record.log() as log:
+            size = log.size()
+            text = log.read(max(0, size - _TAIL), _TAIL).decode("utf-8", "replace")
+        return text.splitlines()[-count:]
+
+    def events(self) -> Iterator[watched_pb2.BuildEvent]:
+        """What happens, from its acceptance to the result, as it happens."""
+        yield watched_pb2.BuildEvent(accepted=watched_pb2.Accepted())
+        reader = EventReader(self._context.record)
+        try:
+            while True:
+                # Asked first: what comes between the last look and the end must not be missed.
+                over, count = self._done.is_set(), 0
+                for event in reader.read():
+                    count += 1
+                    if isinstance(event, StageEvent):
+                        yield watched_pb2.BuildEvent(stage=_stage(event))
+                    elif isinstance(event, LogEvent):
+                        chunk = watched_pb2.LogChunk(time=event.time, stream=event.stream, data=event.data)
+                        yield watched_pb2.BuildEvent(log=chunk)
+                if over and not count:
+                    break
+                if not count:
+                    self._done.wait(_POLL)
+        finally:
+            reader.close()
+        result = self.result()
+        for name, data in parts_of(self._context.record):
+            yield watched_pb2.BuildEvent(file=watched_pb2.RecordedFile(name=name, data=data))
+        yield watched_pb2.BuildEvent(result=result_message(result))
+
+
+def _stage(event: StageEvent) -> watched_pb2.Stage:
+    detail = None if event.detail is None else event.detail.encode("utf-8", "backslashreplace").decode()
+    return watched_pb2.Stage(time=event.time, stage=event.stage, state=event.state, detail=detail)
