@@ -175,6 +175,25 @@ store.tree(folder_of([(b"bin", folder(hello=script, note=text)), (b"empty", fold
         assert notebook.violations("tree") == []
 
 
+def test_a_click_counts_though_the_tree_is_drawn_anew_meanwhile(lab: Lab) -> None:
+    with lab.notebook(
+        "tree-click", SETUP, "store.tree(folder_of([(b'bin', folder(hello=script))]), b'out')"
+    ) as notebook:
+        notebook.run_all()
+        view = notebook.view("tree")
+        twisty = view.locator(".tr", has_text="bin").locator(".twisty")
+        expect(twisty).to_have_text("▸")
+        twisty.hover()
+        notebook.page.mouse.down()
+        view.get_by_role("treegrid").evaluate(
+            "grid => { grid.dispatchEvent(new Event('scroll'));"
+            " return new Promise(done => requestAnimationFrame(() => requestAnimationFrame(done))); }"
+        )
+        notebook.page.mouse.up()
+        expect(twisty).to_have_text("▾")
+        expect(view.locator(".space .name")).to_have_text(["out", "bin", "hello"])
+
+
 def test_a_run_shows_where_needles_are_and_what_was_touched(lab: Lab) -> None:
     """Outputs marked entry by entry, inputs with the build's accesses, secrets nowhere; a file on its own is shown."""
     build = """

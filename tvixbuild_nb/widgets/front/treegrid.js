@@ -18,6 +18,7 @@ function treeGrid(state, deps) {
   let shown = [];
   let busy = false;
   let enough = false;
+  let pressed = false;
 
   const height = () => Math.max(LINE, (grid.clientHeight || 440) - HEAD);
   const tall = () => state.top.total * LINE;
@@ -49,9 +50,19 @@ function treeGrid(state, deps) {
   const refresh = () => {
     if (!scheduled) {
       scheduled = true;
-      requestAnimationFrame(draw);
+      if (!pressed) requestAnimationFrame(draw);
     }
   };
+
+  // A line that is replaced between the button's going down and up is not what the browser says was clicked.
+  const released = () => {
+    pressed = false;
+    if (scheduled) requestAnimationFrame(draw);
+  };
+  space.addEventListener("pointerdown", () => {
+    pressed = true;
+    for (const end of ["pointerup", "pointercancel"]) window.addEventListener(end, released, { once: true });
+  });
 
   /** Ask for the pages in sight; two at a time, so that a fast scroll does not leave a queue behind. */
   function fetchMissing() {
