@@ -13,7 +13,7 @@ from rich.text import Text
 from tvixbuild_nb.build import RunRecord
 from tvixbuild_nb.build.places import default_bundle_root, stale_bundles
 from tvixbuild_nb.build.records import sweep_opened
-from tvixbuild_nb.castore import Node, open_castore
+from tvixbuild_nb.castore import GcReport, Node, open_castore
 from tvixbuild_nb.cli.screen import amount, complain, counted, directories, safe, write_json, write_lines
 from tvixbuild_nb.errors import StoreError
 from tvixbuild_nb.keeper.trees import remove
@@ -21,29 +21,46 @@ from tvixbuild_nb.sandbox.services import BUILDER_VARIABLE
 
 
 def gc(args: Namespace) -> int:
-    """Delete from the store what nothing needs, kept bundles of deleted runs, unpacked records; or only tell."""
-    with open_castore(args.store) as castore:
-        report = castore.gc(needed_by_runs(), dry_run=args.dry_run)
+    """Delete kept bundles of deleted runs, unpacked records, and from the store what nothing needs; or only tell.
+
+    Where one of these cannot be done, which is said, the others are done all the same.
+    """
     bundles = stale_bundles(_bundle_root(args.builder))
     opened = sweep_opened(dry_run=args.dry_run)
     left = [] if args.dry_run else [bundle for bundle in bundles if not _removed(bundle)]
+    gone = [str(bundle) for bundle in bundles if bundle not in left]
+    report = _collected(args)
     if args.json:
-        paths = [str(bundle) for bundle in bundles if bundle not in left]
-        write_json(
-            {"dry_run": args.dry_run, **asdict(report), "bundles_deleted": paths, "opened_records_deleted": len(opened)}
-        )
+        found = {} if report is None else asdict(report)
+        write_json({"dry_run": args.dry_run, **found, "bundles_deleted": gone, "opened_records_deleted": len(opened)})
     else:
         would = "would delete" if args.dry_run else "deleted"
         lines = [
-            f"{would} {counted(report.blobs_deleted, 'blob')} ({amount(report.bytes_deleted)}) and "
-            f"{directories(report.directories_deleted)}",
-            f"kept {counted(report.blobs_kept, 'blob')} ({amount(report.bytes_kept)}) and "
-            f"{directories(report.directories_kept)}",
+            *([] if report is None else _contents(report, would)),
             *([f"{would} what was unpacked of {counted(len(opened), 'record')}"] if opened else []),
-            *(f"{would} the bundle {safe(str(bundle))}" for bundle in bundles if bundle not in left),
+            *(f"{would} the bundle {safe(bundle)}" for bundle in gone),
         ]
         write_lines(map(Text, lines))
-    return 1 if left else 0
+    return 1 if left or report is None else 0
+
+
+def _collected(args: Namespace) -> GcReport | None:
+    """What the store collected; None, and said, where it collects nothing: on object storage, on another machine."""
+    try:
+        with open_castore(args.store) as castore:
+            return castore.gc(needed_by_runs(), dry_run=args.dry_run)
+    except StoreError as error:
+        complain(error)
+        return None
+
+
+def _contents(report: GcReport, would: str) -> list[str]:
+    return [
+        f"{would} {counted(report.blobs_deleted, 'blob')} ({amount(report.bytes_deleted)}) and "
+        f"{directories(report.directories_deleted)}",
+        f"kept {counted(report.blobs_kept, 'blob')} ({amount(report.bytes_kept)}) and "
+        f"{directories(report.directories_kept)}",
+    ]
 
 
 def needed_by_runs() -> Iterator[Node]:

@@ -16,7 +16,7 @@ from tvixbuild_nb.build import RunRecord
 from tvixbuild_nb.build.records import SUFFIX, write_record
 from tvixbuild_nb.castore.progress import human
 from tvixbuild_nb.debug import Explanation
-from tvixbuild_nb.errors import InvalidRecord, InvalidValue, NotFound, TvixBuildError
+from tvixbuild_nb.errors import InvalidRecord, InvalidValue, NotFound, RemoteStoreError, TvixBuildError
 from tvixbuild_nb.sandbox.run import Run
 
 if TYPE_CHECKING:
@@ -87,8 +87,9 @@ def save_all(
 ) -> Iterator[SavedSize | TvixBuildError]:
     """Keep every run of a state directory that is over as ``into/<request>-<n>.tvixrun``, oldest first; each as it is.
 
-    Parameters: ``runs``: the directory with the runs, None for the user's. Contents that the store has no more are
-    left out; what cannot be saved for another reason is told in its place, and the others are saved all the same.
+    Parameters: ``runs``: the directory with the runs, None for the user's. Contents that the store has no more, or
+    whose server does not answer any more, are left out; what cannot be saved for another reason is told in its place,
+    and the others are saved all the same.
     """
     directory = Path(into)
     directory.mkdir(parents=True, exist_ok=True)
@@ -104,7 +105,7 @@ def save_all(
             path = directory / f"{digest}-{count[digest]}{SUFFIX}"
             try:
                 yield save_run(run, path, outputs=outputs, inputs=inputs)
-            except NotFound:
+            except (NotFound, RemoteStoreError):
                 yield save_run(run, path)
         except (TvixBuildError, FileNotFoundError, ValueError) as error:
             yield error if isinstance(error, TvixBuildError) else InvalidRecord(str(error), path=str(record.path))

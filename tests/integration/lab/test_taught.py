@@ -28,6 +28,7 @@ SEEN = {
     "07-failures-and-explanations": ("./greet.sh: not found", "why it failed", "hello"),
     "08-debugging-a-derivation": ("./configure: not found", "/nix/store", "greet"),
     "09-is-it-reproducible": ("the third verse", "directories are listed in another order", "verses"),
+    "10-builds-elsewhere": ("word number 39", "neither side holds this directory", "2 succeeded"),
     "solutions": ("nix/store/numbered", "reproducible: right", "CAP_CHOWN is enough"),
 }
 

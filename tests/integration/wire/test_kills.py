@@ -17,6 +17,7 @@ from tvixbuild_nb.castore.progress import Silent
 from tvixbuild_nb.castore.remote import upload
 from tvixbuild_nb.errors import BuildFailed, RemoteError, RemoteStoreError
 from tvixbuild_nb.sandbox import Run, Sandbox
+from tvixbuild_nb.sandbox.saving import SavedSize, save_all
 
 pytestmark = [pytest.mark.integration, pytest.mark.usefixtures("root")]
 
@@ -170,3 +171,18 @@ def _await_log(run: Run) -> None:
     while run.log.size < 5:
         assert time.monotonic() < deadline
         time.sleep(0.02)
+
+
+def test_a_run_whose_server_is_gone_is_kept_without_its_contents(
+    server: Served, near: Castore, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("TVIXBUILD_NB_STATE", str(tmp_path / "state"))
+    command = "echo said; echo made > /nix/store/out"
+    run = Sandbox(command, outputs=["nix/store/out"], store=near, builder=server.address).run(show=False)
+    assert run.ok
+    server.kill()
+    (saved,) = save_all(tmp_path / "records")
+    assert isinstance(saved, SavedSize) and not saved.manifest.content.outputs
+    loaded = Run.load(saved.path)
+    assert loaded.log.text() == "said\n"
+    assert loaded.outputs["nix/store/out"].digest == run.outputs["nix/store/out"].digest

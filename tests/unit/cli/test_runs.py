@@ -137,6 +137,15 @@ def test_gc_removes_kept_bundles_of_deleted_runs(command: Command, run: Run, tmp
     assert sorted(os.listdir(root)) == ["kept-1", "other"]
 
 
+def test_gc_does_the_rest_where_the_store_collects_nothing(command: Command, tmp_path: Path) -> None:
+    stale = tmp_path / "bundles" / "kept-1"
+    (stale / "root").mkdir(parents=True)
+    (stale / "record").symlink_to(tmp_path / "gone")
+    told = command("gc", "--builder", f"oci:{stale.parent}", "--store", f"objectstore+file:{tmp_path}/far", status=1)
+    assert told.split() == ["deleted", "the", "bundle", str(stale)] and not stale.exists()
+    assert "collects no garbage" in command.err and "castore sync" in command.err
+
+
 def test_rm(command: Command, run: Run, store: Path) -> None:
     with open_castore() as castore:
         others = [build(castore, request_of("x")) for _ in range(2)]

@@ -29,8 +29,8 @@ def source(cell: dict[str, Any]) -> str:
     return "".join(cell["source"])
 
 
-def test_there_are_nine_lessons_in_order() -> None:
-    assert [path.name[:2] for path in LESSONS] == [f"{number:02}" for number in range(1, 10)]
+def test_there_are_ten_lessons_in_order() -> None:
+    assert [path.name[:2] for path in LESSONS] == [f"{number:02}" for number in range(1, 11)]
 
 
 @pytest.mark.parametrize("path", [*LESSONS, SOLUTIONS], ids=lambda path: path.stem)

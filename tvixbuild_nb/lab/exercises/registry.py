@@ -11,7 +11,7 @@ from tvixbuild_nb.lab.exercises.telling import Feedback, Told
 from tvixbuild_nb.request.model import did_you_mean
 
 # Modules beside this one, each with a tuple EXERCISES.
-_MODULES = ("addressing", "basics", "describing", "isolating", "limits", "repairing")
+_MODULES = ("addressing", "basics", "describing", "isolating", "limits", "repairing", "travelling")
 _own: dict[str, Exercise] = {}
 
 
