@@ -194,6 +194,18 @@ def test_static_and_text_form_are_bounded_escaped_and_keep_the_secret() -> None:
     assert "<details open" not in bundle["text/html"]
 
 
+def test_a_script_keeps_its_lines_and_no_secret_over_them() -> None:
+    token = "hunter2-\nhunter2"
+    data = run_data(
+        facts(command=("/bin/sh", "-c", f"cd /build\n\techo {token}\x1b[2J\n"), redactor=Redactor({"T": token}))
+    )
+    script = "/bin/sh -c cd /build\n\techo [secret T]\\x1b[2J"
+    assert data["command"] == script
+    assert html.escape(script) in run_html(data, fragment())
+    shown = [line.strip("│ ") for line in plain_text(run_text(data, "")).splitlines()]
+    assert [line.strip() for line in script.splitlines()] == shown[2:4]
+
+
 def test_a_terminal_narrow_and_wide() -> None:
     run = started(_prints).wait()
     for width in (40, 160):

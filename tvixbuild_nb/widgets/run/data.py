@@ -54,7 +54,8 @@ def run_data(facts: RunFacts) -> dict[str, Any]:
     stages = stages_data(facts.events, result, facts.now, show)
     return {
         "run": facts.id,
-        "command": show(" ".join(facts.command)),
+        # A script has lines.
+        "command": visible(facts.redactor.text(" ".join(facts.command)), keep="\n\t").rstrip(),
         "running": result is None,
         "status": "running" if result is None else result.status,
         "drawn": moment_words(facts.now),

@@ -22,7 +22,7 @@ def run_html(data: dict[str, Any], log: Html) -> Html:
         "div",
         tag("div", "run ", tag("code", data["run"]), " ", tag("strong", _headline(data)), going_on(data)),
         tag("div", volatile("presence", tag("em", end["recorded"]))) if end is not None and end["recorded"] else None,
-        tag("div", tag("code", data["command"]), style=_FOLD),
+        tag("div", tag("code", data["command"], style="white-space:pre-wrap"), style=_FOLD),
         None if end is None else _verdict(end),
         tag("div", volatile("used", use_words(data["use"]))) if data["use"] else None,
         _stages(data["stages"]),
