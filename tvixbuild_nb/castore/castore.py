@@ -29,6 +29,7 @@ if TYPE_CHECKING:
     from tvixbuild_nb.castore.tree import Tree
 
 _COMBINED = re.compile(r"(cache|priority)\((.*)\)")
+_COMBINING = re.compile(r"(cache|priority)\(")
 
 STORE_VARIABLE = "TVIXBUILD_NB_STORE"
 
@@ -206,6 +207,8 @@ def open_castore(address: str | os.PathLike[str] | None = None, *, read_only: bo
         from tvixbuild_nb.castore.combined import open_combined
 
         return open_combined(combined[1], combined[2], lambda part: open_castore(part, read_only=read_only))
+    if (begun := _COMBINING.match(text)) is not None:
+        raise InvalidAddress(f"{begun[0]!r} without its end: {text!r}", hint=f"known schemes: {_known_schemes()}")
     scheme, colon, rest = text.partition(":")
     if not colon or not re.fullmatch(r"[a-z][a-z0-9+.-]+", scheme):
         return Castore(_open_local(os.path.abspath(os.path.expanduser(text)), read_only))
@@ -281,4 +284,4 @@ _SCHEMES: dict[str, Callable[[str, bool], Backend]] = {
 
 
 def _known_schemes() -> str:
-    return ", ".join(f"{scheme}:" for scheme in sorted(_SCHEMES))
+    return ", ".join([*(f"{scheme}:" for scheme in sorted(_SCHEMES)), "cache(NEAR, FAR)", "priority(FIRST, NEXT, ...)"])

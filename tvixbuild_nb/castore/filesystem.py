@@ -21,7 +21,7 @@ from tvixbuild_nb.castore.nodes import DirectoryNode, FileNode, SymlinkNode
 from tvixbuild_nb.castore.reading import CheckedReader, ReaderStream
 from tvixbuild_nb.castore.services import BlobReader
 from tvixbuild_nb.castore.tree import Tree
-from tvixbuild_nb.errors import CastoreError, NotFound
+from tvixbuild_nb.errors import NotFound
 
 _RANGES_AT_ONCE = 8
 
@@ -67,9 +67,14 @@ class CastoreFileSystem(AbstractFileSystem):  # type: ignore[misc]
         stripped: str = self._strip_protocol(path)
         word, _, below = stripped.partition("/")
         if not word:
-            raise CastoreError("a store is not listed: a path begins with a digest", hint="castore://DIGEST/path")
+            reason = "a store is not listed: a path begins with a digest, as in castore://DIGEST/path"
+            raise FileNotFoundError(errno.ENOENT, reason, path)
         with _as_os_error(path):
-            node = find_node(self.castore, word, blob_first=blob_first and not below)
+            try:
+                node = find_node(self.castore, word, blob_first=blob_first and not below)
+            except NotFound as error:
+                hint = 'storage_options={"store": ADDRESS}, or TVIXBUILD_NB_STORE, opens another store'
+                raise NotFound(error.message, path=error.path, hint=hint) from None
             return (self.castore.tree(node) / below).resolve()
 
     def info(self, path: str, **kwargs: Any) -> dict[str, Any]:

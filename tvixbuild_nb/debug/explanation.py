@@ -43,7 +43,10 @@ class Finding:
 
     @property
     def brief(self) -> str:
-        """Cause and cure in one line: the code first, so that it can be pasted, then what stood in its comments."""
+        """Cause and cure in one line: the code first, so that it can be pasted, then its comment.
+
+        Of several comments none: they stand beside what they are about in the whole text alone.
+        """
         code, comments = [], []
         for line in self.cure.split("\n"):
             if line.startswith("# "):
@@ -52,7 +55,8 @@ class Finding:
             before, _, comment = line.partition("  # ")
             code.append(before)
             comments += [comment] if comment else []
-        parts = ["; ".join(code), f"# {'; '.join(comments)}" if comments else ""]
+        told = comments if len(comments) == 1 or not code else []
+        parts = ["; ".join(code), f"# {'; '.join(told)}" if told else ""]
         return f"{self.cause}: {'  '.join(part for part in parts if part)}"
 
     def __str__(self) -> str:

@@ -7,6 +7,11 @@ from collections.abc import Iterable, Mapping
 from tvixbuild_nb.errors import InvalidRequest
 
 
+def shell_command(text: str) -> tuple[str, ...]:
+    """What runs one text."""
+    return ("/bin/sh", "-c", text)
+
+
 def texts(values: Iterable[str], field: str) -> tuple[str, ...]:
     if isinstance(values, str):
         raise InvalidRequest("expected several texts, not one", path=field, hint=f"{field}=[{values!r}]")

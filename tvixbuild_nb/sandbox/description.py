@@ -16,7 +16,7 @@ from tvixbuild_nb.errors import DependencyFailed, InvalidNode, InvalidRequest
 from tvixbuild_nb.oci import SpecOptions
 from tvixbuild_nb.request import BuildConstraints, BuildRequest
 from tvixbuild_nb.request.model import did_you_mean
-from tvixbuild_nb.sandbox.arguments import mapping, texts
+from tvixbuild_nb.sandbox.arguments import mapping, shell_command, texts
 from tvixbuild_nb.sandbox.hostprogram import add_to_inputs, program_files
 from tvixbuild_nb.sandbox.inputs import InputValue, Origins, origin_of, stored
 from tvixbuild_nb.sandbox.run import Run
@@ -63,7 +63,7 @@ class Description:
         for name in unknown:
             raise _unknown(name)
         # What is set later is looked at when it is asked for.
-        self.command: tuple[str, ...] | str = ("/bin/sh", "-c", command) if isinstance(command, str) else tuple(command)
+        self.command: tuple[str, ...] = shell_command(command) if isinstance(command, str) else tuple(command)
         self.outputs = texts(outputs, "outputs")
         self.secrets = texts(secrets, "secrets")
         self.env: dict[str, str | bytes] = mapping(env, "env")
@@ -172,12 +172,6 @@ class Description:
     @property
     def request(self) -> BuildRequest:
         """The validated request; :class:`InvalidRequest` names field and position."""
-        if isinstance(self.command, str):
-            raise InvalidRequest(
-                "a command is a program and its arguments",
-                path="command",
-                hint='for a shell: sb.command = ("/bin/sh", "-c", "...")',
-            )
         return BuildRequest(
             inputs=self.inputs,
             command_args=self.command,
@@ -313,6 +307,8 @@ class Description:
             raise _unknown(name)
         if name == "env" and isinstance(value, Mapping):
             value = Environment(value, self.secrets)
+        if name == "command" and isinstance(value, str):
+            value = shell_command(value)
         super().__setattr__(name, value)
         if name == "secrets" and isinstance(env := self.__dict__.get("env"), Environment):
             env.secrets = self.secrets

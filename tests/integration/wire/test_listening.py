@@ -75,8 +75,9 @@ def test_tls_with_certificates_of_clients(tmp_path: Path, monkeypatch: pytest.Mo
             if issued is not None:
                 monkeypatch.setenv("TVIXBUILD_NB_TLS_CERT", str(issued[0]))
                 monkeypatch.setenv("TVIXBUILD_NB_TLS_KEY", str(issued[1]))
-            with open_castore(address) as castore, pytest.raises(RemoteStoreError):
+            with open_castore(address) as castore, pytest.raises(RemoteStoreError) as refused:
                 castore.ingest_bytes(b"x")
+            assert "TVIXBUILD_NB_TLS_CERT" in str(refused.value), refused.value
         cert, key = ours.issue("friend")
         monkeypatch.setenv("TVIXBUILD_NB_TLS_CERT", str(cert))
         monkeypatch.setenv("TVIXBUILD_NB_TLS_KEY", str(key))
@@ -84,10 +85,12 @@ def test_tls_with_certificates_of_clients(tmp_path: Path, monkeypatch: pytest.Mo
             assert castore.tree(castore.ingest_bytes(b"x")).read_bytes() == b"x"
         # Whom the client does not know either.
         monkeypatch.setenv("TVIXBUILD_NB_TLS_CA", str(others.path))
-        with open_castore(address) as castore, pytest.raises(RemoteStoreError):
+        with open_castore(address) as castore, pytest.raises(RemoteStoreError) as refused:
             castore.ingest_bytes(b"x")
-        with open_castore(address.replace("https", "http")) as castore, pytest.raises(RemoteStoreError):
+        assert "TVIXBUILD_NB_TLS_CA" in str(refused.value)
+        with open_castore(address.replace("https", "http")) as castore, pytest.raises(RemoteStoreError) as refused:
             castore.ingest_bytes(b"x")
+        assert "grpc+https://" in str(refused.value)
 
 
 def test_elsewhere_than_here_it_takes_certificates(tmp_path: Path) -> None:
@@ -101,6 +104,9 @@ def test_elsewhere_than_here_it_takes_certificates(tmp_path: Path) -> None:
         port = server.address.rpartition(":")[2]
         with open_castore(f"grpc+http://127.0.0.1:{port}") as castore:
             castore.ingest_bytes(b"x")
+        with open_castore(f"grpc+https://127.0.0.1:{port}") as castore, pytest.raises(RemoteStoreError) as refused:
+            castore.ingest_bytes(b"x")
+        assert "speaks without TLS" in str(refused.value)
 
 
 def test_a_socket(tmp_path: Path) -> None:

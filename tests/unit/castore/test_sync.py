@@ -63,6 +63,12 @@ class TestSync:
             assert target.has_closure(node)
             assert sync(source, target, roots) == NOTHING
 
+    @pytest.mark.parametrize("address", ["file:{}/not/yet", "objectstore+file:{}/not/yet"])
+    def test_a_dry_run_makes_no_store(self, address: str, tmp_path: Path) -> None:
+        with open_castore("memory:") as source:
+            assert sync(source, address.format(tmp_path), [fill(source)], dry_run=True) == ALL
+        assert not list(tmp_path.iterdir())
+
     @pytest.mark.parametrize("address", ["file:{}/local", "objectstore+file:{}/objects"])
     def test_from_stores_by_address(self, address: str, tmp_path: Path) -> None:
         address = address.format(tmp_path)
@@ -160,6 +166,15 @@ class TestAddresses:
     def test_parentheses(self, address: str) -> None:
         with pytest.raises(InvalidAddress, match="do not match"):
             open_castore(address)
+
+    @pytest.mark.parametrize("address", ["cache(memory:, memory:", "priority(memory:"])
+    def test_one_without_its_end_is_no_path(
+        self, address: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        monkeypatch.chdir(tmp_path)
+        with pytest.raises(InvalidAddress, match="without its end"):
+            open_castore(address)
+        assert not list(tmp_path.iterdir())
 
     def test_within_each_other(self, tmp_path: Path) -> None:
         address = f"cache(file:{tmp_path}/a, priority(objectstore+file:{tmp_path}/b, cache(memory:, memory:)))"

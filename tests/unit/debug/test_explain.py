@@ -165,7 +165,8 @@ def test_a_cure_in_one_line_is_still_code() -> None:
         "a = 1": "x: a = 1",
         "a = 1  # why": "x: a = 1  # why",
         "# in the command: b": "x: # in the command: b",
-        "# first, then\na = 1  # c\nb = a": "x: a = 1; b = a  # first, then; c",
+        "# first, then\na = 1  # c\nb = a": "x: a = 1; b = a",
+        "# first\n# then": "x: # first; then",
         "#!/bin/sh": "x: #!/bin/sh",
     }
     for cure, brief in cures.items():

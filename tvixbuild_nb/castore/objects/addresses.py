@@ -11,7 +11,7 @@ from urllib.parse import urlsplit
 
 from tvixbuild_nb.castore.objects.bucket import Bucket
 from tvixbuild_nb.castore.objects.troubles import store_error
-from tvixbuild_nb.errors import InvalidAddress
+from tvixbuild_nb.errors import InvalidAddress, NoStore
 
 if TYPE_CHECKING:
     from obstore.store import ClientConfig, RetryConfig
@@ -78,6 +78,8 @@ def _file(rest: str, address: str, read_only: bool) -> Bucket:
     try:
         if not read_only:
             path.mkdir(parents=True, exist_ok=True)
+        elif not path.exists():
+            raise NoStore("there is no store here", path=address)
         return Bucket(LocalStore(path), address)
     except OSError as error:
         raise store_error(error, address) from None

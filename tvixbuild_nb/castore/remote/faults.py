@@ -45,6 +45,14 @@ _HINTS = {
     "UNAUTHENTICATED": "TVIXBUILD_NB_TLS_CERT and TVIXBUILD_NB_TLS_KEY name a client certificate",
     "DEADLINE_EXCEEDED": "the server did not answer in time",
 }
+# What gRPC says of connections that do not come about, and what it is then.
+_CONNECTING = {
+    "CERTIFICATE_VERIFY_FAILED": "TVIXBUILD_NB_TLS_CA names the file of the authority that signed the server's "
+    "certificate",
+    "WRONG_VERSION_NUMBER": "that server speaks without TLS: grpc+http://",
+    "Socket closed": "is the server running? One with TLS hangs up on who speaks without (grpc+https://), or shows no "
+    "client certificate that it knows (TVIXBUILD_NB_TLS_CERT, TVIXBUILD_NB_TLS_KEY)",
+}
 
 
 def code_of(error: TvixBuildError) -> str:
@@ -83,7 +91,8 @@ def error_of(call: grpc.RpcError, address: str, *, store: bool = True) -> TvixBu
     if code == "NOT_FOUND":
         return NotFound(text, path=address)
     kind = RemoteStoreError if store else RemoteError
-    return kind(text, path=address, code=code, hint=_HINTS.get(code))
+    hint = next((hint for words, hint in _CONNECTING.items() if words in text), _HINTS.get(code))
+    return kind(text, path=address, code=code, hint=hint)
 
 
 def is_code(call: grpc.RpcError, code: str) -> bool:
