@@ -37,7 +37,7 @@ _HEALTH, _REFLECTION, _QUESTIONS, _READS, _PUTS, _CLOSURES, _CLOSURE_PUTS = 4, 8
 _BUILDS_BESIDE = 8
 # Calls of one connection under way; its client keeps the others back. More than there are threads for idle ones of a
 # kind, so that those cannot keep back all that a client has to ask.
-_CALLS_OF_ONE = 512
+_CALLS_OF_ONE = 256
 # Calls of all connections, under way and waiting.
 _CALLS = 16_384
 # Seconds for calls that go on when the server is stopped.
@@ -47,6 +47,9 @@ _OPTIONS = [
     ("grpc.max_send_message_length", MAX_MESSAGE),
     ("grpc.max_concurrent_streams", _CALLS_OF_ONE),
     ("grpc.so_reuseport", 0),
+    # From a thousand calls on that nobody has looked at yet gRPC would cancel some of them, without a word.
+    ("grpc.server.max_pending_requests", _CALLS),
+    ("grpc.server.max_pending_requests_hard_limit", _CALLS),
     # A client counts a call as over a moment before the server does; its next one would be refused, not kept back.
     ("grpc.http.overload_protection", 0),
     # Callers whose machine went away without a word are noticed, and their builds end.
