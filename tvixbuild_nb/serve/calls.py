@@ -7,6 +7,7 @@ from typing import Any
 
 import grpc
 
+from tvixbuild_nb.errors import RemoteError
 from tvixbuild_nb.serve.patience import Patience
 from tvixbuild_nb.serve.refusals import telling
 from tvixbuild_nb.serve.threads import Threads
@@ -16,7 +17,11 @@ Many = Callable[[Any, grpc.ServicerContext], Iterator[bytes]]
 
 
 class Calls:
-    """Calls that run on ``threads``; messages come and go as bytes. Idle callers are known to ``patience``."""
+    """Calls that run on ``threads``; messages come and go as bytes. Idle callers are known to ``patience``.
+
+    To gRPC all of them take streams, which on the wire is the same: waiting for a single message it would do itself,
+    where nobody sees that a caller sends none.
+    """
 
     def __init__(self, threads: Threads, patience: Patience) -> None:
         self._threads = threads
@@ -24,30 +29,29 @@ class Calls:
 
     def once(self, handler: One) -> grpc.RpcMethodHandler[bytes, bytes]:
         """One message is answered with one."""
-        return grpc.unary_unary_rpc_method_handler(self._threads.taking(_told(handler)))
+        return self.taking(lambda messages, call: handler(_first(messages), call))
 
     def taking(self, handler: One) -> grpc.RpcMethodHandler[bytes, bytes]:
         """A stream of messages is answered with one."""
-        told = _told(handler)
 
         def handle(asked: Iterator[bytes], call: grpc.ServicerContext) -> bytes:
-            return told(self._patience.coming(asked, call, self._threads), call)
+            with telling(call):
+                return handler(self._patience.coming(asked, call, self._threads), call)
 
         return grpc.stream_unary_rpc_method_handler(self._threads.taking(handle))
 
     def often(self, handler: Many) -> grpc.RpcMethodHandler[bytes, bytes]:
         """One message is answered with a stream."""
 
-        def handle(asked: bytes, call: grpc.ServicerContext) -> Iterator[bytes]:
+        def handle(asked: Iterator[bytes], call: grpc.ServicerContext) -> Iterator[bytes]:
             with telling(call):
-                yield from self._patience.going(handler(asked, call), call, self._threads)
+                message = _first(self._patience.coming(asked, call, self._threads))
+                yield from self._patience.going(handler(message, call), call, self._threads)
 
-        return grpc.unary_stream_rpc_method_handler(self._threads.taking(handle))
+        return grpc.stream_stream_rpc_method_handler(self._threads.taking(handle))
 
 
-def _told(handler: One) -> One:
-    def handle(asked: Any, call: grpc.ServicerContext) -> bytes:
-        with telling(call):
-            return handler(asked, call)
-
-    return handle
+def _first(messages: Iterator[bytes]) -> bytes:
+    for message in messages:
+        return message
+    raise RemoteError("the call has no message", code="INVALID_ARGUMENT")

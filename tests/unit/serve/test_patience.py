@@ -116,19 +116,22 @@ def was_ended(call: Any, kind: str) -> bool:
     return not call.is_active() and kind != "reads"
 
 
-@pytest.mark.parametrize("kind", ["reads", "puts", "closure puts"])
+@pytest.mark.parametrize("kind", ["reads", "puts", "closure puts", "questions"])
 def test_who_is_idle_makes_room_when_threads_are_short(impatient: Server, large: FileNode, kind: str) -> None:
     with channel_to(impatient) as channel:
         idle: list[Any] = []
         hold = threading.Event()
 
-        def never_ending(first: bytes) -> Iterator[bytes]:
-            yield first
+        def never_ending(*first: bytes) -> Iterator[bytes]:
+            yield from first
             hold.wait()
 
         for _ in range(160):
             if kind == "reads":
                 idle.append(channel.unary_stream(f"{BLOBS}/Read")(asking_for(large.digest)))
+            elif kind == "questions":
+                # Asked without ever saying what.
+                idle.append(channel.stream_unary(f"{BLOBS}/Stat").future(never_ending()))
             else:
                 service = BLOBS if kind == "puts" else DIRECTORIES
                 first = chunk_message(b"begin") if kind == "puts" else b""
@@ -138,6 +141,8 @@ def test_who_is_idle_makes_room_when_threads_are_short(impatient: Server, large:
                 if kind == "reads":
                     read = other.unary_stream(f"{BLOBS}/Read")(asking_for(large.digest), timeout=60)
                     assert sum(map(len, read)) > LARGE
+                elif kind == "questions":
+                    other.unary_unary(f"{BLOBS}/Stat")(asking_for(large.digest), timeout=60)
                 elif kind == "puts":
                     other.stream_unary(f"{BLOBS}/Put")(iter([chunk_message(b"x")]), timeout=60)
                 else:
