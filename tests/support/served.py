@@ -18,11 +18,12 @@ PACKAGE = str(Path(__file__).parents[2])
 
 @dataclass(slots=True)
 class Served:
-    """A running server: its process, where it is called, and where its store is."""
+    """A running server: its process, where it is called, where its store is, and the line in which it says so."""
 
     process: subprocess.Popen[str]
     address: str
     store: Path
+    line: str
 
     def kill(self) -> None:
         """As the kernel ends it when memory is out: without a word."""
@@ -55,7 +56,7 @@ def served(
         timer.cancel()
         found = re.search(r" at (grpc\+\S+)$", line)
         assert found is not None, line
-        yield Served(process, found[1], store)
+        yield Served(process, found[1], store, line)
     finally:
         if process.poll() is None:
             process.send_signal(signal.SIGTERM)

@@ -7,6 +7,8 @@ import os
 from collections.abc import Mapping
 from pathlib import Path
 
+from tvixbuild_nb.build.service import CancelToken
+from tvixbuild_nb.build.stoppable import Stoppable
 from tvixbuild_nb.castore import Castore, Node, copy_closure, open_castore
 from tvixbuild_nb.fs import checkout, view_description
 from tvixbuild_nb.keeper.client import ViewPlan
@@ -19,20 +21,21 @@ def describe_view(
     bundle: Bundle,
     trace: Path | None,
     shared_views: Path,
+    cancel: CancelToken,
     *,
     backwards: bool = False,
 ) -> ViewPlan:
     """Write the view file into the bundle; without a ``trace`` the view is one that builds share.
 
     ``backwards``: directories are listed from the last name on. A store that no other process can open (memory) is
-    copied, as far as the inputs need it, into the bundle.
+    copied, as far as the inputs need it, into the bundle: :class:`Cancelled` as soon as that is asked for.
     """
     store = castore
     if castore.local_path is None:
         store = open_castore(f"file:{bundle.path / 'store'}")
-        with store:
+        with store, Stoppable("inputs", cancel) as progress:
             for node in inputs.values():
-                copy_closure(castore, store, node)
+                copy_closure(castore, store, node, progress)
     entries = {os.fsencode(name): node for name, node in inputs.items()}
     description = view_description(store.address, entries, backwards=backwards)
     spec = bundle.path / "view.json"
@@ -48,10 +51,16 @@ def describe_view(
     )
 
 
-def link_checkouts(castore: Castore, inputs: Mapping[str, Node], bundle: Bundle, cache: Path) -> None:
-    """Make every input a link to its checkout in ``cache``; the runtime's bind mount follows it to what is ours."""
-    for name, node in inputs.items():
-        source = checkout(castore, node, cache)
-        link = bundle.inputs / name
-        if not link.is_symlink():
-            link.symlink_to(source)
+def link_checkouts(
+    castore: Castore, inputs: Mapping[str, Node], bundle: Bundle, cache: Path, cancel: CancelToken
+) -> None:
+    """Make every input a link to its checkout in ``cache``; the runtime's bind mount follows it to what is ours.
+
+    :class:`Cancelled` as soon as that is asked for.
+    """
+    with Stoppable("inputs", cancel) as progress:
+        for name, node in inputs.items():
+            source = checkout(castore, node, cache, progress)
+            link = bundle.inputs / name
+            if not link.is_symlink():
+                link.symlink_to(source)

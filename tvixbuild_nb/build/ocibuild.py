@@ -173,11 +173,19 @@ class OCIBuild:
         if inputs and by == "fuse":
             trace = self.record.accesses_path if self.policy.trace else None
             backwards = self.policy.listing == "backwards"
-            view = describe_view(service.castore, inputs, self.bundle, trace, service.view_home(), backwards=backwards)
+            view = describe_view(
+                service.castore,
+                inputs,
+                self.bundle,
+                trace,
+                service.view_home(),
+                self.context.cancel,
+                backwards=backwards,
+            )
         elif inputs:
             if self.policy.listing != "sorted":
                 self.degraded.append("listing: a checkout is listed as its file system does")
-            link_checkouts(service.castore, inputs, self.bundle, service.checkout_cache())
+            link_checkouts(service.castore, inputs, self.bundle, service.checkout_cache(), self.context.cancel)
         keeper = service.keeper()
         self._channel = keeper.build(self._keeper_plan(plan, view))
         with self.context.cancel.heard_by(self._channel.cancel):
@@ -267,7 +275,11 @@ class OCIBuild:
         written = written_paths(plan.scratch_places, plan.premade)
         try:
             self.outputs = ingest_outputs(
-                self.service.castore, plan.output_places, self.request.refscan_needles, written
+                self.service.castore,
+                plan.output_places,
+                self.request.refscan_needles,
+                written,
+                self.context.cancel,
             )
         except (OutputError, CastoreError) as error:
             return verdicts.of_outputs(error)

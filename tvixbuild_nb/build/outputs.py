@@ -9,6 +9,8 @@ from contextlib import contextmanager
 from pathlib import Path, PurePosixPath
 
 from tvixbuild_nb.build.result import BuildOutput
+from tvixbuild_nb.build.service import CancelToken
+from tvixbuild_nb.build.stoppable import Stoppable
 from tvixbuild_nb.castore.castore import Castore
 from tvixbuild_nb.castore.paths import ingest_path
 from tvixbuild_nb.errors import IngestError, OutputError
@@ -32,13 +34,17 @@ class MissingOutputs(OutputError):
 
 
 def ingest_outputs(
-    castore: Castore, places: Sequence[tuple[str, Path, str]], needles: Sequence[str], written: Iterable[str]
+    castore: Castore,
+    places: Sequence[tuple[str, Path, str]],
+    needles: Sequence[str],
+    written: Iterable[str],
+    cancel: CancelToken,
 ) -> tuple[BuildOutput, ...]:
     """Store every output; ``places`` are (path in the request, scratch directory on the host, path below it).
 
     Raises :class:`MissingOutputs` with ``written`` (read only then), :class:`OutputError` for a parent that is
     no directory of the sandbox's own and for entries that cannot be stored, :class:`CastoreError` for the
-    store's troubles.
+    store's troubles, :class:`Cancelled` as soon as that is asked for.
     """
     missing = [path for path, scratch, below in places if not _exists(path, scratch, below)]
     if missing:
@@ -46,9 +52,9 @@ def ingest_outputs(
     encoded = [needle.encode() for needle in needles]
     outputs = []
     for path, scratch, below in places:
-        with _parent(path, scratch, below) as (fd, name):
+        with _parent(path, scratch, below) as (fd, name), Stoppable("ingest", cancel) as progress:
             try:
-                ingested = ingest_path(castore, name, needles=encoded, dir_fd=fd)
+                ingested = ingest_path(castore, name, needles=encoded, dir_fd=fd, progress=progress)
             except IngestError as error:
                 place = PurePosixPath(path).parent / (error.path or "")
                 raise OutputError(error.message, path=str(place), stage="ingest", hint=error.hint) from error

@@ -16,6 +16,14 @@ class Turns:
         self._waiting: deque[threading.Event] = deque()
         self._lock = threading.Lock()
 
+    def take_free(self) -> bool:
+        """Take a turn where nobody has to wait for it; whether there was one."""
+        with self._lock:
+            if not self._free or self._waiting:
+                return False
+            self._free -= 1
+            return True
+
     def take(self, cancel: CancelToken) -> None:
         """Wait for a turn; :class:`Cancelled` when ``cancel`` is asked for meanwhile."""
         mine = threading.Event()

@@ -11,6 +11,7 @@ from blake3 import blake3
 from tvixbuild_nb.castore.digest import Digest
 from tvixbuild_nb.castore.encoding import directory_digest
 from tvixbuild_nb.castore.nodes import Directory, DirectoryNode, FileNode, Node
+from tvixbuild_nb.castore.progress import Progress, Silent
 from tvixbuild_nb.castore.services import Batch, BlobService
 from tvixbuild_nb.errors import DigestMismatch, InvalidNode, NotFound
 
@@ -131,18 +132,25 @@ def of_either(src: Castore, dst: Castore, digest: Digest) -> Directory | None:
     return dst.directories.get(digest) if directory is None else directory
 
 
-def copy_closure(src: Castore, dst: Castore, node: Node) -> None:
+def copy_closure(src: Castore, dst: Castore, node: Node, progress: Progress | None = None) -> None:
     """Copy ``node`` and all it reaches from ``src`` to ``dst``, only what ``dst`` lacks, streaming.
 
     Every blob is checked against its digest on the way (:class:`DigestMismatch`).  :class:`NotFound`
-    when both lack something; ``dst`` then shows no part of the copy.
+    when both lack something; ``dst`` then shows no part of the copy.  ``progress`` is told of blobs and their bytes,
+    and may end it by what it raises.
     """
+    told = progress or Silent()
+
+    def get(digest: Digest) -> Directory | None:
+        told.advance()
+        return of_either(src, dst, digest)
+
     with dst.batch() as batch:
         blobs: set[Digest] = set()
         if isinstance(node, FileNode):
             blobs.add(node.digest)
         elif isinstance(node, DirectoryNode):
-            order = leaves_first(node.digest, lambda digest: of_either(src, dst, digest))
+            order = leaves_first(node.digest, get)
             if not order:
                 raise NotFound("neither store holds this directory", path=str(node.digest))
             check_size(node, order[-1], b"")
@@ -150,11 +158,11 @@ def copy_closure(src: Castore, dst: Castore, node: Node) -> None:
                 blobs.update(child.digest for child in directory.entries.values() if isinstance(child, FileNode))
                 batch.put_directory(directory)
         for digest in sorted(batch.missing(blobs)):
-            copy_blob(src.blobs, batch, digest)
+            copy_blob(src.blobs, batch, digest, told)
         batch.commit(node)
 
 
-def copy_blob(src: BlobService, dst: BlobService | Batch, digest: Digest) -> None:
+def copy_blob(src: BlobService, dst: BlobService | Batch, digest: Digest, progress: Progress | None = None) -> None:
     """Stream one blob from ``src`` to ``dst``; :class:`NotFound`, or :class:`DigestMismatch` and nothing stored."""
     stream = src.open_read(digest)
     if stream is None:
@@ -164,7 +172,11 @@ def copy_blob(src: BlobService, dst: BlobService | Batch, digest: Digest) -> Non
         while chunk := stream.read(CHUNK):
             hasher.update(chunk)
             writer.write(chunk)
+            if progress is not None:
+                progress.advance(0, len(chunk))
         # Before close, so that wrong bytes do not enter dst even under their own digest.
         if hasher.digest() != digest:
             raise DigestMismatch(f"the bytes have digest {hasher.hexdigest()}", path=str(digest))
         writer.close()
+    if progress is not None:
+        progress.advance(1)

@@ -116,6 +116,8 @@ class Intake:
                 hasher.update(chunk)
                 stream.feed(chunk)
                 total += len(chunk)
+                # Nothing is done yet; but who wants to end this is asked.
+                self._progress.advance()
             digest = Digest(hasher.digest())
             if not self._batch.missing([digest]):
                 self._progress.advance(1, total)

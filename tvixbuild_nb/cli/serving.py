@@ -70,7 +70,9 @@ def _asked_to_end() -> Iterator[Callable[[], object]]:
 
 
 def _builder(args: Namespace, castore: Castore) -> BuildService | None:
-    address = args.builder or os.environ.get(BUILDER_VARIABLE) or f"oci:{default_bundle_root()}"
+    usual = os.environ.get(BUILDER_VARIABLE, "")
+    # What names a builder elsewhere is for clients, and may well name this server.
+    address = args.builder or ("" if usual.startswith("grpc+") else usual) or f"oci:{default_bundle_root()}"
     if address == "none":
         return None
     options = {"concurrency": args.max_builds} if address.startswith("oci:") else {}

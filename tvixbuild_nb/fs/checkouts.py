@@ -19,6 +19,7 @@ from pathlib import Path
 
 from tvixbuild_nb.castore import Castore, Digest
 from tvixbuild_nb.castore.nodes import Directory, DirectoryNode, FileNode, Node
+from tvixbuild_nb.castore.progress import Progress, Silent
 from tvixbuild_nb.errors import DigestMismatch, ExportError, NotFound
 from tvixbuild_nb.fs.inodes import MTIME
 
@@ -27,17 +28,18 @@ _TIMES = (MTIME * 10**9, MTIME * 10**9)
 _BOOT_ID = Path("/proc/sys/kernel/random/boot_id")
 
 
-def checkout(castore: Castore, node: Node, cache_dir: str | os.PathLike[str]) -> Path:
+def checkout(castore: Castore, node: Node, cache_dir: str | os.PathLike[str], progress: Progress | None = None) -> Path:
     """The path of a read-only copy of ``node`` below ``cache_dir``; made now unless it is there.
 
     Must not be written to (hard links share contents). Its mount or use never needs the store.
-    Raises :class:`NotFound` when the store lacks a part, :class:`ExportError` when the disk refuses.
+    Raises :class:`NotFound` when the store lacks a part, :class:`ExportError` when the disk refuses, and what
+    ``progress`` raises to end it; what was not finished then is removed.
     """
     cache = Path(cache_dir)
     try:
         for name in ("files", "trees", "links"):
             (cache / name).mkdir(parents=True, exist_ok=True)
-        checkouts = _Checkouts(castore, cache)
+        checkouts = _Checkouts(castore, cache, progress or Silent())
         if isinstance(node, DirectoryNode):
             return checkouts.tree(node)
         if isinstance(node, FileNode):
@@ -73,8 +75,9 @@ def remove_checkouts(cache_dir: str | os.PathLike[str], keep: Collection[Digest]
 
 
 class _Checkouts:
-    def __init__(self, castore: Castore, cache: Path) -> None:
+    def __init__(self, castore: Castore, cache: Path, progress: Progress) -> None:
         self._castore = castore
+        self._progress = progress
         self._files = cache / "files"
         self._trees = cache / "trees"
 
@@ -125,6 +128,7 @@ class _Checkouts:
                 self._fill(child, target)
             elif isinstance(child, FileNode):
                 self._link(child, target)
+                self._progress.advance(1)
             else:
                 os.symlink(child.target, os.fsencode(target))
                 os.utime(target, ns=_TIMES, follow_symlinks=False)
@@ -145,7 +149,9 @@ class _Checkouts:
         if source is None:
             raise NotFound("the store does not hold this blob", path=node.digest.hex(), stage="mount")
         with source, open(path, "xb") as file:
-            shutil.copyfileobj(source, file, _COPY_SIZE)
+            while chunk := source.read(_COPY_SIZE):
+                file.write(chunk)
+                self._progress.advance(0, len(chunk))
             if file.tell() != node.size:
                 raise DigestMismatch(f"{file.tell()} bytes instead of {node.size}", path=node.digest.hex())
             os.fchmod(file.fileno(), 0o555 if node.executable else 0o444)

@@ -1,6 +1,7 @@
 """serve: builds and contents offered to others over gRPC, in Tvix's and in Snix's words.
 
-``listening`` says where one may listen, ``blobs``, ``directories`` and ``builds`` are the services, ``refusals`` turns
+``listening`` says where one may listen, ``blobs``, ``directories``, ``builds`` and ``about`` are the services.
+``calls`` gives each kind of call threads of its own, ``patience`` takes them back from who is idle, ``refusals`` turns
 errors into gRPC's, ``server`` puts them together.
 """
 

@@ -13,11 +13,12 @@ from google.protobuf.message import DecodeError
 from tvixbuild_nb.build import BuildPolicy, BuildResult, BuildService
 from tvixbuild_nb.build.remote.answers import snix_answer, tvix_answer
 from tvixbuild_nb.build.remote.policies import policy_of
-from tvixbuild_nb.castore import Node
-from tvixbuild_nb.errors import BuildFailed, Cancelled, HostRefused, InvalidRequest, NotFound, RemoteError
+from tvixbuild_nb.build.turns import Turns
+from tvixbuild_nb.errors import BuildFailed, Cancelled, HostRefused, InvalidRequest, RemoteError
 from tvixbuild_nb.proto import watched_pb2
 from tvixbuild_nb.request import BuildRequest
 from tvixbuild_nb.serve.servedbuild import ServedBuild
+from tvixbuild_nb.serve.whole import WholeInputs
 
 if TYPE_CHECKING:
     import grpc
@@ -29,18 +30,28 @@ _LINES = 20
 class BuildHandlers:
     """Builds by ``service``, at most ``most`` calls at a time (those that build and those that wait for their turn).
 
-    ``runs`` is where runs are recorded as long as they go on; ``paths`` are the host's paths that builds may ask for.
+    ``runs`` is where runs are recorded as long as they go on; ``turns`` those of a service that takes none itself;
+    ``paths`` are the host's paths that builds may ask for.
     """
 
-    def __init__(self, service: BuildService, runs: Path, *, most: int, paths: frozenset[str] = frozenset()) -> None:
+    def __init__(
+        self,
+        service: BuildService,
+        runs: Path,
+        *,
+        most: int,
+        turns: Turns | None = None,
+        paths: frozenset[str] = frozenset(),
+    ) -> None:
         self._service = service
         self._runs = runs
         self._most = most
+        self._turns = turns
         self._paths = paths
         self._lock = threading.Lock()
         self._running: set[ServedBuild] = set()
         self._closing = False
-        self._whole: set[Node] = set()
+        self._inputs = WholeInputs(service.castore)
 
     def tvix(self, data: bytes, call: grpc.ServicerContext) -> bytes:
         """tvix.build.v1: the Build with the request in it."""
@@ -67,7 +78,7 @@ class BuildHandlers:
             self._closing = True
             running = list(self._running)
         for build in running:
-            build.cancel()
+            build.token.cancel()
         for build in running:
             build.join()
 
@@ -85,48 +96,45 @@ class BuildHandlers:
     @contextmanager
     def _started(self, request: BuildRequest, policy: BuildPolicy, call: grpc.ServicerContext) -> Iterator[ServedBuild]:
         """A build that was accepted; it is over, and nothing of it is left, at the end of the block."""
-        self._check(request)
-        build = ServedBuild(self._service, request, policy, self._runs)
+        self._check_paths(request)
+        build = ServedBuild(self._service, request, policy, self._runs, self._turns)
         self._admit(build)
         try:
             # Called at once when the caller is gone already.
-            if not call.add_callback(build.cancel):
-                build.cancel()
+            if not call.add_callback(build.token.cancel):
+                build.token.cancel()
+            self._inputs.check(request, build.token)
             build.start()
             yield build
         finally:
-            build.close()
-            with self._lock:
-                self._running.discard(build)
+            try:
+                self._end(build)
+            finally:
+                with self._lock:
+                    self._running.discard(build)
+
+    def _end(self, build: ServedBuild) -> None:
+        if not build.succeeded:
+            self._inputs.forget(build.request)
+        build.close()
 
     def _admit(self, build: ServedBuild) -> None:
         with self._lock:
             if self._closing:
                 raise RemoteError("the server is being stopped", code="UNAVAILABLE")
-            if len(self._running) >= self._most:
+            if sum(not other.over for other in self._running) >= self._most:
                 raise RemoteError(
                     f"{self._most} builds run or wait here, and no more are taken", code="RESOURCE_EXHAUSTED",
                     hint="try again when some of them are over, or have the server started with a larger --max-builds",
                 )  # fmt: skip
             self._running.add(build)
 
-    def _check(self, request: BuildRequest) -> None:
-        """Refuse what asks for files of this machine, or for inputs that are not here as a whole."""
-        if (constraints := request.constraints) is not None:
-            for index, path in enumerate(constraints.available_ro_paths):
-                if path not in self._paths:
-                    raise HostRefused(
-                        f"builds here may not read the host's {path}", path="constraints.available_ro_paths",
-                        index=index, hint="give it as an input, or have the server started with --allow-ro-path",
-                    )  # fmt: skip
-        for index, (name, node) in enumerate(request.inputs.items()):
-            if node in self._whole:
-                continue
-            self._service.castore.hold(node)
-            absent = self._service.castore.missing(node)
-            if absent:
-                raise NotFound(
-                    f"of the input {name!r} the store lacks {len(absent)} blobs or directories, one is {absent[0]}",
-                    path="inputs", index=index, stage="request", hint="upload it as a whole first",
+    def _check_paths(self, request: BuildRequest) -> None:
+        """Refuse what asks for files of this machine."""
+        constraints = request.constraints
+        for index, path in enumerate(() if constraints is None else constraints.available_ro_paths):
+            if path not in self._paths:
+                raise HostRefused(
+                    f"builds here may not read the host's {path}", path="constraints.available_ro_paths",
+                    index=index, hint="give it as an input, or have the server started with --allow-ro-path",
                 )  # fmt: skip
-            self._whole.add(node)

@@ -75,7 +75,14 @@ class Listen:
             return self.host == "localhost"
 
     def check(self, tls: Tls | None, *, insecure: bool) -> None:
-        """:class:`HostRefused` where anybody on the network could build here, unless ``insecure`` says so."""
+        """:class:`HostRefused` where anybody on the network could build here, unless ``insecure`` says so.
+
+        Also for certificates of a socket: addresses of sockets are spoken to in the clear, so nobody could call.
+        """
+        if self.path is not None and tls is not None:
+            raise HostRefused(
+                "a socket is spoken to without TLS", path=str(self), hint="its file's mode says who may call: chmod it"
+            )
         if self.local or insecure or (tls is not None and tls.client_ca is not None):
             return
         raise HostRefused(

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import threading
 from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 from tvixbuild_nb.build import (
@@ -19,6 +20,7 @@ from tvixbuild_nb.build import (
 )
 from tvixbuild_nb.build.remote.answers import result_message
 from tvixbuild_nb.build.remote.taken import parts_of
+from tvixbuild_nb.build.turns import Turns
 from tvixbuild_nb.proto import watched_pb2
 from tvixbuild_nb.request import BuildRequest
 
@@ -27,37 +29,79 @@ _TAIL = 8192
 
 
 class ServedBuild:
-    """A build that goes on beside its call. Its record is below ``runs``, as long as the call lasts."""
+    """A build that goes on beside its call. Its record is below ``runs``, from its start to the end of the call.
 
-    def __init__(self, service: BuildService, request: BuildRequest, policy: BuildPolicy, runs: Path) -> None:
+    ``turns``: those of a service that takes none itself; None where it does.
+    """
+
+    def __init__(
+        self, service: BuildService, request: BuildRequest, policy: BuildPolicy, runs: Path, turns: Turns | None
+    ) -> None:
+        self.request = request
         self._service = service
-        self._request = request
-        self._context = BuildContext(RunRecord.create(runs), policy, CancelToken())
+        self._policy = policy
+        self._runs = runs
+        self._turns = turns
+        self._cancel = CancelToken()
+        self._context: BuildContext | None = None
         self._done = threading.Event()
         self._result: BuildResult | None = None
         self._error: BaseException | None = None
-        self._thread = threading.Thread(target=self._run, name=f"build {self._context.record.id}")
+        self._thread = threading.Thread(target=self._run, name="build")
 
     def start(self) -> None:
         """Return once the request was accepted; raises what refused it."""
+        self._context = BuildContext(RunRecord.create(self._runs), self._policy, self._cancel)
         self._thread.start()
         self._context.accepted.wait()
         if self._error is not None:
             raise self._error
 
     def _run(self) -> None:
+        context = self._started
         try:
-            with self._context.record.held():
-                self._result = self._service.do_build(self._request, self._context)
+            with context.record.held(), self._turn():
+                self._result = self._service.do_build(self.request, context)
         except BaseException as error:
             self._error = error
         finally:
             self._done.set()
-            self._context.accepted.set()
+            context.accepted.set()
 
-    def cancel(self) -> None:
-        """Ask it to end."""
-        self._context.cancel.cancel()
+    @contextmanager
+    def _turn(self) -> Iterator[None]:
+        if self._turns is None:
+            yield
+            return
+        if not self._turns.take_free():
+            # It will be built, if not now; what its builder refuses then is told as its failure.
+            self._started.accept()
+            with self._started.stage("queue"):
+                self._turns.take(self._cancel)
+        try:
+            yield
+        finally:
+            self._turns.give_back()
+
+    @property
+    def _started(self) -> BuildContext:
+        assert self._context is not None, "it was started"
+        return self._context
+
+    @property
+    def token(self) -> CancelToken:
+        """What its cancelling is asked of, also before it was started."""
+        return self._cancel
+
+    @property
+    def over(self) -> bool:
+        """Whether nothing is built any more; its caller may still have to take the end."""
+        return self._done.is_set()
+
+    @property
+    def succeeded(self) -> bool:
+        """Whether it is over, and went well."""
+        return self._result is not None and self._result.ok
 
     def join(self) -> None:
         """Wait until it is over."""
@@ -66,9 +110,10 @@ class ServedBuild:
 
     def close(self) -> None:
         """End it, and leave nothing of its record."""
-        self.cancel()
+        self._cancel.cancel()
         self.join()
-        self._context.record.delete()
+        if self._context is not None:
+            self._context.record.delete()
 
     def result(self) -> BuildResult:
         """Wait for the end; raises what the service should not have raised."""
@@ -80,7 +125,7 @@ class ServedBuild:
 
     def last_lines(self, count: int) -> list[str]:
         """The end of the log."""
-        with self._context.record.log() as log:
+        with self._started.record.log() as log:
             size = log.size()
             text = log.read(max(0, size - _TAIL), _TAIL).decode("utf-8", "replace")
         return text.splitlines()[-count:]
@@ -88,7 +133,7 @@ class ServedBuild:
     def events(self) -> Iterator[watched_pb2.BuildEvent]:
         """What happens, from its acceptance to the result, as it happens."""
         yield watched_pb2.BuildEvent(accepted=watched_pb2.Accepted())
-        reader = EventReader(self._context.record)
+        reader = EventReader(self._started.record)
         try:
             while True:
                 # Asked first: what comes between the last look and the end must not be missed.
@@ -107,7 +152,7 @@ class ServedBuild:
         finally:
             reader.close()
         result = self.result()
-        for name, data in parts_of(self._context.record):
+        for name, data in parts_of(self._started.record):
             yield watched_pb2.BuildEvent(file=watched_pb2.RecordedFile(name=name, data=data))
         yield watched_pb2.BuildEvent(result=result_message(result))
 

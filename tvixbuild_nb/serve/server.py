@@ -3,34 +3,41 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from concurrent.futures import ThreadPoolExecutor
 from contextlib import ExitStack
 from dataclasses import dataclass
 from typing import Any
 
 import grpc
-from grpc_health.v1 import health, health_pb2, health_pb2_grpc
+from grpc_health.v1 import health
 from grpc_reflection.v1alpha import reflection
 
-from tvixbuild_nb.build import BuildService, state_directory
+from tvixbuild_nb.build import BuildService, OCIBuildService, state_directory
+from tvixbuild_nb.build.turns import Turns
 from tvixbuild_nb.castore import Castore
 from tvixbuild_nb.castore.remote.connection import MAX_MESSAGE, WATCHED
 from tvixbuild_nb.castore.remote.many import MANY
-from tvixbuild_nb.errors import HostRefused
+from tvixbuild_nb.errors import HostRefused, InvalidValue
 from tvixbuild_nb.proto import build_pb2, castore_pb2, snix_build_pb2, snix_castore_pb2
+from tvixbuild_nb.serve.about import offer_health, offer_reflection
 from tvixbuild_nb.serve.blobs import BlobHandlers
 from tvixbuild_nb.serve.builds import BuildHandlers
+from tvixbuild_nb.serve.calls import Calls
 from tvixbuild_nb.serve.directories import DirectoryHandlers
 from tvixbuild_nb.serve.listening import Listen, Tls
 from tvixbuild_nb.serve.manyblobs import ManyBlobsHandlers
 from tvixbuild_nb.serve.patience import LONGEST, Patience
 from tvixbuild_nb.serve.places import own_directory
-from tvixbuild_nb.serve.refusals import answering_often, answering_once, taking_many
+from tvixbuild_nb.serve.threads import Threads
 
-# Calls about contents that go on at once; the others wait for their turn.
-_CASTORE_CALLS = 16
-# Calls of one connection under way; its client keeps the others back.
-_CALLS_OF_ONE = 128
+# Calls of each kind that go on at once; the others wait for their turn. What waits for its caller most of the time, a
+# file that somebody has open, a closure whose blobs come first, holds nothing but its thread, and takes none of another
+# kind.
+_HEALTH, _REFLECTION, _QUESTIONS, _READS, _PUTS, _CLOSURES, _CLOSURE_PUTS = 4, 8, 16, 96, 48, 32, 128
+# Beside those that build or wait for their turn: who is refused, and who has not yet taken the end of a build.
+_BUILDS_BESIDE = 8
+# Calls of one connection under way; its client keeps the others back. More than there are threads for idle ones of a
+# kind, so that those cannot keep back all that a client has to ask.
+_CALLS_OF_ONE = 256
 # Calls of all connections, under way and waiting.
 _CALLS = 16_384
 # Seconds for calls that go on when the server is stopped.
@@ -40,6 +47,9 @@ _OPTIONS = [
     ("grpc.max_send_message_length", MAX_MESSAGE),
     ("grpc.max_concurrent_streams", _CALLS_OF_ONE),
     ("grpc.so_reuseport", 0),
+    # From a thousand calls on that nobody has looked at yet gRPC would cancel some of them, without a word.
+    ("grpc.server.max_pending_requests", _CALLS),
+    ("grpc.server.max_pending_requests_hard_limit", _CALLS),
     # A client counts a call as over a moment before the server does; its next one would be refused, not kept back.
     ("grpc.http.overload_protection", 0),
     # Callers whose machine went away without a word are noticed, and their builds end.
@@ -59,7 +69,7 @@ class ServerOptions:
     insecure  listen anywhere all the same
     max_builds  that run at once
     max_waiting  that wait for their turn; each takes a thread
-    patience  seconds that a caller may take for its next message, or to take one
+    patience  seconds that a caller may take for its next message, or to take one, when others wait for its thread
     ro_paths  paths of this host that builds may ask to read
     """
 
@@ -74,7 +84,8 @@ class ServerOptions:
 class Server:
     """Offers ``castore`` and, where there is one, ``builder`` at ``listen``; a context manager that serves.
 
-    :class:`HostRefused` when it may not listen there, or cannot.
+    :class:`HostRefused` when it may not listen there, or cannot; :class:`InvalidValue` for a builder with a store of
+    its own: it would look for the inputs there, where none of this server's callers brought them.
     """
 
     def __init__(
@@ -82,6 +93,11 @@ class Server:
     ) -> None:
         self._options = options or ServerOptions()
         listen.check(self._options.tls, insecure=self._options.insecure)
+        if builder is not None and builder.castore is not castore:
+            raise InvalidValue(
+                f"{builder.address} builds from its own store, {builder.castore.address}, not from {castore.address}",
+                path="builder", hint="callers can use that builder directly, by its own address",
+            )  # fmt: skip
         self._listen = listen
         self._castore = castore
         self._builder = builder
@@ -97,22 +113,22 @@ class Server:
         return self
 
     def _start(self) -> None:
-        most = self._options.max_builds + self._options.max_waiting
-        pool = ThreadPoolExecutor(_CASTORE_CALLS + (most if self._builder is not None else 0), "serve")
-        self._stack.callback(pool.shutdown)
-        server = grpc.server(pool, options=_OPTIONS, maximum_concurrent_rpcs=_CALLS)
-        handlers = self._handlers(most)
+        patience = self._stack.enter_context(Patience(self._options.patience))
+        server = grpc.server(self._threads("health", _HEALTH), options=_OPTIONS, maximum_concurrent_rpcs=_CALLS)
+        handlers = self._handlers(patience)
         for service, methods in handlers.items():
             server.add_generic_rpc_handlers((grpc.method_handlers_generic_handler(service, methods),))
+        healthy = offer_health(handlers, server)
         names = [*handlers, health.SERVICE_NAME, reflection.SERVICE_NAME]
-        healthy = health.HealthServicer()
-        health_pb2_grpc.add_HealthServicer_to_server(healthy, server)
-        reflection.enable_server_reflection(names, server)
-        for name in ("", *handlers):
-            healthy.set(name, health_pb2.HealthCheckResponse.SERVING)
+        offer_reflection(names, server, self._threads("reflection", _REFLECTION), patience)
         self._bind(server)
         server.start()
         self._stack.callback(self._stop, server, healthy)
+
+    def _threads(self, kind: str, count: int) -> Threads:
+        threads = Threads(kind, count)
+        self._stack.callback(threads.shutdown)
+        return threads
 
     def _stop(self, server: grpc.Server, healthy: health.HealthServicer) -> None:
         """Refuse what is new; who waits for a build hears that it was cancelled."""
@@ -137,38 +153,46 @@ class Server:
         self._listen.close_to_others()
         self.address = self._listen.address(port, tls=tls is not None)
 
-    def _handlers(self, most: int) -> dict[str, dict[str, Any]]:
-        """Full name of each service -> its methods; messages come and go as bytes."""
-        patience = self._stack.enter_context(Patience(self._options.patience))
+    def _handlers(self, patience: Patience) -> dict[str, dict[str, Any]]:
+        """Full name of each service -> its methods."""
+
+        def calls(kind: str, count: int) -> Calls:
+            return Calls(self._threads(kind, count), patience)
+
+        questions, reads, puts = calls("questions", _QUESTIONS), calls("reads", _READS), calls("puts", _PUTS)
+        closures, closure_puts = calls("closures", _CLOSURES), calls("closure puts", _CLOSURE_PUTS)
         blobs, directories = BlobHandlers(self._castore), DirectoryHandlers(self._castore)
+        many = ManyBlobsHandlers(self._castore)
         services: dict[str, dict[str, Any]] = {}
         for namespace in (castore_pb2.DESCRIPTOR.package, snix_castore_pb2.DESCRIPTOR.package):
             services[f"{namespace}.BlobService"] = {
-                "Stat": grpc.unary_unary_rpc_method_handler(answering_once(blobs.stat)),
-                "Read": grpc.unary_stream_rpc_method_handler(answering_often(blobs.read, patience)),
-                "Put": grpc.stream_unary_rpc_method_handler(taking_many(blobs.put, patience)),
+                "Stat": questions.once(blobs.stat),
+                "Read": reads.often(blobs.read),
+                "Put": puts.taking(blobs.put),
             }
             services[f"{namespace}.DirectoryService"] = {
-                "Get": grpc.unary_stream_rpc_method_handler(answering_often(directories.get, patience)),
-                "Put": grpc.stream_unary_rpc_method_handler(taking_many(directories.put, patience)),
+                "Get": closures.often(directories.get),
+                "Put": closure_puts.taking(directories.put),
             }
-        many = ManyBlobsHandlers(self._castore)
-        services[MANY] = {
-            "Missing": grpc.unary_unary_rpc_method_handler(answering_once(many.missing)),
-            "Put": grpc.unary_unary_rpc_method_handler(answering_once(many.put)),
-        }
+        services[MANY] = {"Missing": questions.once(many.missing), "Put": puts.once(many.put)}
         self._end_builds: Callable[[], None] = lambda: None
         if self._builder is not None:
-            runs = self._stack.enter_context(own_directory(state_directory() / "serving"))
-            builds = BuildHandlers(self._builder, runs, most=most, paths=self._options.ro_paths)
-            self._end_builds = builds.close
-            for module, handler in ((build_pb2, builds.tvix), (snix_build_pb2, builds.snix)):
-                services[f"{module.DESCRIPTOR.package}.BuildService"] = {
-                    "DoBuild": grpc.unary_unary_rpc_method_handler(answering_once(handler))
-                }
-            watched = answering_often(builds.watched, patience)
-            services[WATCHED] = {"DoBuild": grpc.unary_stream_rpc_method_handler(watched)}
+            services |= self._build_services(self._builder, calls)
         return services
+
+    def _build_services(self, builder: BuildService, calls: Callable[[str, int], Calls]) -> dict[str, dict[str, Any]]:
+        runs = self._stack.enter_context(own_directory(state_directory() / "serving"))
+        most = self._options.max_builds + self._options.max_waiting
+        # Builds on this host wait for their turn themselves, and tell that they do.
+        turns = None if isinstance(builder, OCIBuildService) else Turns(self._options.max_builds)
+        builds = BuildHandlers(builder, runs, most=most, turns=turns, paths=self._options.ro_paths)
+        self._end_builds = builds.close
+        building = calls("builds", most + _BUILDS_BESIDE)
+        return {
+            f"{build_pb2.DESCRIPTOR.package}.BuildService": {"DoBuild": building.once(builds.tvix)},
+            f"{snix_build_pb2.DESCRIPTOR.package}.BuildService": {"DoBuild": building.once(builds.snix)},
+            WATCHED: {"DoBuild": building.often(builds.watched)},
+        }
 
     def __exit__(self, *error: object) -> None:
         """Take no more calls, end builds that go on, and leave nothing."""

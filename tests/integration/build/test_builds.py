@@ -6,6 +6,7 @@ import re
 import shutil
 import subprocess
 import sys
+import time
 from pathlib import Path
 
 import pytest
@@ -104,6 +105,21 @@ def test_a_missing_output_lists_what_was_written_but_not_what_we_made(service: O
     run = sandbox.run(show=False, keep="never")
     assert run.result is not None and run.result.written == ("/build/d", "/build/d/f", "/nix/store/other")
     assert "nix/store/x" in (run.message or "")
+
+
+def test_cancelled_while_outputs_are_stored(service: OCIBuildService, passable_tmp: Path) -> None:
+    # Large, and nothing to write: what takes long is to read it.
+    run = _sandbox(service, "truncate -s 100G /nix/store/large", outputs=["nix/store/large"]).start()
+    deadline = time.monotonic() + 30
+    while not any(isinstance(event, StageEvent) and event.stage == "ingest" for event in run.record.read_stages()):
+        assert time.monotonic() < deadline
+        time.sleep(0.02)
+    time.sleep(0.3)
+    asked = time.monotonic()
+    run.cancel()
+    assert run.wait(60).status == "cancelled"
+    assert time.monotonic() - asked < 5, "not when all of it was stored"
+    assert not list((passable_tmp / "bundles").glob("*/config.json"))
 
 
 def test_a_signal_a_time_limit_and_a_cancel(service: OCIBuildService) -> None:

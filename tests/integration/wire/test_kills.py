@@ -11,7 +11,9 @@ from pathlib import Path
 
 import pytest
 
+from support.leftovers import Leftovers
 from support.served import PACKAGE, Served, served
+from support.wireclient import WireClient
 from tvixbuild_nb.castore import Castore, FileNode, open_castore
 from tvixbuild_nb.castore.progress import Silent
 from tvixbuild_nb.castore.remote import upload
@@ -186,3 +188,47 @@ def test_a_run_whose_server_is_gone_is_kept_without_its_contents(
     loaded = Run.load(saved.path)
     assert loaded.log.text() == "said\n"
     assert loaded.outputs["nix/store/out"].digest == run.outputs["nix/store/out"].digest
+
+
+WAITING = """
+import sys
+from tvixbuild_nb import Sandbox
+run = Sandbox("echo > /nix/store/never", builder=sys.argv[1], store=sys.argv[2]).start()
+print("accepted", flush=True)
+run.wait()
+"""
+
+
+def test_of_a_client_that_waits_for_its_turn(tmp_path: Path, passable_tmp: Path, no_leftovers: Leftovers) -> None:
+    builder = f"oci:{passable_tmp / 'bundles'}"
+    with served(tmp_path / "server", "--builder", builder, "--max-builds", "1") as server:
+        (serving,) = (tmp_path / "server" / "state" / "tvixbuild-nb" / "serving").iterdir()
+
+        def await_records(count: int) -> None:
+            deadline = time.monotonic() + SOON
+            while len([path for path in serving.iterdir() if path.is_dir()]) != count:
+                assert time.monotonic() < deadline, list(serving.iterdir())
+                time.sleep(0.05)
+
+        first = Sandbox("echo said; sleep 60", store=tmp_path / "near", builder=server.address).start()
+        _await_log(first)
+        # One that is watched and is killed, and one that only waits for the answer and hangs up.
+        command = [sys.executable, "-c", WAITING, server.address, str(tmp_path / "other")]
+        environment = os.environ | {"PYTHONPATH": PACKAGE}
+        with subprocess.Popen(command, stdout=subprocess.PIPE, text=True, env=environment) as client:
+            assert client.stdout is not None and client.stdout.readline() == "accepted\n"
+            with WireClient(server.address) as plain:
+                request = Sandbox("echo > /nix/store/never", store=tmp_path / "near").request.to_bytes()
+                call = plain.channel.unary_unary("/snix.build.v1.BuildService/DoBuild").future(request)
+                await_records(3)
+                client.send_signal(signal.SIGKILL)
+                await_records(2)
+                call.cancel()
+                await_records(1)
+        assert first.result is None, "who builds is none the worse"
+        first.cancel()
+        first.wait(SOON)
+        await_records(0)
+        assert not list((passable_tmp / "bundles").glob("*/config.json"))
+        run = Sandbox("echo again", store=tmp_path / "near", builder=server.address).run(show=False)
+        assert run.ok and run.log.text() == "again\n"

@@ -138,3 +138,16 @@ def test_a_port_that_is_taken(tmp_path: Path) -> None:
         with start_command(*command) as process:
             err = process.communicate(timeout=60)[1]
         assert process.returncode == 1 and b"cannot listen" in err and b"Traceback" not in err
+
+
+def test_a_builder_elsewhere_is_not_offered(tmp_path: Path) -> None:
+    path = tmp_path / "s"
+    command = ["serve", "--listen", f"unix:{path}", "--store", tmp_path / "o", "--builder", f"grpc+unix:{path}"]
+    with start_command(*command) as process:
+        err = process.communicate(timeout=60)[1]
+    assert process.returncode == 2 and b"its own store" in err and b"Traceback" not in err
+    # Who has set for clients where they build, here, can start what they build with all the same.
+    with served(
+        tmp_path / "server", listen=f"unix:{path}", env={"TVIXBUILD_NB_BUILDER": f"grpc+unix:{path}"}
+    ) as server:
+        assert server.line.startswith("serving contents and builds by oci:")

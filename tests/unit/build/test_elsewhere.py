@@ -2,16 +2,18 @@
 
 from __future__ import annotations
 
+import threading
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
 
 import pytest
 
-from tvixbuild_nb.build import BuildContext, BuildOutput, BuildResult, DummyBuild, DummyBuildService
+from tvixbuild_nb.build import BuildContext, BuildOutput, BuildResult, DummyBuild, DummyBuildService, state_directory
 from tvixbuild_nb.build.remote import RemoteBuildService
-from tvixbuild_nb.castore import Castore, DirectoryNode, Node, copy_closure, open_castore
-from tvixbuild_nb.errors import NotFound, OutputError, RemoteError, RemoteStoreError
+from tvixbuild_nb.castore import Castore, DirectoryNode, FileNode, Node, copy_closure, open_castore
+from tvixbuild_nb.castore.memory import MemoryBlobs
+from tvixbuild_nb.errors import InvalidValue, NotFound, OutputError, RemoteError
 from tvixbuild_nb.request import BuildRequest
 from tvixbuild_nb.sandbox import Sandbox
 from tvixbuild_nb.serve import Listen, Server, ServerOptions
@@ -111,21 +113,67 @@ def test_more_builds_than_are_taken(far: Castore, near: Castore, tmp_path: Path)
         assert Sandbox(["x"], store=near, builder=server.address).run(show=False).ok
 
 
-def test_callers_that_do_nothing_are_given_up(far: Castore, tmp_path: Path) -> None:
-    far_file = far.ingest_bytes(bytes(64 << 20))
-    server = Server(Listen(path=tmp_path / "s"), far, None, ServerOptions(patience=0.4))
-    with server, open_castore(f"grpc+unix:{tmp_path}/s") as castore:
-        writers = [castore.blobs.open_write() for _ in range(20)]
-        for writer in writers:
-            writer.write(bytes(3 << 20))
-        streams = [castore.blobs.open_read(far_file.digest) for _ in range(20)]
-        # All threads were taken; they are free again.
-        castore.ingest_bytes(b"x")
-        with pytest.raises(RemoteStoreError):
-            writers[0].write(bytes(64 << 20))
-        for writer in writers:
-            writer.abort()
-        for stream in streams:
-            assert stream is not None
-            stream.close()
-        assert castore.tree(far_file).read_bytes() == bytes(64 << 20)
+def test_what_was_refused_leaves_no_record(far: Castore, near: Castore, tmp_path: Path) -> None:
+    service, options = DummyBuildService(far, imitate), ServerOptions(max_builds=1, max_waiting=0)
+    with Server(Listen(path=tmp_path / "s"), far, service, options) as server:
+        run = Sandbox(["wait"], store=near, builder=server.address).start()
+        for _ in range(3):
+            with pytest.raises(RemoteError, match="no more are taken"):
+                Sandbox(["x"], store=near, builder=server.address).start()
+        (serving,) = (state_directory() / "serving").iterdir()
+        assert len(list(serving.iterdir())) == 2, "its lock, and the record of the build that goes on"
+        run.cancel()
+        run.wait(30)
+
+
+def test_any_builder_builds_no_more_at_once_than_are_allowed(far: Castore, near: Castore, tmp_path: Path) -> None:
+    at_once, most = 0, 0
+    lock = threading.Lock()
+
+    def count(request: BuildRequest, build: DummyBuild) -> Mapping[str, Node]:
+        nonlocal at_once, most
+        with lock:
+            at_once += 1
+            most = max(most, at_once)
+        build.sleep(0.1)
+        with lock:
+            at_once -= 1
+        return {}
+
+    options = ServerOptions(max_builds=2)
+    with Server(Listen(path=tmp_path / "s"), far, DummyBuildService(far, count), options) as server:
+        # Those that wait are runs already, which can be looked at and cancelled.
+        runs = [Sandbox(["x"], store=near, builder=server.address).start() for _ in range(7)]
+        for run in runs:
+            run.wait(30)
+        assert [run.status for run in runs] == ["succeeded"] * 7
+        assert most == 2
+        assert "queue" in runs[-1].timings
+
+
+def test_a_builder_with_a_store_of_its_own_is_not_served(far: Castore, tmp_path: Path) -> None:
+    elsewhere = DummyBuildService(script=imitate)
+    with pytest.raises(InvalidValue, match="its own store"):
+        Server(Listen(path=tmp_path / "s"), far, elsewhere)
+    remote = RemoteBuildService(f"grpc+unix:{tmp_path}/other", far)
+    with pytest.raises(InvalidValue) as raised:
+        Server(Listen(path=tmp_path / "s"), far, remote)
+    assert "directly" in (raised.value.hint or "")
+    remote.close()
+
+
+def test_contents_that_are_lost_meanwhile_are_asked_for_again(far: Castore, near: Castore, tmp_path: Path) -> None:
+    def read(request: BuildRequest, build: DummyBuild) -> Mapping[str, Node]:
+        for node in request.inputs.values():
+            if not build.castore.has(node):
+                raise OutputError("an input could not be read")
+        return {}
+
+    with Server(Listen(path=tmp_path / "s"), far, DummyBuildService(far, read)) as server:
+        sb = Sandbox(["x"], store=near, builder=server.address)
+        node = sb.add_input("in", b"contents")
+        assert sb.run(show=False).ok
+        assert isinstance(node, FileNode) and isinstance(far.blobs, MemoryBlobs)
+        far.blobs.forget([node.digest])
+        assert not sb.run(show=False).ok
+        assert sb.run(show=False).ok, "the server looked again, and the client brought it again"

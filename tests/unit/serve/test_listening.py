@@ -29,8 +29,14 @@ def test_addresses(text: str, target: str, local: bool) -> None:
     listen = Listen.parse(text)
     assert (listen.target(), listen.local) == (target, local)
     strict, lax = Tls(Path("c"), Path("k"), Path("ca")), Tls(Path("c"), Path("k"))
-    listen.check(strict, insecure=False)
     listen.check(None, insecure=True)
+    if listen.path is not None:
+        listen.check(None, insecure=False)
+        for tls in (strict, lax):
+            with pytest.raises(HostRefused, match="without TLS"):
+                listen.check(tls, insecure=True)
+        return
+    listen.check(strict, insecure=False)
     for tls in (None, lax):
         if local:
             listen.check(tls, insecure=False)

@@ -58,9 +58,9 @@ def chunk_data(message: bytes) -> memoryview:
             length |= (byte & 0x7F) << shift
             position, shift = position + 1, shift + 7
             if byte < 0x80:
+                if position + length == len(message):
+                    return view[position:]
                 break
-        if position + length == len(message):
-            return view[position:]
     try:
         return memoryview(castore_pb2.BlobChunk.FromString(message).data)
     except DecodeError as error:
