@@ -257,12 +257,3 @@ class BuildService(Protocol):
     def close(self) -> None:
         """Let go of what the service holds; running builds end first."""
         ...
-
-
-@runtime_checkable
-class PreparesInputs(Protocol):
-    """A build service to which inputs are brought first; asked by who can show how far that is, before the build."""
-
-    def prepare(self, request: BuildRequest) -> None:
-        """Bring what the service lacks of the inputs, with progress; raises what keeps it from it."""
-        ...

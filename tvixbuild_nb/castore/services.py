@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from types import TracebackType
@@ -100,6 +100,18 @@ class DirectoryService(Protocol):
 
 
 @runtime_checkable
+class ManySmallBlobs(Protocol):
+    """A BlobService that has many small blobs sooner together than one after the other."""
+
+    def get_small(self, digests: Sequence[Digest]) -> dict[Digest, bytes]:
+        """The bytes of those it holds and finds small, checked; of the others :meth:`BlobService.open_read` knows.
+
+        All of it is in memory: ask for no more than fits there. :class:`DigestMismatch` for damage.
+        """
+        ...
+
+
+@runtime_checkable
 class EncodedDirectories(Protocol):
     """A DirectoryService that has the messages themselves at hand, so that a part of one can be read."""
 
@@ -174,6 +186,15 @@ class Listable(Protocol):
 
     def all_blobs(self) -> Iterator[Digest]: ...
     def all_directories(self) -> Iterator[Digest]: ...
+
+
+@runtime_checkable
+class Endable(Protocol):
+    """A backend that is far away: whoever asks it may wait for long, and somebody else must be able to end that."""
+
+    def endable(self) -> tuple[Backend, Callable[[], None]]:
+        """The same store for one piece of work, and what ends that, from any thread: its calls fail from then on."""
+        ...
 
 
 class Backend(Protocol):

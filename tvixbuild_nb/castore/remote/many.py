@@ -7,7 +7,8 @@ from collections.abc import Callable, Iterable, Iterator, Sequence
 from google.protobuf.message import DecodeError
 
 from tvixbuild_nb.castore.digest import Digest
-from tvixbuild_nb.castore.remote.connection import CHUNK, PATIENCE, Connection
+from tvixbuild_nb.castore.remote.connection import CHUNK
+from tvixbuild_nb.castore.remote.line import Line
 from tvixbuild_nb.castore.remote.window import in_window
 from tvixbuild_nb.errors import DigestMismatch, InvalidNode
 from tvixbuild_nb.proto import manyblobs_pb2
@@ -20,42 +21,43 @@ _AT_ONCE = 3
 
 
 class ManyBlobs:
-    """The ManyBlobsService at the other end of ``connection``."""
+    """The ManyBlobsService at the other end of ``line``."""
 
-    def __init__(self, connection: Connection) -> None:
-        self._connection = connection
+    def __init__(self, line: Line) -> None:
+        self._line = line
 
     def missing(self, digests: Iterable[Digest]) -> set[Digest]:
         """Those that are not there."""
-        call = self._connection.call("unary_unary", f"/{MANY}/Missing")
+        call = self._line.call("unary_unary", f"/{MANY}/Missing")
         wanted = list(dict.fromkeys(digests))
         groups = [wanted[start : start + _DIGESTS] for start in range(0, len(wanted), _DIGESTS)]
         absent: set[Digest] = set()
         for group, answer in in_window(
             groups,
             lambda group: call.future(
-                manyblobs_pb2.MissingRequest(digests=group).SerializeToString(), timeout=PATIENCE
+                manyblobs_pb2.MissingRequest(digests=group).SerializeToString(), timeout=self._line.patience
             ),
             _AT_ONCE,
         ):
-            told = _read(manyblobs_pb2.MissingResponse, self._connection.checked(answer.result))
+            told = _read(manyblobs_pb2.MissingResponse, self._line.checked(answer.result))
             # What was not asked for is nobody's business.
             absent.update(set(told) & set(group))
         return absent
 
     def put(self, blobs: Sequence[tuple[Digest, bytes]], done: Callable[[int], None]) -> None:
         """Store them; ``done`` is told the bytes of each."""
-        call = self._connection.call("unary_unary", f"/{MANY}/Put")
+        call = self._line.call("unary_unary", f"/{MANY}/Put")
         for group, answer in in_window(
             _groups(blobs),
+            # Without a deadline: how long it takes is the line's business, which may be slow and shared with others.
             lambda group: call.future(
-                manyblobs_pb2.PutManyRequest(blobs=[data for _, data in group]).SerializeToString(), timeout=PATIENCE
+                manyblobs_pb2.PutManyRequest(blobs=[data for _, data in group]).SerializeToString()
             ),
             _AT_ONCE,
         ):
-            told = _read(manyblobs_pb2.PutManyResponse, self._connection.checked(answer.result))
+            told = _read(manyblobs_pb2.PutManyResponse, self._line.checked(answer.result))
             if told != [digest for digest, _ in group]:
-                raise DigestMismatch("the server calls these blobs otherwise", path=self._connection.address.text)
+                raise DigestMismatch("the server calls these blobs otherwise", path=self._line.address.text)
             for _, data in group:
                 done(len(data))
 
