@@ -112,10 +112,10 @@ def test_it_is_part_of_the_run(server: Served, near: Castore, large: DirectoryNo
         run = sb.start()
         assert time.monotonic() - begun < SOON and run.running
         time.sleep(1.0)
-        assert run.running
+        assert run.running and run.bringing is not None and server.address in run.bringing.title
         run.cancel()
         run.wait(SOON)
-        assert run.status == "cancelled" and [event.type for event in run.events][-1] == "end"
+        assert run.bringing is None and run.status == "cancelled" and [event.type for event in run.events][-1] == "end"
     assert sb.run(show=False).log.text() == f"{COUNT + 300}\n"
 
 

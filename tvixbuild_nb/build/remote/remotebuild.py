@@ -58,7 +58,7 @@ class RemoteBuild:
             return False
         self.service.reach_store()
         self.context.accept()
-        self.service.bring(self.request, self.context.cancel)
+        self.service.bring(self.request, self.context)
         return True
 
     def _reached(self) -> bool:
@@ -81,7 +81,7 @@ class RemoteBuild:
             return self._watch()
         except NotFound:
             # What was taken to be there is not, or not any more.
-            self.service.bring(self.request, self.context.cancel, again=True)
+            self.service.bring(self.request, self.context, again=True)
             return self._watch()
 
     def _watch(self) -> BuildResult:
@@ -100,7 +100,7 @@ class RemoteBuild:
                 outputs = answer_of(self.service.connection, self.request, self.context)
         except Ended as ended:
             failed = ended.verdict.status == "failed" and not ended.verdict.killed
-            if look_again and failed and self.service.bring(self.request, self.context.cancel, again=True):
+            if look_again and failed and self.service.bring(self.request, self.context, again=True):
                 return self._plain(look_again=False)
             return self._ended(ended.verdict)
         return self._ended(Verdict("succeeded")).model_copy(update={"outputs": outputs})

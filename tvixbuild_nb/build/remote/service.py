@@ -6,7 +6,7 @@ import threading
 
 from tvixbuild_nb.build.remote.remotebuild import RemoteBuild
 from tvixbuild_nb.build.result import BuildResult
-from tvixbuild_nb.build.service import BuildContext, CancelToken
+from tvixbuild_nb.build.service import BuildContext
 from tvixbuild_nb.castore import Castore, Node, open_castore
 from tvixbuild_nb.castore.progress import Shown
 from tvixbuild_nb.castore.remote import RemoteStore, upload
@@ -58,7 +58,7 @@ class RemoteBuildService:
         if self._own_store:
             self.connection.castore_method("BlobService", "Put")
 
-    def bring(self, request: BuildRequest, cancel: CancelToken, *, again: bool = False) -> bool:
+    def bring(self, request: BuildRequest, context: BuildContext, *, again: bool = False) -> bool:
         """Bring there what the builder's store lacks of the inputs, with progress. Whether that was anything.
 
         :class:`NotFound` when neither side has something, :class:`Cancelled` as soon as that is asked for. What was
@@ -71,7 +71,11 @@ class RemoteBuildService:
         # A builder that can be watched looks by itself whether inputs are there as a whole, and quickly.
         trusting = not again and self.connection.watched
         with Shown(f"upload to {self.address}") as progress:
-            sent = upload(self.inputs, self._castore, nodes, progress, trusting=trusting, cancel=cancel)
+            context.bringing.append(progress)
+            try:
+                sent = upload(self.inputs, self._castore, nodes, progress, trusting=trusting, cancel=context.cancel)
+            finally:
+                context.bringing.remove(progress)
         with self._lock:
             self._brought.update(nodes)
         return sent
