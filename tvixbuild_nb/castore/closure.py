@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 
 from blake3 import blake3
 
+from tvixbuild_nb.castore.ahead import with_contents
 from tvixbuild_nb.castore.digest import Digest
 from tvixbuild_nb.castore.encoding import directory_digest
 from tvixbuild_nb.castore.nodes import Directory, DirectoryNode, FileNode, Node
@@ -138,19 +139,32 @@ def copy_closure(src: Castore, dst: Castore, node: Node) -> None:
     when both lack something; ``dst`` then shows no part of the copy.
     """
     with dst.batch() as batch:
-        blobs: set[Digest] = set()
+        files: dict[Digest, FileNode] = {}
         if isinstance(node, FileNode):
-            blobs.add(node.digest)
+            files[node.digest] = node
         elif isinstance(node, DirectoryNode):
             order = leaves_first(node.digest, lambda digest: of_either(src, dst, digest))
             if not order:
                 raise NotFound("neither store holds this directory", path=str(node.digest))
             check_size(node, order[-1], b"")
             for directory in order:
-                blobs.update(child.digest for child in directory.entries.values() if isinstance(child, FileNode))
+                files.update(
+                    (child.digest, child) for child in directory.entries.values() if isinstance(child, FileNode)
+                )
                 batch.put_directory(directory)
-        for digest in sorted(batch.missing(blobs)):
-            copy_blob(src.blobs, batch, digest)
+        absent = (files[digest] for digest in sorted(batch.missing(files)))
+        together: list[tuple[Digest, bytes]] = []
+        held = 0
+        for file, data in with_contents(src.blobs, absent, lambda file: file):
+            if data is None:
+                copy_blob(src.blobs, batch, file.digest)
+                continue
+            together.append((file.digest, data))
+            held += len(data)
+            if held >= CHUNK:
+                batch.put_blobs(together)
+                together, held = [], 0
+        batch.put_blobs(together)
         batch.commit(node)
 
 

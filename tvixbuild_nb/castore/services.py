@@ -11,6 +11,9 @@ from typing import BinaryIO, Protocol, Self, runtime_checkable
 from tvixbuild_nb.castore.digest import Digest
 from tvixbuild_nb.castore.nodes import Directory, Node
 
+# Blobs of at most so many bytes are small: worth having together.
+SMALL = 256 << 10
+
 
 class BlobWriter(Protocol):
     """Takes the bytes of one blob; nothing is visible in the store before :meth:`close`.
@@ -104,7 +107,7 @@ class ManySmallBlobs(Protocol):
     """A BlobService that has many small blobs sooner together than one after the other."""
 
     def get_small(self, digests: Sequence[Digest]) -> dict[Digest, bytes]:
-        """The bytes of those it holds and finds small, checked; of the others :meth:`BlobService.open_read` knows.
+        """The bytes of those it holds that have at most :data:`SMALL`, checked; of others ``open_read`` knows.
 
         All of it is in memory: ask for no more than fits there. :class:`DigestMismatch` for damage.
         """
@@ -126,6 +129,15 @@ class ManyDirectories(Protocol):
 
     def missing(self, digests: Iterable[Digest]) -> set[Digest]:
         """Those of ``digests`` that the store does not hold."""
+        ...
+
+
+@runtime_checkable
+class WholeClosures(Protocol):
+    """A DirectoryService that takes a directory only together with all below it."""
+
+    def put_closure(self, root: Digest, get: Callable[[Digest], Directory | None]) -> None:
+        """Store all that ``root`` reaches as ``get`` gives it, at once; :class:`NotFound` when that lacks some."""
         ...
 
 

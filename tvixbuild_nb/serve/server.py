@@ -156,6 +156,7 @@ class Server:
         services[MANY] = {
             "Missing": grpc.unary_unary_rpc_method_handler(answering_once(many.missing)),
             "Put": grpc.unary_unary_rpc_method_handler(answering_once(many.put)),
+            "Get": grpc.unary_stream_rpc_method_handler(answering_often(many.get, patience)),
         }
         self._end_builds: Callable[[], None] = lambda: None
         if self._builder is not None:

@@ -12,11 +12,11 @@ from tvixbuild_nb.castore.remote.faults import missing
 from tvixbuild_nb.castore.remote.incoming import Incoming
 from tvixbuild_nb.castore.remote.line import Line
 from tvixbuild_nb.castore.remote.many import MANY, ManyBlobs
-from tvixbuild_nb.castore.remote.messages import answered, asking_for, chunk_message
+from tvixbuild_nb.castore.remote.messages import answered, asking_for, chunk_data, chunk_message
 from tvixbuild_nb.castore.remote.reading import RemoteFile, RemoteReader
-from tvixbuild_nb.castore.remote.window import in_window
+from tvixbuild_nb.castore.remote.window import begun_ahead, in_window
 from tvixbuild_nb.castore.remote.writing import RemoteWriter
-from tvixbuild_nb.castore.services import BlobReader, BlobWriter
+from tvixbuild_nb.castore.services import SMALL, BlobReader, BlobWriter
 from tvixbuild_nb.errors import DigestMismatch
 from tvixbuild_nb.proto import castore_pb2
 
@@ -76,6 +76,37 @@ class RemoteBlobs:
             raise
         file.close()
         return None
+
+    def get_small(self, digests: Sequence[Digest]) -> dict[Digest, bytes]:
+        """See :class:`ManySmallBlobs`; Tvix's protocol has no such question, so many are read at once."""
+        if self._has_many:
+            return self._many.get(digests)
+        found: dict[Digest, bytes] = {}
+        for digest, call in begun_ahead(dict.fromkeys(digests), self._read):
+            try:
+                data = self._short(call)
+            finally:
+                call.cancel()
+            if data is None:
+                continue
+            if Digest.of(data) != digest:
+                raise DigestMismatch("the bytes that came are not those", path=str(digest))
+            found[digest] = data
+        return found
+
+    def _short(self, call: Answers) -> bytes | None:
+        """All that comes; None when it is much, or not there."""
+        data = bytearray()
+        try:
+            for message in call:
+                data += chunk_data(message)
+                if len(data) > SMALL:
+                    return None
+        except self._line.rpc_error as error:
+            if (fault := missing(error, self._address)) is not None:
+                raise fault from None
+            return None
+        return bytes(data)
 
     def reader(self, digest: Digest) -> BlobReader | None:
         """See :class:`BlobService`; the blob is fetched whole, since the protocol reads from the start only."""

@@ -8,6 +8,7 @@ from google.protobuf.message import DecodeError
 
 from tvixbuild_nb.castore.digest import Digest
 from tvixbuild_nb.castore.remote.connection import CHUNK
+from tvixbuild_nb.castore.remote.faults import store_error
 from tvixbuild_nb.castore.remote.line import Line
 from tvixbuild_nb.castore.remote.window import in_window
 from tvixbuild_nb.errors import DigestMismatch, InvalidNode
@@ -44,6 +45,27 @@ class ManyBlobs:
             absent.update(set(told) & set(group))
         return absent
 
+    def get(self, digests: Sequence[Digest]) -> dict[Digest, bytes]:
+        """The bytes of those that are there and small enough."""
+        call = self._line.call("unary_stream", f"/{MANY}/Get")
+        found: dict[Digest, bytes] = {}
+        for start in range(0, len(digests), _BLOBS):
+            group = digests[start : start + _BLOBS]
+            wanted = set(group)
+            answers = call(manyblobs_pb2.GetManyRequest(digests=group).SerializeToString())
+            try:
+                for data in answers:
+                    for blob in _blobs(data):
+                        # What it is called is what it is: nothing else has to be believed.
+                        if (digest := Digest.of(blob)) not in wanted:
+                            raise DigestMismatch("bytes came that nobody asked for", path=str(digest))
+                        found[digest] = blob
+            except self._line.rpc_error as error:
+                raise store_error(error, self._line.address.text) from None
+            finally:
+                answers.cancel()
+        return found
+
     def put(self, blobs: Sequence[tuple[Digest, bytes]], done: Callable[[int], None]) -> None:
         """Store them; ``done`` is told the bytes of each."""
         call = self._line.call("unary_unary", f"/{MANY}/Put")
@@ -74,6 +96,13 @@ def _groups(blobs: Sequence[tuple[Digest, bytes]]) -> Iterator[list[tuple[Digest
         size += len(data)
     if group:
         yield group
+
+
+def _blobs(data: bytes) -> Sequence[bytes]:
+    try:
+        return manyblobs_pb2.GetManyResponse.FromString(data).blobs
+    except DecodeError as error:
+        raise InvalidNode(f"not blobs in a message: {error}", path="blobs") from None
 
 
 def _read(kind: type[manyblobs_pb2.MissingResponse] | type[manyblobs_pb2.PutManyResponse], data: bytes) -> list[Digest]:
