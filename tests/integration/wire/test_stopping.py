@@ -10,12 +10,14 @@ import threading
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
+from pathlib import Path
 
 import pytest
 
 from support.served import PACKAGE, Served
 from tvixbuild_nb.build import CancelToken
-from tvixbuild_nb.castore import Castore, DirectoryNode, FileNode, open_castore
+from tvixbuild_nb.castore import Castore, Directory, DirectoryNode, FileNode, open_castore, sync
+from tvixbuild_nb.castore.encoding import encode_node
 from tvixbuild_nb.castore.progress import Silent
 from tvixbuild_nb.castore.remote import upload
 from tvixbuild_nb.errors import Cancelled
@@ -41,8 +43,6 @@ def asleep(server: Served) -> Iterator[None]:
 @pytest.fixture
 def large(near: Castore) -> DirectoryNode:
     """A directory of a few large files, and many small ones."""
-    from tvixbuild_nb.castore import Directory
-
     files = {}
     for number in range(COUNT):
         with near.blobs.open_write() as writer:
@@ -121,7 +121,7 @@ def test_it_is_part_of_the_run(server: Served, near: Castore, large: DirectoryNo
 
 CLIENT = """
 import sys
-from tvixbuild_nb.castore import open_castore
+from tvixbuild_nb.castore import open_castore, sync
 from tvixbuild_nb.castore.encoding import decode_node
 from tvixbuild_nb.castore.progress import Silent
 from tvixbuild_nb.castore.remote import upload
@@ -137,17 +137,29 @@ class Telling(Silent):
 node = decode_node(bytes.fromhex(sys.argv[3]), named=False)[1]
 with open_castore(sys.argv[1]) as near, open_castore(sys.argv[2]) as far:
     try:
-        upload(near, far, [node], Telling())
+        match sys.argv[4]:
+            case "upload":
+                upload(near, far, [node], Telling())
+            case "sync":
+                sync(near, far, [node], progress=Telling())
+            case "export":
+                far.export(node, sys.argv[5], progress=Telling())
     except KeyboardInterrupt:
         print("interrupted", flush=True)
 """
 
 
-@pytest.mark.parametrize("sleeping", [True, False])
-def test_who_presses_stop_is_heard(server: Served, near: Castore, large: DirectoryNode, sleeping: bool) -> None:
-    from tvixbuild_nb.castore.encoding import encode_node
-
-    command = [sys.executable, "-c", CLIENT, near.address, server.address, encode_node(b"x", large).hex()]
+@pytest.mark.parametrize(
+    ("how", "sleeping"), [("upload", True), ("upload", False), ("sync", True), ("sync", False), ("export", True)]
+)
+def test_who_presses_stop_is_heard(
+    server: Served, near: Castore, large: DirectoryNode, tmp_path: Path, how: str, sleeping: bool
+) -> None:
+    if how == "export":
+        assert sync(near, server.address, [large]).blobs == COUNT + 300
+    exported = tmp_path / "exported"
+    node = encode_node(b"x", large).hex()
+    command = [sys.executable, "-c", CLIENT, near.address, server.address, node, how, str(exported)]
     environment = os.environ | {"PYTHONPATH": PACKAGE}
     with subprocess.Popen(command, stdout=subprocess.PIPE, text=True, env=environment) as client:
         assert client.stdout is not None and client.stdout.readline() == "under way\n"
@@ -163,7 +175,7 @@ def test_who_presses_stop_is_heard(server: Served, near: Castore, large: Directo
         finally:
             server.process.send_signal(signal.SIGCONT)
     with open_castore(server.address) as far:
-        assert not far.has(large)
+        assert far.has(large) == (how == "export") and not exported.exists()
 
 
 def test_several_go_at_once_and_it_tells_how_far_it_is(server: Served, near: Castore, large: DirectoryNode) -> None:
