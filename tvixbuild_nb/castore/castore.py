@@ -18,6 +18,7 @@ from tvixbuild_nb.castore.services import (
     BlobService,
     DirectoryService,
     Endable,
+    FarDirectories,
     GcReport,
     Listable,
     ManyDirectories,
@@ -155,6 +156,11 @@ class Castore:
             return self, lambda: None
         backend, end = self._backend.endable()
         return Castore(backend), end
+
+    def expect(self, node: Node) -> None:
+        """Say that all directories that ``node`` reaches will be asked for; a store far away has them sooner."""
+        if isinstance(node, DirectoryNode) and isinstance(self.directories, FarDirectories):
+            self.directories.expect(node.digest)
 
     def batch(self) -> Batch:
         """A group of writes that become visible together."""

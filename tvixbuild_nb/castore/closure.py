@@ -143,6 +143,7 @@ def copy_closure(src: Castore, dst: Castore, node: Node) -> None:
         if isinstance(node, FileNode):
             files[node.digest] = node
         elif isinstance(node, DirectoryNode):
+            src.expect(node)
             order = leaves_first(node.digest, lambda digest: of_either(src, dst, digest))
             if not order:
                 raise NotFound("neither store holds this directory", path=str(node.digest))

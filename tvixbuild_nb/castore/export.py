@@ -47,6 +47,7 @@ def export(
     near, end = castore.endable()
     with appearing(dest) as draft, shown as progress:
         try:
+            near.expect(node)
             _Export(near, progress).make(node, draft)
         finally:
             end()

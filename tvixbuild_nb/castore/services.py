@@ -133,6 +133,15 @@ class ManyDirectories(Protocol):
 
 
 @runtime_checkable
+class FarDirectories(Protocol):
+    """A DirectoryService of which one question about a closure is answered sooner than one about each directory."""
+
+    def expect(self, root: Digest) -> None:
+        """What ``root`` reaches will be asked for: have it at hand, as far as there is room. What lacks shows then."""
+        ...
+
+
+@runtime_checkable
 class WholeClosures(Protocol):
     """A DirectoryService that takes a directory only together with all below it."""
 

@@ -123,6 +123,7 @@ class _Sync:
                 level.setdefault(node.digest, (name, node))
 
         for root in roots:
+            self._src.expect(root)
             take(b"", root)
         while level:
             asked, level = level, {}

@@ -92,9 +92,14 @@ class TestSync:
             top = DirectoryNode(source.directories.put(more), more.size)
             assert sync(source, address, [top]) == SyncReport(1, 1, 4, 303, 3)
             assert len(contents.blobs_put) == 303 and [len(stream) for stream in contents.streams_put] == [3, 4]
-            with open_castore("memory:") as back:
+            with open_castore("memory:") as back, open_castore("memory:") as half:
                 assert sync(address, back, [top]).blobs == 304
                 assert back.has_closure(top)
+                # What it lost itself the target has.
+                sync(source, half, [roots[1]])
+                assert isinstance(roots[1], DirectoryNode)
+                del contents.directories[roots[1].digest]
+                assert sync(address, half, [top]).directories == 2 and half.has_closure(top)
 
     @pytest.mark.parametrize("whole", [True, False])
     def test_to_a_server_and_back(self, whole: bool, tmp_path: Path) -> None:

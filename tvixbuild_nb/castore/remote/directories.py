@@ -4,18 +4,22 @@ from __future__ import annotations
 
 import threading
 from collections.abc import Iterable, Iterator
+from contextlib import suppress
 
 from tvixbuild_nb.castore.digest import Digest
 from tvixbuild_nb.castore.encoding import decode_directory, directory_digest, encode_directory
 from tvixbuild_nb.castore.nodes import Directory
 from tvixbuild_nb.castore.remote.connection import Answers
 from tvixbuild_nb.castore.remote.faults import missing
-from tvixbuild_nb.castore.remote.kept import Kept
+from tvixbuild_nb.castore.remote.kept import MOST, Kept
 from tvixbuild_nb.castore.remote.line import Line
 from tvixbuild_nb.castore.remote.messages import answered, asking_for
 from tvixbuild_nb.castore.remote.order import GetDirectory, RootFirst, children_first, roots_of
 from tvixbuild_nb.castore.remote.window import begun_ahead
-from tvixbuild_nb.errors import DigestMismatch
+from tvixbuild_nb.errors import CastoreError, DigestMismatch, InvalidNode
+
+# Bytes of an entry beside its name: its digest and what is around it.
+_LEAST = 40
 
 
 class RemoteDirectories:
@@ -113,6 +117,16 @@ class RemoteDirectories:
             call.cancel()
         if stored != root:
             raise DigestMismatch(f"{self._address} calls this directory {stored}", path=str(root))
+
+    def expect(self, root: Digest) -> None:
+        """See :class:`FarDirectories`."""
+        size = 0
+        # Whatever is wrong shows to who asks for that directory; there may be another store that has it.
+        with suppress(CastoreError, InvalidNode):
+            for directory in self.get_closure(root):
+                size += sum(_LEAST + len(name) for name, _ in directory)
+                if size > MOST:
+                    break
 
     def get_closure(self, digest: Digest) -> Iterator[Directory]:
         order = RootFirst(digest)

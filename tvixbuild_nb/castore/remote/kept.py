@@ -8,7 +8,7 @@ from collections import OrderedDict
 from tvixbuild_nb.castore.digest import Digest
 
 # Bytes of messages.
-_MOST = 16 << 20
+MOST = 16 << 20
 
 
 class Kept:
@@ -32,5 +32,5 @@ class Kept:
                 return
             self._messages[digest] = data
             self._bytes += len(data)
-            while self._bytes > _MOST:
+            while self._bytes > MOST:
                 self._bytes -= len(self._messages.popitem(last=False)[1])
