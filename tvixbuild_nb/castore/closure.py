@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import deque
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from typing import TYPE_CHECKING
 
 from blake3 import blake3
@@ -107,21 +107,29 @@ def leaves_first(digest: Digest, get: GetDirectory) -> list[Directory]:
 
 def in_order(known: Mapping[Digest, Directory]) -> list[Directory]:
     """All of ``known``, each directory after those it holds as far as they are among them."""
-    order: list[Directory] = []
+    return [known[digest] for digest in order_of({digest: below(directory) for digest, directory in known.items()})]
+
+
+def below(directory: Directory) -> tuple[Digest, ...]:
+    """The digests of the directories directly below."""
+    return tuple(node.digest for node in directory.entries.values() if isinstance(node, DirectoryNode))
+
+
+def order_of(children: Mapping[Digest, Sequence[Digest]]) -> list[Digest]:
+    """All of ``children``, each after what it is mapped to as far as that is among them."""
+    order: list[Digest] = []
     done: set[Digest] = set()
-    stack = [(digest, False) for digest in known]
+    stack = [(digest, False) for digest in children]
     while stack:
         current, children_done = stack.pop()
         if current in done:
             continue
         if children_done:
             done.add(current)
-            order.append(known[current])
+            order.append(current)
             continue
         stack.append((current, True))
-        children = known[current].entries.values()
-        below = (node.digest for node in children if isinstance(node, DirectoryNode))
-        stack.extend((child, False) for child in below if child in known)
+        stack.extend((child, False) for child in children[current] if child in children)
     return order
 
 

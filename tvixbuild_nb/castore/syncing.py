@@ -16,7 +16,7 @@ from blake3 import blake3
 
 from tvixbuild_nb.castore.ahead import small_of
 from tvixbuild_nb.castore.castore import Castore, open_castore
-from tvixbuild_nb.castore.closure import CHUNK, check_size, in_order
+from tvixbuild_nb.castore.closure import CHUNK, below, check_size, order_of
 from tvixbuild_nb.castore.digest import Digest
 from tvixbuild_nb.castore.encoding import directory_digest
 from tvixbuild_nb.castore.nodes import Directory, DirectoryNode, FileNode, Node
@@ -24,6 +24,8 @@ from tvixbuild_nb.castore.progress import Progress, Shown
 from tvixbuild_nb.castore.services import WholeClosures
 from tvixbuild_nb.errors import Cancelled, DigestMismatch, NoStore, NotFound, StoreError
 
+# Directories and the directories below each: of a whole store they fit into memory, their messages need not.
+Below = dict[Digest, tuple[Digest, ...]]
 Item = TypeVar("Item")
 Answer = TypeVar("Answer")
 
@@ -31,7 +33,7 @@ Answer = TypeVar("Answer")
 _WORKERS = 12
 _AHEAD = 8 * _WORKERS
 _LARGE_AT_ONCE = 3
-_GROUP = 64
+_GROUP = 32
 _GROUP_BYTES = 4 << 20
 _DIRECTORIES = 2000
 
@@ -108,19 +110,21 @@ class _Sync:
             )
         digests, blobs = map(set, found)
         absent = self._dst.missing_directories(digests)
-        fresh = dict(zip(absent, self._each(self._directory, absent), strict=True))
+        fresh = dict(zip(absent, self._each(lambda digest: below(self._directory(digest)), absent), strict=True))
         return self._copy(blobs, {}, fresh, len(digests) - len(absent), (), dry_run)
 
     def reached(self, roots: Sequence[Node], dry_run: bool) -> SyncReport:
         sizes: dict[Digest, int] = {}
-        known: dict[Digest, Directory] = {}
+        known: Below = {}
         level: dict[Digest, tuple[bytes, DirectoryNode]] = {}
+        seen: set[Digest] = set()
 
         def take(name: bytes, node: Node) -> None:
             if isinstance(node, FileNode):
                 sizes[node.digest] = node.size
-            elif isinstance(node, DirectoryNode) and node.digest not in known:
-                level.setdefault(node.digest, (name, node))
+            elif isinstance(node, DirectoryNode) and node.digest not in seen:
+                seen.add(node.digest)
+                level[node.digest] = (name, node)
 
         for root in roots:
             self._src.expect(root)
@@ -129,12 +133,11 @@ class _Sync:
             asked, level = level, {}
             for (name, node), directory in zip(asked.values(), self._each(self._directory, asked), strict=True):
                 check_size(node, directory, name)
-                known[node.digest] = directory
-            for digest in asked:
-                for entry in known[digest]:
+                known[node.digest] = below(directory)
+                for entry in directory:
                     take(*entry)
         absent = self._dst.missing_directories(known)
-        fresh = {digest: directory for digest, directory in known.items() if digest in absent}
+        fresh = {digest: children for digest, children in known.items() if digest in absent}
         return self._copy(set(sizes), sizes, fresh, len(known) - len(fresh), roots, dry_run)
 
     def _directory(self, digest: Digest) -> Directory:
@@ -152,7 +155,7 @@ class _Sync:
         self,
         blobs: set[Digest],
         sizes: dict[Digest, int],
-        fresh: dict[Digest, Directory],
+        fresh: Below,
         directories_there: int,
         roots: Sequence[Node],
         dry_run: bool,
@@ -171,17 +174,17 @@ class _Sync:
         self._dst.sync()
         return SyncReport(len(absent), len(fresh), total, len(blobs) - len(absent), directories_there)
 
-    def _put(self, fresh: dict[Digest, Directory]) -> None:
+    def _put(self, fresh: Below) -> None:
         """Store directories that are missing, none before those it holds."""
         service = self._dst.directories
-        if not isinstance(service, WholeClosures):
-            ordered = iter(in_order(fresh))
-            while part := list(islice(ordered, _DIRECTORIES)):
-                service.put_many(part)
+        if isinstance(service, WholeClosures):
+            held = {digest for children in fresh.values() for digest in children}
+            for root in fresh.keys() - held:
+                service.put_closure(root, self._directory)
             return
-        held = {node.digest for directory in fresh.values() for _, node in directory if isinstance(node, DirectoryNode)}
-        for root in fresh.keys() - held:
-            service.put_closure(root, lambda digest: fresh[digest] if digest in fresh else self._directory(digest))
+        ordered = iter(order_of(fresh))
+        while part := list(islice(ordered, _DIRECTORIES)):
+            service.put_many(list(self._each(self._directory, part)))
 
     def _copy_blobs(self, digests: Sequence[Digest]) -> int:
         """Copy a few blobs; what is done is seen at once, so that another sync need not do it again. The bytes."""
