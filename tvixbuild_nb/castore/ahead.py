@@ -4,12 +4,14 @@ from __future__ import annotations
 
 from collections import deque
 from collections.abc import Callable, Iterable, Iterator, Sequence
-from concurrent.futures import Future, ThreadPoolExecutor
-from typing import TypeVar
+from typing import TYPE_CHECKING, TypeVar
 
 from tvixbuild_nb.castore.digest import Digest
 from tvixbuild_nb.castore.nodes import FileNode
 from tvixbuild_nb.castore.services import SMALL, BlobService, ManySmallBlobs
+
+if TYPE_CHECKING:
+    from concurrent.futures import Future
 
 # So much is asked for at once, and so often before the first of it is used: it is what there is in memory.
 _FILES = 500
@@ -35,6 +37,8 @@ def with_contents(
         for item in items:
             yield item, None
         return
+    from concurrent.futures import ThreadPoolExecutor  # loaded only for stores that are quicker so
+
     waiting: deque[tuple[list[tuple[T, FileNode | None]], Future[dict[Digest, bytes]]]] = deque()
     pool = ThreadPoolExecutor(_PARTS, "castore-ahead")
     try:
