@@ -59,26 +59,19 @@ def make(castore: Castore) -> dict[str, Node]:
     return {"1 GiB": large, "10 000 of 4 KiB": many}
 
 
-def read_all(castore: Castore, node: Node) -> None:
-    """Every byte that ``node`` reaches, one file after the other."""
-    tree = castore.tree(node)
-    for file in [tree] if isinstance(node, FileNode) else tree:
-        with file.open() as stream:
-            while stream.read(1 << 20):
-                pass
-
-
 def rows() -> list[tuple[str, float, float]]:
-    """(what, seconds there, seconds back), medians of :data:`ROUNDS`."""
+    """(what, seconds there, seconds back as files), medians of :data:`ROUNDS`."""
     found: dict[str, list[tuple[float, float]]] = {}
     with fresh_file_system() as place, open_castore(place / "source") as source:
         nodes = make(source)
         for _ in range(ROUNDS):
             for what, node in nodes.items():
                 with served(place / "far") as address, open_castore(address) as far:
-                    _measure(found, f"over gRPC, {what}", partial(upload, source, far, [node], Silent()), far, node)
+                    there = partial(upload, source, far, [node], Silent())
+                    found.setdefault(f"over gRPC, {what}", []).append(_measured(there, far, node, place / "back"))
                 with open_castore(place / "near") as near:
-                    _measure(found, f"local store, {what}", partial(copy_closure, source, near, node), near, node)
+                    there = partial(copy_closure, source, near, node)
+                    found.setdefault(f"local store, {what}", []).append(_measured(there, near, node, place / "back"))
                 for store in ("far", "near"):
                     shutil.rmtree(place / store)
     return [
@@ -87,12 +80,17 @@ def rows() -> list[tuple[str, float, float]]:
     ]
 
 
-def _measure(
-    found: dict[str, list[tuple[float, float]]], what: str, store: Callable[[], object], castore: Castore, node: Node
-) -> None:
+def _measured(there: Callable[[], object], castore: Castore, node: Node, back: Path) -> tuple[float, float]:
+    """Seconds there, and seconds of an export from there."""
     settle()
-    there = _seconds(store)
-    found.setdefault(what, []).append((there, _seconds(lambda: read_all(castore, node))))
+    seconds = _seconds(there)
+    settle()
+    exported = _seconds(lambda: castore.export(node, back, progress=Silent()))
+    if back.is_dir():
+        shutil.rmtree(back)
+    else:
+        back.unlink()
+    return seconds, exported
 
 
 def _seconds(work: Callable[[], object]) -> float:

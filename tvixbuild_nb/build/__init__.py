@@ -29,7 +29,6 @@ from tvixbuild_nb.build.service import (
     Keep,
     OutputCheck,
     Placement,
-    PreparesInputs,
     StageHeard,
 )
 
@@ -57,7 +56,6 @@ __all__ = [
     "OCIBuildService",
     "OutputCheck",
     "Placement",
-    "PreparesInputs",
     "Recorded",
     "RecordedHost",
     "ReplayBuildService",

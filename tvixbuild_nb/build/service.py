@@ -15,6 +15,7 @@ from tvixbuild_nb.build.record import RunRecord
 from tvixbuild_nb.build.recorded import RecordedPolicy
 from tvixbuild_nb.build.result import BuildOutput, BuildResult
 from tvixbuild_nb.castore.castore import Castore
+from tvixbuild_nb.castore.progress import Shown
 from tvixbuild_nb.errors import Cancelled, HostRefused, InvalidValue
 from tvixbuild_nb.oci import SpecOptions
 from tvixbuild_nb.request import BuildRequest
@@ -162,6 +163,7 @@ class BuildContext:
     when a build that was sent away is at another worker. ``scratch``: the ``scratch/`` of another bundle of the same
     request, of which this one begins with a copy. ``hold``: the sandbox is there for others to enter until the build is
     cancelled, and nobody's turn is taken: ``created``, its command is never executed; ``running``, it waits.
+    ``bringing``: how far the inputs are that are on their way to a builder elsewhere, while they are.
     """
 
     record: RunRecord
@@ -175,6 +177,7 @@ class BuildContext:
     sent: SentHeard | None = None
     scratch: Path | None = None
     hold: Hold | None = None
+    bringing: list[Shown] = field(default_factory=list)
 
     def accept(self) -> None:
         """The request was not refused: from here on the build ends with a result, not an exception."""
@@ -256,13 +259,4 @@ class BuildService(Protocol):
 
     def close(self) -> None:
         """Let go of what the service holds; running builds end first."""
-        ...
-
-
-@runtime_checkable
-class PreparesInputs(Protocol):
-    """A build service to which inputs are brought first; asked by who can show how far that is, before the build."""
-
-    def prepare(self, request: BuildRequest) -> None:
-        """Bring what the service lacks of the inputs, with progress; raises what keeps it from it."""
         ...

@@ -2,16 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import suppress
 from pathlib import Path
 from typing import BinaryIO
 
+from tvixbuild_nb.castore.ahead import small_of
 from tvixbuild_nb.castore.castore import Castore
 from tvixbuild_nb.castore.closure import copy_blob, in_order, walk_closure
 from tvixbuild_nb.castore.digest import Digest
 from tvixbuild_nb.castore.encoding import directory_digest
-from tvixbuild_nb.castore.nodes import Directory, Node
+from tvixbuild_nb.castore.nodes import Directory, FileNode, Node
 from tvixbuild_nb.castore.services import Batch, BlobReader, BlobService, BlobWriter, DirectoryService, GcReport
 from tvixbuild_nb.errors import DigestMismatch, NotFound
 
@@ -28,9 +29,10 @@ def cache(near: Castore, far: Castore) -> Castore:
 class CachingBlobs:
     """The BlobService of a caching store."""
 
-    def __init__(self, near: BlobService, far: BlobService) -> None:
+    def __init__(self, near: BlobService, far: BlobService, batch: Callable[[], Batch]) -> None:
         self._near = near
         self._far = far
+        self._batch = batch
 
     def has(self, digest: Digest) -> bool:
         return self._near.has(digest) or self._far.has(digest)
@@ -48,6 +50,15 @@ class CachingBlobs:
             return False
         copy_blob(self._far, self._near, digest)
         return True
+
+    def get_small(self, digests: Sequence[Digest]) -> dict[Digest, bytes]:
+        """See :class:`ManySmallBlobs`: what the far store has together; all other ways lead through the near one."""
+        found = small_of(self._far, sorted(self._near.missing(digests)))
+        if found:
+            with self._batch() as batch:
+                batch.put_blobs(list(found.items()))
+                batch.commit(*(FileNode(digest, len(data)) for digest, data in found.items()))
+        return found
 
     def open_read(self, digest: Digest) -> BinaryIO | None:
         stream = self._near.open_read(digest)
@@ -103,7 +114,7 @@ class CachingStore:
     def __init__(self, near: Castore, far: Castore) -> None:
         self._near = near
         self._far = far
-        self.blobs = CachingBlobs(near.blobs, far.blobs)
+        self.blobs = CachingBlobs(near.blobs, far.blobs, near.batch)
         self.directories = CachingDirectories(near.directories, far.directories)
 
     @property

@@ -17,6 +17,8 @@ from tvixbuild_nb.castore.services import (
     Batch,
     BlobService,
     DirectoryService,
+    Endable,
+    FarDirectories,
     GcReport,
     Listable,
     ManyDirectories,
@@ -145,6 +147,21 @@ class Castore:
         """The digests of all directories and of all blobs, or None when this store cannot tell."""
         backend = self._backend
         return (backend.all_directories(), backend.all_blobs()) if isinstance(backend, Listable) else None
+
+    def endable(self) -> tuple[Castore, Callable[[], None]]:
+        """The same store for one piece of work, and what ends that where it would wait for long; see Endable.
+
+        It is not to be closed.
+        """
+        if not isinstance(self._backend, Endable):
+            return self, lambda: None
+        backend, end = self._backend.endable()
+        return Castore(backend), end
+
+    def expect(self, node: Node) -> None:
+        """Say that all directories that ``node`` reaches will be asked for; a store far away has them sooner."""
+        if isinstance(node, DirectoryNode) and isinstance(self.directories, FarDirectories):
+            self.directories.expect(node.digest)
 
     def batch(self) -> Batch:
         """A group of writes that become visible together."""

@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 from collections import deque
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from typing import TYPE_CHECKING
 
 from blake3 import blake3
 
+from tvixbuild_nb.castore.ahead import with_contents
 from tvixbuild_nb.castore.digest import Digest
 from tvixbuild_nb.castore.encoding import directory_digest
 from tvixbuild_nb.castore.nodes import Directory, DirectoryNode, FileNode, Node
@@ -107,21 +108,29 @@ def leaves_first(digest: Digest, get: GetDirectory) -> list[Directory]:
 
 def in_order(known: Mapping[Digest, Directory]) -> list[Directory]:
     """All of ``known``, each directory after those it holds as far as they are among them."""
-    order: list[Directory] = []
+    return [known[digest] for digest in order_of({digest: below(directory) for digest, directory in known.items()})]
+
+
+def below(directory: Directory) -> tuple[Digest, ...]:
+    """The digests of the directories directly below."""
+    return tuple(node.digest for node in directory.entries.values() if isinstance(node, DirectoryNode))
+
+
+def order_of(children: Mapping[Digest, Sequence[Digest]]) -> list[Digest]:
+    """All of ``children``, each after what it is mapped to as far as that is among them."""
+    order: list[Digest] = []
     done: set[Digest] = set()
-    stack = [(digest, False) for digest in known]
+    stack = [(digest, False) for digest in children]
     while stack:
         current, children_done = stack.pop()
         if current in done:
             continue
         if children_done:
             done.add(current)
-            order.append(known[current])
+            order.append(current)
             continue
         stack.append((current, True))
-        children = known[current].entries.values()
-        below = (node.digest for node in children if isinstance(node, DirectoryNode))
-        stack.extend((child, False) for child in below if child in known)
+        stack.extend((child, False) for child in children[current] if child in children)
     return order
 
 
@@ -146,19 +155,34 @@ def copy_closure(src: Castore, dst: Castore, node: Node, progress: Progress | No
         return of_either(src, dst, digest)
 
     with dst.batch() as batch:
-        blobs: set[Digest] = set()
+        files: dict[Digest, FileNode] = {}
         if isinstance(node, FileNode):
-            blobs.add(node.digest)
+            files[node.digest] = node
         elif isinstance(node, DirectoryNode):
+            src.expect(node)
             order = leaves_first(node.digest, get)
             if not order:
                 raise NotFound("neither store holds this directory", path=str(node.digest))
             check_size(node, order[-1], b"")
             for directory in order:
-                blobs.update(child.digest for child in directory.entries.values() if isinstance(child, FileNode))
+                files.update(
+                    (child.digest, child) for child in directory.entries.values() if isinstance(child, FileNode)
+                )
                 batch.put_directory(directory)
-        for digest in sorted(batch.missing(blobs)):
-            copy_blob(src.blobs, batch, digest, told)
+        absent = (files[digest] for digest in sorted(batch.missing(files)))
+        together: list[tuple[Digest, bytes]] = []
+        held = 0
+        for file, data in with_contents(src.blobs, absent, lambda file: file):
+            if data is None:
+                copy_blob(src.blobs, batch, file.digest, told)
+                continue
+            together.append((file.digest, data))
+            told.advance(1, len(data))
+            held += len(data)
+            if held >= CHUNK:
+                batch.put_blobs(together)
+                together, held = [], 0
+        batch.put_blobs(together)
         batch.commit(node)
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import errno
+import io
 import os
 import shutil
 import stat
@@ -10,6 +11,7 @@ from collections.abc import Iterator
 from contextlib import AbstractContextManager, contextmanager, nullcontext
 from typing import TYPE_CHECKING
 
+from tvixbuild_nb.castore.ahead import with_contents
 from tvixbuild_nb.castore.digest import Digest
 from tvixbuild_nb.castore.holes import is_hole
 from tvixbuild_nb.castore.nodes import DirectoryNode, FileNode, Node, SymlinkNode
@@ -18,6 +20,9 @@ from tvixbuild_nb.errors import ExportError, NotFound
 
 if TYPE_CHECKING:
     from tvixbuild_nb.castore.castore import Castore
+
+# A name and what is to be there; None: leave the directory that was entered last.
+Step = tuple[bytes, Node | None]
 
 # Larger pieces would be fresh memory from the system each time, which costs more than the copying.
 _CHUNK = 64 * 1024
@@ -39,8 +44,13 @@ def export(
     system refuses, :class:`NotFound` for what the store lacks, :class:`DigestMismatch` for damage.
     """
     shown: AbstractContextManager[Progress] = Shown("export") if progress is None else nullcontext(progress)
+    near, end = castore.endable()
     with appearing(dest) as draft, shown as progress:
-        _Export(castore, progress).put(node, draft, None)
+        try:
+            near.expect(node)
+            _Export(near, progress).make(node, draft)
+        finally:
+            end()
 
 
 @contextmanager
@@ -88,53 +98,56 @@ def _remove(draft: bytes) -> None:
 
 
 class _Export:
+    """One export: :meth:`_steps` plans it, :meth:`make` takes the steps one after the other.
+
+    So the contents of small files are asked for before their turn, many at once, where that is quicker.
+    """
+
     def __init__(self, castore: Castore, progress: Progress) -> None:
         self._castore = castore
         self._progress = progress
 
-    def put(self, node: Node, name: bytes, parent: int | None) -> None:
-        """Make ``node`` as ``name`` in the open directory ``parent`` (None: a path)."""
-        if isinstance(node, FileNode):
-            self._file(node, name, parent)
-        elif isinstance(node, SymlinkNode):
-            os.symlink(node.target, name, dir_fd=parent)
-        else:
-            self._directory(node, name, parent)
-
-    def _directory(self, node: DirectoryNode, name: bytes, parent: int | None) -> None:
-        stack = [self._enter(node, name, parent)]
+    def make(self, node: Node, draft: bytes) -> None:
+        """Make ``node`` at the path ``draft``."""
+        entered: list[int] = []
         try:
-            while stack:
-                fd, todo = stack[-1]
-                if todo:
-                    child, child_node = todo.pop()
-                    stack.append(self._enter(child_node, child, fd))
-                else:
-                    os.close(stack.pop()[0])
+            for (name, each), data in with_contents(self._castore.blobs, self._steps(node, draft), _file_of):
+                parent = entered[-1] if entered else None
+                match each:
+                    case FileNode():
+                        self._file(each, name, parent, data)
+                    case SymlinkNode():
+                        os.symlink(each.target, name, dir_fd=parent)
+                    case DirectoryNode():
+                        os.mkdir(name, 0o777, dir_fd=parent)
+                        entered.append(os.open(name, OPEN_DIRECTORY, dir_fd=parent))
+                    case None:
+                        os.close(entered.pop())
         finally:
-            for fd, _ in stack:
+            for fd in entered:
                 os.close(fd)
 
-    def _enter(
-        self, node: DirectoryNode, name: bytes, parent: int | None
-    ) -> tuple[int, list[tuple[bytes, DirectoryNode]]]:
-        """Make a directory with its files and symlinks: (its descriptor, the directories still to be made)."""
-        directory = self._castore.directories.get(node.digest)
-        if directory is None:
-            raise NotFound("the store does not hold this directory", path=str(node.digest))
-        os.mkdir(name, 0o777, dir_fd=parent)
-        fd = os.open(name, OPEN_DIRECTORY, dir_fd=parent)
-        try:
-            for child, child_node in directory:
-                if not isinstance(child_node, DirectoryNode):
-                    self.put(child_node, child, fd)
-        except BaseException:
-            os.close(fd)
-            raise
-        return fd, [(child, sub) for child, sub in directory if isinstance(sub, DirectoryNode)]
+    def _steps(self, node: Node, name: bytes) -> Iterator[Step]:
+        """(name, node) in the order in which they are made: a directory, what is in it, and that it is left, None."""
+        todo: list[Step] = [(name, node)]
+        while todo:
+            step = todo.pop()
+            yield step
+            if not isinstance(step[1], DirectoryNode):
+                continue
+            directory = self._castore.directories.get(step[1].digest)
+            if directory is None:
+                raise NotFound("the store does not hold this directory", path=str(step[1].digest))
+            todo.append((b"", None))
+            for child in directory:
+                if isinstance(child[1], DirectoryNode):
+                    todo.append(child)
+                else:
+                    yield child
 
-    def _file(self, node: FileNode, name: bytes, parent: int | None) -> None:
-        stream = self._castore.blobs.open_read(Digest(node.digest))
+    def _file(self, node: FileNode, name: bytes, parent: int | None, data: bytes | None) -> None:
+        """Make a file in the open directory ``parent`` (None: a path); ``data``: its contents, if they are here."""
+        stream = io.BytesIO(data) if data is not None else self._castore.blobs.open_read(Digest(node.digest))
         if stream is None:
             raise NotFound("the store does not hold this blob", path=str(node.digest))
         with stream:
@@ -153,6 +166,10 @@ class _Export:
             finally:
                 os.close(fd)
         self._progress.advance(1, 0)
+
+
+def _file_of(step: Step) -> FileNode | None:
+    return step[1] if isinstance(step[1], FileNode) else None
 
 
 def write_all(fd: int, data: bytes | memoryview) -> None:

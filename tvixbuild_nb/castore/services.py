@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from types import TracebackType
@@ -10,6 +10,9 @@ from typing import BinaryIO, Protocol, Self, runtime_checkable
 
 from tvixbuild_nb.castore.digest import Digest
 from tvixbuild_nb.castore.nodes import Directory, Node
+
+# Blobs of at most so many bytes are small: worth having together.
+SMALL = 256 << 10
 
 
 class BlobWriter(Protocol):
@@ -100,6 +103,18 @@ class DirectoryService(Protocol):
 
 
 @runtime_checkable
+class ManySmallBlobs(Protocol):
+    """A BlobService that has many small blobs sooner together than one after the other."""
+
+    def get_small(self, digests: Sequence[Digest]) -> dict[Digest, bytes]:
+        """The bytes of those it holds that have at most :data:`SMALL`, checked; of others ``open_read`` knows.
+
+        All of it is in memory: ask for no more than fits there. :class:`DigestMismatch` for damage.
+        """
+        ...
+
+
+@runtime_checkable
 class EncodedDirectories(Protocol):
     """A DirectoryService that has the messages themselves at hand, so that a part of one can be read."""
 
@@ -114,6 +129,24 @@ class ManyDirectories(Protocol):
 
     def missing(self, digests: Iterable[Digest]) -> set[Digest]:
         """Those of ``digests`` that the store does not hold."""
+        ...
+
+
+@runtime_checkable
+class FarDirectories(Protocol):
+    """A DirectoryService of which one question about a closure is answered sooner than one about each directory."""
+
+    def expect(self, root: Digest) -> None:
+        """What ``root`` reaches will be asked for: have it at hand, as far as there is room. What lacks shows then."""
+        ...
+
+
+@runtime_checkable
+class WholeClosures(Protocol):
+    """A DirectoryService that takes a directory only together with all below it."""
+
+    def put_closure(self, root: Digest, get: Callable[[Digest], Directory | None]) -> None:
+        """Store all that ``root`` reaches as ``get`` gives it, at once; :class:`NotFound` when that lacks some."""
         ...
 
 
@@ -174,6 +207,15 @@ class Listable(Protocol):
 
     def all_blobs(self) -> Iterator[Digest]: ...
     def all_directories(self) -> Iterator[Digest]: ...
+
+
+@runtime_checkable
+class Endable(Protocol):
+    """A backend that is far away: whoever asks it may wait for long, and somebody else must be able to end that."""
+
+    def endable(self) -> tuple[Backend, Callable[[], None]]:
+        """The same store for one piece of work, and what ends that, from any thread: its calls fail from then on."""
+        ...
 
 
 class Backend(Protocol):

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import io
 import threading
+from collections import deque
 from collections.abc import Callable, Iterable, Iterator, Sequence
-from concurrent.futures import FIRST_EXCEPTION, Future, ThreadPoolExecutor, wait
+from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import AbstractContextManager, ExitStack, nullcontext
 from dataclasses import dataclass
 from itertools import islice
@@ -12,19 +14,24 @@ from typing import TypeVar
 
 from blake3 import blake3
 
+from tvixbuild_nb.castore.ahead import small_of
 from tvixbuild_nb.castore.castore import Castore, open_castore
-from tvixbuild_nb.castore.closure import CHUNK, check_size, in_order
+from tvixbuild_nb.castore.closure import CHUNK, below, check_size, order_of
 from tvixbuild_nb.castore.digest import Digest
 from tvixbuild_nb.castore.encoding import directory_digest
 from tvixbuild_nb.castore.nodes import Directory, DirectoryNode, FileNode, Node
 from tvixbuild_nb.castore.progress import Progress, Shown
-from tvixbuild_nb.errors import DigestMismatch, NoStore, NotFound, StoreError
+from tvixbuild_nb.castore.services import WholeClosures
+from tvixbuild_nb.errors import Cancelled, DigestMismatch, NoStore, NotFound, StoreError
 
+# Directories and the directories below each: of a whole store they fit into memory, their messages need not.
+Below = dict[Digest, tuple[Digest, ...]]
 Item = TypeVar("Item")
 Answer = TypeVar("Answer")
 
 # Copying waits for the network or the disk; each worker has at most a group of small blobs in memory.
 _WORKERS = 12
+_AHEAD = 8 * _WORKERS
 _LARGE_AT_ONCE = 3
 _GROUP = 32
 _GROUP_BYTES = 4 << 20
@@ -64,7 +71,11 @@ def sync(
         dst = target if isinstance(target, Castore) else stack.enter_context(_target(target, dry_run))
         pool = ThreadPoolExecutor(_WORKERS, "castore-sync")
         stack.callback(pool.shutdown, cancel_futures=True)
+        # Before that: whoever is interrupted does not wait for a store that may not answer, nor for large blobs.
+        (src, end_src), (dst, end_dst) = src.endable(), dst.endable()
         work = _Sync(src, dst, pool, stack.enter_context(shown))
+        for end in (end_src, end_dst, work.end):
+            stack.callback(end)
         if roots is None:
             return work.all(dry_run)
         return work.reached(list(roots), dry_run)
@@ -86,6 +97,7 @@ class _Sync:
         self._dst = dst
         self._pool = pool
         self._progress = progress
+        self._over = threading.Event()
         self._large = threading.BoundedSemaphore(_LARGE_AT_ONCE)
 
     def all(self, dry_run: bool) -> SyncReport:
@@ -98,32 +110,34 @@ class _Sync:
             )
         digests, blobs = map(set, found)
         absent = self._dst.missing_directories(digests)
-        fresh = dict(zip(absent, self._each(self._directory, absent), strict=True))
+        fresh = dict(zip(absent, self._each(lambda digest: below(self._directory(digest)), absent), strict=True))
         return self._copy(blobs, {}, fresh, len(digests) - len(absent), (), dry_run)
 
     def reached(self, roots: Sequence[Node], dry_run: bool) -> SyncReport:
         sizes: dict[Digest, int] = {}
-        known: dict[Digest, Directory] = {}
+        known: Below = {}
         level: dict[Digest, tuple[bytes, DirectoryNode]] = {}
+        seen: set[Digest] = set()
 
         def take(name: bytes, node: Node) -> None:
             if isinstance(node, FileNode):
                 sizes[node.digest] = node.size
-            elif isinstance(node, DirectoryNode) and node.digest not in known:
-                level.setdefault(node.digest, (name, node))
+            elif isinstance(node, DirectoryNode) and node.digest not in seen:
+                seen.add(node.digest)
+                level[node.digest] = (name, node)
 
         for root in roots:
+            self._src.expect(root)
             take(b"", root)
         while level:
             asked, level = level, {}
             for (name, node), directory in zip(asked.values(), self._each(self._directory, asked), strict=True):
                 check_size(node, directory, name)
-                known[node.digest] = directory
-            for digest in asked:
-                for entry in known[digest]:
+                known[node.digest] = below(directory)
+                for entry in directory:
                     take(*entry)
         absent = self._dst.missing_directories(known)
-        fresh = {digest: directory for digest, directory in known.items() if digest in absent}
+        fresh = {digest: children for digest, children in known.items() if digest in absent}
         return self._copy(set(sizes), sizes, fresh, len(known) - len(fresh), roots, dry_run)
 
     def _directory(self, digest: Digest) -> Directory:
@@ -141,7 +155,7 @@ class _Sync:
         self,
         blobs: set[Digest],
         sizes: dict[Digest, int],
-        fresh: dict[Digest, Directory],
+        fresh: Below,
         directories_there: int,
         roots: Sequence[Node],
         dry_run: bool,
@@ -155,20 +169,33 @@ class _Sync:
             absent = keeping.missing(blobs)
             # In an order that mixes large ones, of which few go at once, with small ones.
             total = sum(self._each(self._copy_blobs, _groups(sorted(absent), sizes)))
-            ordered = iter(in_order(fresh))
-            while part := list(islice(ordered, _DIRECTORIES)):
-                self._dst.directories.put_many(part)
+            self._put(fresh)
             keeping.commit(*roots)
         self._dst.sync()
         return SyncReport(len(absent), len(fresh), total, len(blobs) - len(absent), directories_there)
+
+    def _put(self, fresh: Below) -> None:
+        """Store directories that are missing, none before those it holds."""
+        service = self._dst.directories
+        if isinstance(service, WholeClosures):
+            held = {digest for children in fresh.values() for digest in children}
+            for root in fresh.keys() - held:
+                service.put_closure(root, self._directory)
+            return
+        ordered = iter(order_of(fresh))
+        while part := list(islice(ordered, _DIRECTORIES)):
+            service.put_many(list(self._each(self._directory, part)))
 
     def _copy_blobs(self, digests: Sequence[Digest]) -> int:
         """Copy a few blobs; what is done is seen at once, so that another sync need not do it again. The bytes."""
         total, held = 0, 0
         small: list[tuple[Digest, bytes]] = []
+        together = small_of(self._src.blobs, digests)
         with self._dst.batch() as batch:
             for digest in digests:
-                stream = self._src.blobs.open_read(digest)
+                self._go_on()
+                found = together.pop(digest, None)
+                stream = self._src.blobs.open_read(digest) if found is None else io.BytesIO(found)
                 if stream is None:
                     raise NotFound("the store does not hold this blob", path=str(digest))
                 with stream:
@@ -194,6 +221,7 @@ class _Sync:
         hasher = blake3()
         with self._large, self._dst.blobs.open_write() as writer:
             while data:
+                self._go_on()
                 hasher.update(data)
                 writer.write(data)
                 size += len(data)
@@ -205,13 +233,27 @@ class _Sync:
         self._progress.advance(1, 0)
         return size
 
-    def _each(self, function: Callable[[Item], Answer], items: Iterable[Item]) -> list[Answer]:
-        """The answers in order; after the first error nothing more is begun, and it is raised."""
-        futures: list[Future[Answer]] = [self._pool.submit(function, item) for item in items]
-        _, waiting = wait(futures, return_when=FIRST_EXCEPTION)
-        for future in waiting:
-            future.cancel()
-        return [future.result() for future in futures if not future.cancelled()]
+    def _each(self, function: Callable[[Item], Answer], items: Iterable[Item]) -> Iterator[Answer]:
+        """The answers in order, some begun ahead; after an error nothing more is begun, and it is raised."""
+        waiting: deque[Future[Answer]] = deque()
+        try:
+            for item in items:
+                waiting.append(self._pool.submit(function, item))
+                if len(waiting) >= _AHEAD:
+                    yield waiting.popleft().result()
+            while waiting:
+                yield waiting.popleft().result()
+        finally:
+            for future in waiting:
+                future.cancel()
+
+    def end(self) -> None:
+        """What still goes on in threads of its own ends at its next step."""
+        self._over.set()
+
+    def _go_on(self) -> None:
+        if self._over.is_set():
+            raise Cancelled("the copying was ended")
 
 
 def _groups(order: Sequence[Digest], sizes: dict[Digest, int]) -> Iterator[list[Digest]]:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import replace
 
-from tvixbuild_nb.build import BuildContext, BuildResult, BuildService, PreparesInputs
+from tvixbuild_nb.build import BuildContext, BuildResult, BuildService
 from tvixbuild_nb.castore import Castore
 from tvixbuild_nb.nix.derivation import Derivation, Fixed
 from tvixbuild_nb.nix.modulo import derivation_path
@@ -46,11 +46,6 @@ class CheckedBuilds:
     @property
     def castore(self) -> Castore:
         return self._inner.castore
-
-    def prepare(self, request: BuildRequest) -> None:
-        """See :class:`PreparesInputs`."""
-        if isinstance(self._inner, PreparesInputs):
-            self._inner.prepare(request)
 
     def do_build(self, request: BuildRequest, context: BuildContext) -> BuildResult:
         """See :class:`BuildService`."""

@@ -24,7 +24,7 @@ _sym_db = _symbol_database.Default()
 
 
 
-DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n\"tvixbuild_nb/proto/manyblobs.proto\x12\x0ftvixbuild_nb.v1\"!\n\x0eMissingRequest\x12\x0f\n\x07\x64igests\x18\x01 \x03(\x0c\"\"\n\x0fMissingResponse\x12\x0f\n\x07\x64igests\x18\x01 \x03(\x0c\"\x1f\n\x0ePutManyRequest\x12\r\n\x05\x62lobs\x18\x01 \x03(\x0c\"\"\n\x0fPutManyResponse\x12\x0f\n\x07\x64igests\x18\x01 \x03(\x0c\x32\xaa\x01\n\x10ManyBlobsService\x12L\n\x07Missing\x12\x1f.tvixbuild_nb.v1.MissingRequest\x1a .tvixbuild_nb.v1.MissingResponse\x12H\n\x03Put\x12\x1f.tvixbuild_nb.v1.PutManyRequest\x1a .tvixbuild_nb.v1.PutManyResponseb\x06proto3')
+DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n\"tvixbuild_nb/proto/manyblobs.proto\x12\x0ftvixbuild_nb.v1\"!\n\x0eMissingRequest\x12\x0f\n\x07\x64igests\x18\x01 \x03(\x0c\"\"\n\x0fMissingResponse\x12\x0f\n\x07\x64igests\x18\x01 \x03(\x0c\"\x1f\n\x0ePutManyRequest\x12\r\n\x05\x62lobs\x18\x01 \x03(\x0c\"\"\n\x0fPutManyResponse\x12\x0f\n\x07\x64igests\x18\x01 \x03(\x0c\"!\n\x0eGetManyRequest\x12\x0f\n\x07\x64igests\x18\x01 \x03(\x0c\"0\n\x0fGetManyResponse\x12\r\n\x05\x62lobs\x18\x01 \x03(\x0c\x12\x0e\n\x06larger\x18\x02 \x03(\x0c\x32\xf6\x01\n\x10ManyBlobsService\x12L\n\x07Missing\x12\x1f.tvixbuild_nb.v1.MissingRequest\x1a .tvixbuild_nb.v1.MissingResponse\x12H\n\x03Put\x12\x1f.tvixbuild_nb.v1.PutManyRequest\x1a .tvixbuild_nb.v1.PutManyResponse\x12J\n\x03Get\x12\x1f.tvixbuild_nb.v1.GetManyRequest\x1a .tvixbuild_nb.v1.GetManyResponse0\x01\x62\x06proto3')
 
 _globals = globals()
 _builder.BuildMessageAndEnumDescriptors(DESCRIPTOR, _globals)
@@ -39,6 +39,10 @@ if not _descriptor._USE_C_DESCRIPTORS:
   _globals['_PUTMANYREQUEST']._serialized_end=157
   _globals['_PUTMANYRESPONSE']._serialized_start=159
   _globals['_PUTMANYRESPONSE']._serialized_end=193
-  _globals['_MANYBLOBSSERVICE']._serialized_start=196
-  _globals['_MANYBLOBSSERVICE']._serialized_end=366
+  _globals['_GETMANYREQUEST']._serialized_start=195
+  _globals['_GETMANYREQUEST']._serialized_end=228
+  _globals['_GETMANYRESPONSE']._serialized_start=230
+  _globals['_GETMANYRESPONSE']._serialized_end=278
+  _globals['_MANYBLOBSSERVICE']._serialized_start=281
+  _globals['_MANYBLOBSSERVICE']._serialized_end=527
 # @@protoc_insertion_point(module_scope)

@@ -29,3 +29,17 @@ class PutManyResponse(_message.Message):
     DIGESTS_FIELD_NUMBER: _ClassVar[int]
     digests: _containers.RepeatedScalarFieldContainer[bytes]
     def __init__(self, digests: _Optional[_Iterable[bytes]] = ...) -> None: ...
+
+class GetManyRequest(_message.Message):
+    __slots__ = ("digests",)
+    DIGESTS_FIELD_NUMBER: _ClassVar[int]
+    digests: _containers.RepeatedScalarFieldContainer[bytes]
+    def __init__(self, digests: _Optional[_Iterable[bytes]] = ...) -> None: ...
+
+class GetManyResponse(_message.Message):
+    __slots__ = ("blobs", "larger")
+    BLOBS_FIELD_NUMBER: _ClassVar[int]
+    LARGER_FIELD_NUMBER: _ClassVar[int]
+    blobs: _containers.RepeatedScalarFieldContainer[bytes]
+    larger: _containers.RepeatedScalarFieldContainer[bytes]
+    def __init__(self, blobs: _Optional[_Iterable[bytes]] = ..., larger: _Optional[_Iterable[bytes]] = ...) -> None: ...

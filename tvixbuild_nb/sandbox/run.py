@@ -25,6 +25,7 @@ from tvixbuild_nb.build import (
 from tvixbuild_nb.build.records import SUFFIX
 from tvixbuild_nb.build.result import UNKNOWN_STORE
 from tvixbuild_nb.castore import Castore, Digest, Directory, Node, Tree
+from tvixbuild_nb.castore.progress import Shown
 from tvixbuild_nb.display import Presented, mimebundle, present
 from tvixbuild_nb.errors import BuildFailed, NotFound
 from tvixbuild_nb.fs import AccessTrace
@@ -179,6 +180,12 @@ class Run(Outcome, Questions):
     def cancelling(self) -> bool:
         """Whether it was asked to end, here; it may have ended since."""
         return self._live is not None and self._live.context.cancel.asked
+
+    @property
+    def bringing(self) -> Shown | None:
+        """How far its inputs are that go to a builder elsewhere; None when none go from here."""
+        under_way = [] if self._live is None else self._live.context.bringing[:1]
+        return under_way[0] if under_way else None
 
     @cached_property
     def request(self) -> BuildRequest:

@@ -146,7 +146,8 @@ class Sandbox(Description):
         """Start the build and return its Run at once; see :class:`BuildPolicy` for the parameters.
 
         Raises what refuses the request on this host (:class:`HostRefused`, :class:`InvalidRequest`,
-        :class:`InvalidSpec`); from then on failures are the run's. With ``check`` a wait for the run raises
+        :class:`InvalidSpec`); from then on failures are the run's. To bring inputs to a builder elsewhere is part of
+        the run, and so is what that builder refuses afterwards. With ``check`` a wait for the run raises
         :class:`BuildFailed` when it did not succeed.
         """
         policy = BuildPolicy(

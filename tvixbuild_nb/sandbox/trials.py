@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from tvixbuild_nb.build import BuildContext, BuildPolicy, PreparesInputs, RunRecord
+from tvixbuild_nb.build import BuildContext, BuildPolicy, RunRecord
 from tvixbuild_nb.keeper.trees import remove
 from tvixbuild_nb.request import BuildRequest
 from tvixbuild_nb.sandbox.run import Run
@@ -18,9 +18,6 @@ def begin(sandbox: Sandbox, request: BuildRequest, policy: BuildPolicy, *, check
     """Start ``request`` with the sandbox's builder and secrets; raises what refuses it."""
     builder = sandbox.builder
     check_secrets(request.environment_vars, sandbox.secrets)
-    if isinstance(builder, PreparesInputs):
-        # Here and not by the build's thread: progress is shown under a cell by who executes it.
-        builder.prepare(request)
     record = RunRecord.create()
     if sandbox.secrets:
         record.write_secrets(sandbox.secrets)

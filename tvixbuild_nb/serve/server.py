@@ -174,7 +174,11 @@ class Server:
                 "Get": closures.often(directories.get),
                 "Put": closure_puts.taking(directories.put),
             }
-        services[MANY] = {"Missing": questions.once(many.missing), "Put": puts.once(many.put)}
+        services[MANY] = {
+            "Missing": questions.once(many.missing),
+            "Put": puts.once(many.put),
+            "Get": closures.often(many.get),
+        }
         self._end_builds: Callable[[], None] = lambda: None
         if self._builder is not None:
             services |= self._build_services(self._builder, calls)

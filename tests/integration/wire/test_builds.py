@@ -12,7 +12,7 @@ import pytest
 from support.cli import start_command
 from support.served import Served
 from tvixbuild_nb.castore import Castore
-from tvixbuild_nb.errors import BuildFailed, HostRefused, InvalidAddress, InvalidValue, NotFound, RemoteError
+from tvixbuild_nb.errors import BuildFailed, HostRefused, InvalidAddress, InvalidValue, RemoteError
 from tvixbuild_nb.oci import SpecOptions
 from tvixbuild_nb.sandbox import Run, Sandbox
 
@@ -93,8 +93,8 @@ def test_what_nobody_has_is_named(server: Served, near: Castore, tmp_path: Path)
 
     sb = sandbox(server, near, "true")
     sb.add_input("gone", FileNode(Digest(b"\x42" * 32), 3))
-    with pytest.raises(NotFound, match="neither"):
-        sb.run(show=False)
+    run = sb.run(show=False)
+    assert (run.status, run.failed_at) == ("failed", "setup") and "neither" in run.message and "4242" in run.message
 
 
 def test_failures_are_the_runs(server: Served, near: Castore) -> None:

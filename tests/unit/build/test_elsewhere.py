@@ -13,7 +13,7 @@ from tvixbuild_nb.build import BuildContext, BuildOutput, BuildResult, DummyBuil
 from tvixbuild_nb.build.remote import RemoteBuildService
 from tvixbuild_nb.castore import Castore, DirectoryNode, FileNode, Node, copy_closure, open_castore
 from tvixbuild_nb.castore.memory import MemoryBlobs
-from tvixbuild_nb.errors import InvalidValue, NotFound, OutputError, RemoteError
+from tvixbuild_nb.errors import InvalidValue, OutputError, RemoteError
 from tvixbuild_nb.request import BuildRequest
 from tvixbuild_nb.sandbox import Sandbox
 from tvixbuild_nb.serve import Listen, Server, ServerOptions
@@ -69,8 +69,8 @@ def test_what_neither_side_has(server: Server, far: Castore, near: Castore, tree
         node = elsewhere.ingest(tree)
         sb = Sandbox("x", store=near, builder=server.address)
         sb.add_input("in", node)
-        with pytest.raises(NotFound, match="neither"):
-            sb.run(show=False)
+        run = sb.run(show=False)
+        assert (run.status, run.failed_at) == ("failed", "setup") and "neither" in run.message
         copy_closure(elsewhere, far, node)
         assert sb.run(show=False).ok
 

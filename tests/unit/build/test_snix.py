@@ -21,6 +21,8 @@ def build(request: Any, contents: Contents) -> list[tuple[Any, list[int]]] | str
     """One output names what there was as inputs, the other is the first of them."""
     if request.command_args[-1] == "fail":
         return "nonzero exit code"
+    if any(_lost(node, contents) for node in request.inputs):
+        return "unable to mount the inputs"
     names = b"".join(getattr(node, node.WhichOneof("node" if node.DESCRIPTOR.name == "Node" else "entry")).name
                      for node in request.inputs)  # fmt: skip
     data = names + b"\n"
@@ -28,6 +30,18 @@ def build(request: Any, contents: Contents) -> list[tuple[Any, list[int]]] | str
     first = snix_castore_pb2.Entry.FromString(request.inputs[0].SerializeToString())
     getattr(first, first.WhichOneof("entry")).ClearField("name")
     return [(said, [0]), (first, [])]
+
+
+def _lost(node: Any, contents: Contents) -> bool:
+    """Whether something below a node is not there."""
+    kind = node.WhichOneof("node" if node.DESCRIPTOR.name == "Node" else "entry")
+    entry = getattr(node, kind)
+    if kind != "directory":
+        return kind == "file" and entry.digest not in contents.blobs
+    directory = contents.directories.get(entry.digest)
+    if directory is None or any(file.digest not in contents.blobs for file in directory.files):
+        return True
+    return any(_lost(snix_castore_pb2.Entry(directory=below), contents) for below in directory.directories)
 
 
 class Snix:
@@ -102,6 +116,23 @@ def test_what_is_there_is_not_sent_again(snix: Snix, tree: Path) -> None:
     # What was lost there came again, the rest did not; the closure came whole.
     assert len(snix.contents.blobs_put) == 4
     assert [len(stream) for stream in snix.contents.streams_put] == [4, 4]
+
+
+def test_what_was_lost_there_is_brought_again(snix: Snix, tree: Path) -> None:
+    sb = snix.sandbox()
+    sb.add_input("src", tree)
+    assert sb.run(show=False).ok
+    asked = len(snix.builder.asked)
+    for lost in (snix.contents.blobs, snix.contents.directories):
+        lost.clear()
+        run = sb.run(show=False)
+        assert run.ok, str(run)
+        assert len(snix.contents.blobs) == 3 and len(snix.contents.directories) == 4
+    # Each time it failed once, and was asked again when it was there.
+    assert len(snix.builder.asked) == asked + 4
+    sb.command = ["build", "fail"]
+    assert not sb.run(show=False).ok
+    assert len(snix.builder.asked) == asked + 5, "nothing was lost, so it is not built twice"
 
 
 def test_failures(snix: Snix, near: Castore) -> None:

@@ -26,6 +26,9 @@ from tvixbuild_nb.castore import (
     copy_closure,
     open_castore,
 )
+from tvixbuild_nb.castore.ahead import with_contents
+from tvixbuild_nb.castore.progress import Silent
+from tvixbuild_nb.castore.services import ManySmallBlobs
 from tvixbuild_nb.errors import DigestMismatch, InvalidAddress, InvalidNode, NotFound, StoreError
 
 SMALL = b"hello"
@@ -246,6 +249,51 @@ class TestStores:
             copy_closure(source, castore, FileNode(ABSENT, 1))
         copy_closure(source, castore, SymlinkNode(b"x"))
 
+    def test_many_small_ones_together(self, castore: Castore) -> None:
+        contents = {
+            Digest.of(data): data for data in (b"", SMALL, b"x" * (256 << 10), *(b"%d" % n for n in range(700)))
+        }
+        larger = store(castore, b"y" * (256 << 10) + b"!")
+        with castore.batch() as batch:
+            batch.put_blobs(list(contents.items()))
+            batch.commit()
+        asked = [ABSENT, larger, *contents]
+        if isinstance(castore.blobs, ManySmallBlobs):
+            assert contents.items() >= castore.blobs.get_small(asked).items()
+            assert castore.blobs.get_small([]) == {} and castore.blobs.get_small([ABSENT]) == {}
+        if castore.address.startswith(("grpc", "objectstore")):
+            assert isinstance(castore.blobs, ManySmallBlobs)
+            assert castore.blobs.get_small(asked) == contents
+        # Whoever has them together or one by one, they are the same, in order.
+        nodes = [FileNode(digest, len(data)) for digest, data in contents.items()]
+        nodes.insert(5, FileNode(larger, (256 << 10) + 1))
+        read = list(with_contents(castore.blobs, nodes, lambda node: node))
+        assert [node for node, _ in read] == nodes
+        assert all(data is None or data == contents[node.digest] for node, data in read)
+        target = open_castore("memory:")
+        directory = Directory({b"%d" % number: node for number, node in enumerate(nodes)})
+        node = DirectoryNode(castore.directories.put(directory), directory.size)
+        copy_closure(castore, target, node)
+        assert target.has_closure(node)
+        with pytest.raises(NotFound):
+            copy_closure(castore, target, FileNode(ABSENT, 1))
+
+    def test_an_export(self, castore: Castore, tmp_path: Path) -> None:
+        (tmp_path / "tree" / "a" / "b" / "c").mkdir(parents=True)
+        (tmp_path / "tree" / "a" / "z").mkdir()
+        for number in range(1200):
+            (tmp_path / "tree" / "a" / str(number)).write_bytes(b"%d" % (number % 1000))
+        for name in ("a/b/c/last", "first", "a/z/x"):
+            (tmp_path / "tree" / name).write_bytes(LARGE if name == "first" else SMALL)
+        (tmp_path / "tree" / "a" / "link").symlink_to("b")
+        node = castore.ingest(tmp_path / "tree")
+        progress = Silent()
+        castore.export(node, tmp_path / "out", progress=progress)
+        assert castore.ingest(tmp_path / "out") == node
+        assert progress.files == 1203 and progress.bytes == sum(
+            path.stat().st_size for path in (tmp_path / "tree").rglob("*") if path.is_file() and not path.is_symlink()
+        )
+
     def test_gc_keeps_roots_pins_and_what_is_held(self, own_castore: Castore) -> None:
         castore = own_castore
         kept = [castore.ingest_bytes(LARGE), castore.ingest_bytes(SMALL)]
@@ -340,7 +388,7 @@ class TestDamage:
         from tvixbuild_nb.castore.caching import CachingBlobs
 
         near = open_castore("memory:")
-        blobs = CachingBlobs(near.blobs, self.LyingBlobs(near.blobs))
+        blobs = CachingBlobs(near.blobs, self.LyingBlobs(near.blobs), near.batch)
         with pytest.raises(DigestMismatch):
             blobs.open_read(ABSENT)
         assert not near.blobs.has(ABSENT)

@@ -7,6 +7,7 @@ from pathlib import Path
 
 import pytest
 
+from support.snix import Contents, castore_daemon
 from tvixbuild_nb.castore import (
     Castore,
     Digest,
@@ -23,6 +24,7 @@ from tvixbuild_nb.castore import (
 from tvixbuild_nb.castore.caching import CachingDirectories
 from tvixbuild_nb.castore.progress import Silent
 from tvixbuild_nb.errors import DigestMismatch, InvalidAddress, InvalidNode, NotFound, StoreError
+from tvixbuild_nb.serve import Listen, Server
 
 ABSENT = Digest(b"\x42" * 32)
 LARGE = random.Random(5).randbytes(9 << 20)
@@ -78,6 +80,53 @@ class TestSync:
         with open_castore(f"{tmp_path}/target") as target:
             assert target.has_closure(node)
             assert target.gc([node]).blobs_deleted == 0
+
+    def test_to_what_behaves_as_snix_each_once(self) -> None:
+        contents = Contents()
+        with open_castore("memory:") as source, castore_daemon(contents) as address:
+            node = fill(source)
+            contents.put_blob(b"7")
+            roots = [node, (source.tree(node) / "middle").node]
+            report = sync(source, address, roots)
+            assert report == SyncReport(302, 3, SIZE - 1, 1, 0)
+            assert len(contents.blobs_put) == len(set(contents.blobs_put)) == 302
+            # A closure goes as a whole, one within another not once more.
+            assert [len(stream) for stream in contents.streams_put] == [3]
+            assert sync(source, address, roots) == NOTHING
+            assert len(contents.blobs_put) == 302 and len(contents.streams_put) == 1
+            more = Directory({b"more": source.ingest_bytes(b"more"), b"rest": node})
+            top = DirectoryNode(source.directories.put(more), more.size)
+            assert sync(source, address, [top]) == SyncReport(1, 1, 4, 303, 3)
+            assert len(contents.blobs_put) == 303 and [len(stream) for stream in contents.streams_put] == [3, 4]
+            with open_castore("memory:") as back, open_castore("memory:") as half:
+                assert sync(address, back, [top]).blobs == 304
+                assert back.has_closure(top)
+                # What it lost itself the target has.
+                sync(source, half, [roots[1]])
+                assert isinstance(roots[1], DirectoryNode)
+                del contents.directories[roots[1].digest]
+                assert sync(address, half, [top]).directories == 2 and half.has_closure(top)
+
+    @pytest.mark.parametrize("whole", [True, False])
+    def test_to_a_server_and_back(self, whole: bool, tmp_path: Path) -> None:
+        with (
+            open_castore("memory:") as source, open_castore(tmp_path / "served") as served,
+            Server(Listen(path=tmp_path / "s"), served, None) as server,
+        ):  # fmt: skip
+            node = fill(source)
+            other = source.directories.put(Directory({b"x": SymlinkNode(b"y")}))
+            roots = None if whole else [node, DirectoryNode(other, 2)]
+            there = SyncReport(303, 4, SIZE, 0, 0)
+            assert sync(source, server.address, roots, dry_run=True) == there
+            progress = Silent()
+            assert sync(source, server.address, roots, progress=progress) == there
+            assert (progress.files, progress.bytes) == (303, SIZE) and served.has_closure(node)
+            assert sync(source, server.address, roots) == SyncReport(0, 0, 0, 303, 4)
+            with pytest.raises(StoreError, match="cannot list"):
+                sync(server.address, "memory:")
+            with open_castore(tmp_path / "back") as back:
+                assert sync(server.address, back, [node]) == ALL
+                assert back.has_closure(node)
 
     def test_a_part_of_what_there_is(self, tmp_path: Path) -> None:
         with open_castore("memory:") as source, open_castore(tmp_path / "target") as target:

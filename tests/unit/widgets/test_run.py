@@ -15,6 +15,7 @@ from tvixbuild_nb import Run, Sandbox, open_castore
 from tvixbuild_nb.build import BuildResult, DummyBuild, DummyBuildService, EndEvent, StageEvent, Usage, UsageSample
 from tvixbuild_nb.build.result import BuildOutput
 from tvixbuild_nb.castore import Digest, Node, SymlinkNode
+from tvixbuild_nb.castore.progress import Shown
 from tvixbuild_nb.debug import Evidence, Explanation, Finding
 from tvixbuild_nb.request import BuildRequest, Redactor
 from tvixbuild_nb.widgets.kit import fragment, tag
@@ -24,7 +25,7 @@ from tvixbuild_nb.widgets.run.data import STAGES, RunFacts, run_data
 from tvixbuild_nb.widgets.run.facts import run_facts
 from tvixbuild_nb.widgets.run.static import run_html
 from tvixbuild_nb.widgets.run.text import run_text
-from tvixbuild_nb.widgets.run.use import NOBODY, use_data
+from tvixbuild_nb.widgets.run.use import NOBODY, use_data, use_words
 from tvixbuild_nb.widgets.run.words import exit_words, seconds_words
 
 SECRET = "hunter2-hunter2"
@@ -91,6 +92,14 @@ def test_what_it_uses_while_it_goes_on() -> None:
     assert use_data(None, 1.0) is None and use_data(None, None) is None
     assert use_data(None, 60.0) == {"figures": {}, "source": NOBODY}
     assert run_data(facts(result=result(), sample=SAMPLE))["use"] is None, "then there is the usage as a whole"
+
+
+def test_what_was_sent_of_its_inputs_before_it_begins() -> None:
+    bringing = Shown("upload to grpc+http://builder")
+    bringing.advance(3, 2_000_000)
+    use = run_data(facts(bringing=bringing))["use"]
+    assert use["figures"]["inputs sent"].startswith("3 files, 2.0 MB,") and use["source"] == bringing.title
+    assert "3 files, 2.0 MB" in use_words(use)
 
 
 def test_a_failure_says_whose_fault_it_was_and_hides_secrets() -> None:

@@ -29,7 +29,8 @@ _SET_UP = frozenset(
 def answer_of(connection: Connection, request: BuildRequest, context: BuildContext) -> tuple[BuildOutput, ...]:
     """The outputs of ``request`` as the builder answers; :class:`Ended` when there are none.
 
-    Cancelling, and the policy's time limit, end the call; what the builder then does with the build is its own.
+    Cancelling ends the call, and so does the policy's time limit, which then holds for waiting and building; what the
+    builder does with the build after that is its own.
     """
     namespaces = connection.build_namespaces()
     if not namespaces:
@@ -68,7 +69,9 @@ def verdict_of(error: grpc.RpcError, connection: Connection, context: BuildConte
         return Verdict("cancelled", message="the build was cancelled")
     meant = error_of(error, connection.address.text, store=False)
     if is_code(error, "DEADLINE_EXCEEDED") and context.policy.timeout is not None:
-        return Verdict("timed-out", message=f"the time limit of {context.policy.timeout:g} s passed")
+        # Nobody but the builder knows when the command began.
+        text = f"the builder did not answer within {context.policy.timeout:g} s, in which it may also have been waiting"
+        return Verdict("timed-out", message=text, hint="waiting for other builds counts, too: allow more")
     if is_code(error, "CANCELLED"):
         return Verdict("cancelled", message=f"the builder cancelled it: {meant.message}")
     if is_code(error, "UNAVAILABLE"):

@@ -11,9 +11,9 @@ from tvixbuild_nb.build.remote.policies import not_told
 from tvixbuild_nb.build.remote.watching import Watching
 from tvixbuild_nb.build.result import BuildResult, Usage
 from tvixbuild_nb.build.service import BuildContext
-from tvixbuild_nb.build.verdict import Ended, Verdict, of_outputs
+from tvixbuild_nb.build.verdict import Ended, Verdict, of_outputs, of_surroundings
 from tvixbuild_nb.castore import copy_closure
-from tvixbuild_nb.errors import Cancelled, CastoreError, HostRefused, NotFound, OutputError
+from tvixbuild_nb.errors import Cancelled, CastoreError, HostRefused, NotFound, OutputError, TvixBuildError
 from tvixbuild_nb.request import BuildRequest
 
 if TYPE_CHECKING:
@@ -30,21 +30,36 @@ class RemoteBuild:
         self.started = time.time()
 
     def live(self) -> BuildResult:
-        """Bring the inputs, build there, tell what happens; raises only while nothing has been started."""
+        """Bring the inputs, build there, tell what happens; raises only while nothing has been started.
+
+        Bringing inputs is a start: from then on it can be cancelled, and what the builder refuses is the run's failure.
+        """
+        degraded: tuple[str, ...] = ()
         try:
             with self.context.stage("request"):
                 self.context.take_down(self.request)
                 watched = self._reached()
                 degraded = self._not_told(watched=watched)
-                self.service.bring(self.request, self.context.cancel)
-            result = self._watched() if watched else self._plain()
-        except Cancelled as cancelled:
-            self.context.accept()
-            degraded = ()
-            result = self._ended(Verdict("cancelled", message=cancelled.message))
+                looked = self._bring()
+            result = self._watched() if watched else self._plain(look_again=not looked)
+        except TvixBuildError as error:
+            if isinstance(error, Cancelled):
+                self.context.accept()
+            if not self.context.accepted.is_set():
+                raise
+            result = self._ended(of_surroundings(error, keeper_died=False))
         timings = {**result.timings, **self.context.timings}
         result = result.model_copy(update={"degraded": (*degraded, *result.degraded), "timings": timings})
         return self.context.end(self._checked(result))
+
+    def _bring(self) -> bool:
+        """Bring the inputs; whether the builder's store was asked for any of them."""
+        if not self.service.lacking(self.request):
+            return False
+        self.service.reach_store()
+        self.context.accept()
+        self.service.bring(self.request, self.context)
+        return True
 
     def _reached(self) -> bool:
         """Whether the builder can be watched; :class:`RemoteError` when it cannot be reached."""
@@ -66,7 +81,7 @@ class RemoteBuild:
             return self._watch()
         except NotFound:
             # What was taken to be there is not, or not any more.
-            self.service.bring(self.request, self.context.cancel, again=True)
+            self.service.bring(self.request, self.context, again=True)
             return self._watch()
 
     def _watch(self) -> BuildResult:
@@ -76,13 +91,17 @@ class RemoteBuild:
             except Ended as ended:
                 return self._ended(ended.verdict).model_copy(update={"degraded": watching.faults})
 
-    def _plain(self) -> BuildResult:
+    def _plain(self, *, look_again: bool) -> BuildResult:
+        """``look_again``: where it fails, its inputs may be gone that were there once; it does not say so."""
         self.context.accept()
         self.context.record.write_host(RunHost.here())
         try:
             with self.context.stage("run"):
                 outputs = answer_of(self.service.connection, self.request, self.context)
         except Ended as ended:
+            failed = ended.verdict.status == "failed" and not ended.verdict.killed
+            if look_again and failed and self.service.bring(self.request, self.context, again=True):
+                return self._plain(look_again=False)
             return self._ended(ended.verdict)
         return self._ended(Verdict("succeeded")).model_copy(update={"outputs": outputs})
 

@@ -6,7 +6,7 @@ import threading
 
 from tvixbuild_nb.build.remote.remotebuild import RemoteBuild
 from tvixbuild_nb.build.result import BuildResult
-from tvixbuild_nb.build.service import BuildContext, CancelToken
+from tvixbuild_nb.build.service import BuildContext
 from tvixbuild_nb.castore import Castore, Node, open_castore
 from tvixbuild_nb.castore.progress import Shown
 from tvixbuild_nb.castore.remote import RemoteStore, upload
@@ -29,6 +29,7 @@ class RemoteBuildService:
     ) -> None:
         self.connection = Connection(address)
         self.inputs = inputs if inputs is not None else open_castore()
+        self._own_store = builder_store is None
         self._owned: Castore | None = None
         if isinstance(builder_store, Castore):
             self._castore = builder_store
@@ -47,28 +48,37 @@ class RemoteBuildService:
     def castore(self) -> Castore:
         return self._castore
 
-    def prepare(self, request: BuildRequest) -> None:
-        """Bring there what the builder's store lacks of the inputs, with progress.
+    def lacking(self, request: BuildRequest) -> bool:
+        """Whether there are inputs of which nobody knows yet that the builder's store has them."""
+        with self._lock:
+            return not self._brought.issuperset(request.inputs.values())
 
-        :class:`NotFound` when neither side has something. What was brought, or was there, is taken to stay while this
-        service is open.
-        """
-        self.bring(request, CancelToken())
+    def reach_store(self) -> None:
+        """:class:`RemoteError` when the builder's store should be at its own address, and there is none."""
+        if self._own_store:
+            self.connection.castore_method("BlobService", "Put")
 
-    def bring(self, request: BuildRequest, cancel: CancelToken, *, again: bool = False) -> None:
-        """As :meth:`prepare`; :class:`Cancelled` as soon as that is asked for.
+    def bring(self, request: BuildRequest, context: BuildContext, *, again: bool = False) -> bool:
+        """Bring there what the builder's store lacks of the inputs, with progress. Whether that was anything.
 
-        ``again``: the builder lacks something all the same, so look at each file.
+        :class:`NotFound` when neither side has something, :class:`Cancelled` as soon as that is asked for. What was
+        brought, or was there, is taken to stay, until somebody has reason to look ``again``: then at each file.
         """
         with self._lock:
             nodes = [node for node in request.inputs.values() if again or node not in self._brought]
-        if nodes:
-            # A builder that can be watched looks by itself whether inputs are there as a whole, and quickly.
-            trusting = not again and self.connection.watched
-            with _Cancellable(f"upload to {self.address}", cancel) as progress:
-                upload(self.inputs, self._castore, nodes, progress, trusting=trusting)
-            with self._lock:
-                self._brought.update(nodes)
+        if not nodes:
+            return False
+        # A builder that can be watched looks by itself whether inputs are there as a whole, and quickly.
+        trusting = not again and self.connection.watched
+        with Shown(f"upload to {self.address}") as progress:
+            context.bringing.append(progress)
+            try:
+                sent = upload(self.inputs, self._castore, nodes, progress, trusting=trusting, cancel=context.cancel)
+            finally:
+                context.bringing.remove(progress)
+        with self._lock:
+            self._brought.update(nodes)
+        return sent
 
     def do_build(self, request: BuildRequest, context: BuildContext) -> BuildResult:
         """See :class:`BuildService`; :class:`RemoteError` when nobody answers at the address."""
@@ -81,15 +91,3 @@ class RemoteBuildService:
         if self._owned is not None:
             self._owned.close()
         self.connection.close()
-
-
-class _Cancellable(Shown):
-    """Progress that ends the work it is told of."""
-
-    def __init__(self, title: str, cancel: CancelToken) -> None:
-        super().__init__(title)
-        self._cancel = cancel
-
-    def advance(self, files: int = 0, bytes: int = 0) -> None:
-        self._cancel.check()
-        super().advance(files, bytes)

@@ -42,6 +42,7 @@ class Watching:
         self._taken = TakenDown(context.record.path)
         self._log = LogWriter(str(context.record.log_path), str(context.record.index_path))
         self._found: watched_pb2.Result | None = None
+        self._accepted = False
         self.faults: tuple[str, ...] = ()
 
     def __enter__(self) -> Self:
@@ -91,6 +92,7 @@ class Watching:
     def _take(self, event: watched_pb2.BuildEvent) -> None:
         match event.WhichOneof("event"):
             case "accepted":
+                self._accepted = True
                 self._context.accept()
             case "stage":
                 self._stage(event.stage)
@@ -127,7 +129,7 @@ class Watching:
             self.faults += (f"{self._log.lost} bytes of the log: {self._log.error}",)
 
     def _broken(self, error: grpc.RpcError) -> Exception:
-        if self._context.accepted.is_set():
+        if self._accepted:
             return Ended(verdict_of(error, self._connection, self._context))
         if self._context.cancel.asked:
             return Cancelled("the build was cancelled")

@@ -22,7 +22,7 @@ from tvixbuild_nb.castore.objects.layout import (
     must_be_chunked,
 )
 from tvixbuild_nb.castore.reading import REPAIR, CheckedReader, ReaderStream
-from tvixbuild_nb.castore.services import BlobReader
+from tvixbuild_nb.castore.services import SMALL, BlobReader
 from tvixbuild_nb.castore.writers import BytesReader
 from tvixbuild_nb.errors import DigestMismatch, StoreError
 
@@ -58,6 +58,11 @@ class ObjectBlobs:
             return io.BufferedReader(ReaderStream(reader))
         return None if found is None else io.BytesIO(found)
 
+    def get_small(self, digests: Sequence[Digest]) -> dict[Digest, bytes]:
+        """See :class:`ManySmallBlobs`; many requests at once."""
+        found = self._bucket.each(lambda digest: self._open(digest, SMALL), digests)
+        return {digest: data for digest, data in zip(digests, found, strict=True) if isinstance(data, bytes)}
+
     def reader(self, digest: Digest) -> BlobReader | None:
         """Positional reads. Small blobs are checked here, of large ones each chunk when it is read."""
         found = self._open(digest)
@@ -65,9 +70,10 @@ class ObjectBlobs:
             return ChunkedReader(self._bucket, found)
         return None if found is None else BytesReader(found)
 
-    def _open(self, digest: Digest) -> bytes | Chunks | None:
+    def _open(self, digest: Digest, most: int | None = None) -> bytes | Chunks | None:
+        """The blob, or its list of chunks; None when it is not there, or its object has more than ``most`` bytes."""
         place = key(BLOBS, digest)
-        data = self._bucket.get(place)
+        data = self._bucket.get(place, most)
         if data is None:
             return None
         try:

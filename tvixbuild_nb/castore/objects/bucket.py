@@ -56,13 +56,15 @@ class Bucket:
             except FileNotFoundError:
                 return None
 
-    def get(self, key: str) -> bytes | None:
-        """An object, None when there is none."""
+    def get(self, key: str, most: int | None = None) -> bytes | None:
+        """An object, None when there is none, or one of more than ``most`` bytes."""
         if key in self._distrusted:
             return None
         with self._errors():
             try:
                 answer = self._objects.get(key)
+                if most is not None and answer.meta["size"] > most:
+                    return None
                 if answer.meta["size"] > _MAX_BYTES:
                     raise StoreError(f"an object of {answer.meta['size']:,} bytes", path=f"{self.address}/{key}")
                 return bytes(answer.bytes())

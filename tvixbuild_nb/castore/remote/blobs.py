@@ -2,20 +2,21 @@
 
 from __future__ import annotations
 
-import io
 from collections.abc import Callable, Iterable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from typing import TYPE_CHECKING, BinaryIO
 
 from tvixbuild_nb.castore.digest import Digest
-from tvixbuild_nb.castore.remote.connection import PATIENCE, Answers, Connection
+from tvixbuild_nb.castore.remote.connection import Answers
 from tvixbuild_nb.castore.remote.faults import missing
+from tvixbuild_nb.castore.remote.incoming import Incoming
+from tvixbuild_nb.castore.remote.line import Line
 from tvixbuild_nb.castore.remote.many import MANY, ManyBlobs
-from tvixbuild_nb.castore.remote.messages import answered, asking_for, chunk_message
+from tvixbuild_nb.castore.remote.messages import answered, asking_for, chunk_data, chunk_message
 from tvixbuild_nb.castore.remote.reading import RemoteFile, RemoteReader
-from tvixbuild_nb.castore.remote.window import in_window
+from tvixbuild_nb.castore.remote.window import begun_ahead, in_window
 from tvixbuild_nb.castore.remote.writing import RemoteWriter
-from tvixbuild_nb.castore.services import BlobReader, BlobWriter
+from tvixbuild_nb.castore.services import SMALL, BlobReader, BlobWriter
 from tvixbuild_nb.errors import DigestMismatch
 from tvixbuild_nb.proto import castore_pb2
 
@@ -24,15 +25,15 @@ if TYPE_CHECKING:
 
 
 class RemoteBlobs:
-    """The BlobService at the other end of ``connection``; what comes from there is checked against its digest."""
+    """The BlobService at the other end of ``line``; what comes from there is checked against its digest."""
 
-    def __init__(self, connection: Connection) -> None:
-        self._connection = connection
-        self._many = ManyBlobs(connection)
+    def __init__(self, line: Line) -> None:
+        self._line = line
+        self._many = ManyBlobs(line)
 
     @property
     def _has_many(self) -> bool:
-        return MANY in (self._connection.services() or ())
+        return MANY in (self._line.services() or ())
 
     def has(self, digest: Digest) -> bool:
         return self._stat(digest) is not None
@@ -42,9 +43,9 @@ class RemoteBlobs:
         if self._has_many:
             return self._many.missing(digests)
         absent: set[Digest] = set()
-        stat = self._connection.call("unary_unary", self._method("Stat"))
+        stat, patience = self._line.call("unary_unary", self._method("Stat")), self._line.patience
         wanted = dict.fromkeys(digests)
-        for digest, call in in_window(wanted, lambda digest: stat.future(asking_for(digest), timeout=PATIENCE)):
+        for digest, call in in_window(wanted, lambda digest: stat.future(asking_for(digest), timeout=patience)):
             if self._refused(call):
                 absent.add(digest)
         return absent
@@ -57,30 +58,66 @@ class RemoteBlobs:
         chunks = castore_pb2.StatBlobResponse.FromString(answer).chunks
         if chunks:
             return sum(chunk.size for chunk in chunks)
-        with RemoteFile(self._read, digest) as file:
-            return file.seek(0, io.SEEK_END)
+        incoming, size = Incoming(self._read, digest), 0
+        try:
+            while (data := incoming.take()) is not None:
+                size += len(data)
+        finally:
+            incoming.close()
+        return size
 
     def open_read(self, digest: Digest) -> BinaryIO | None:
         file = RemoteFile(self._read, digest)
-        if not file.begin():
-            file.close()
-            return None
-        return file.buffered()
-
-    def reader(self, digest: Digest) -> BlobReader | None:
-        """See :class:`BlobService`; the blob is fetched whole, since the protocol reads from the start only."""
-        file = RemoteFile(self._read, digest)
         try:
-            if not file.begin():
-                file.close()
-                return None
-            return RemoteReader(file)
+            if file.begin():
+                return file.buffered()
         except BaseException:
             file.close()
             raise
+        file.close()
+        return None
+
+    def get_small(self, digests: Sequence[Digest]) -> dict[Digest, bytes]:
+        """See :class:`ManySmallBlobs`; Tvix's protocol has no such question, so many are read at once."""
+        if self._has_many:
+            return self._many.get(digests)
+        found: dict[Digest, bytes] = {}
+        for digest, call in begun_ahead(dict.fromkeys(digests), self._read):
+            try:
+                data = self._short(call)
+            finally:
+                call.cancel()
+            if data is None:
+                continue
+            if Digest.of(data) != digest:
+                raise DigestMismatch("the bytes that came are not those", path=str(digest))
+            found[digest] = data
+        return found
+
+    def _short(self, call: Answers) -> bytes | None:
+        """All that comes; None when it is much, or not there."""
+        data = bytearray()
+        try:
+            for message in call:
+                data += chunk_data(message)
+                if len(data) > SMALL:
+                    return None
+        except self._line.rpc_error as error:
+            if (fault := missing(error, self._address)) is not None:
+                raise fault from None
+            return None
+        return bytes(data)
+
+    def reader(self, digest: Digest) -> BlobReader | None:
+        """See :class:`BlobService`; the blob is fetched whole, since the protocol reads from the start only."""
+        incoming = Incoming(self._read, digest)
+        try:
+            return RemoteReader(incoming) if incoming.begin() else None
+        finally:
+            incoming.close()
 
     def open_write(self) -> BlobWriter:
-        return RemoteWriter(self._connection, self._method("Put"))
+        return RemoteWriter(self._line, self._method("Put"))
 
     def put_small(self, blobs: Sequence[tuple[Digest, bytes]], done: Callable[[int], None] = lambda size: None) -> None:
         """Store blobs of at most a message's bytes, many at once; ``done`` is told the bytes of each.
@@ -91,14 +128,14 @@ class RemoteBlobs:
             self._many.put(blobs, done)
             return
         # On the wire a stream of one message is a single message, and costs no thread.
-        put = self._connection.call("unary_unary", self._method("Put"))
+        put = self._line.call("unary_unary", self._method("Put"))
 
         def begin(blob: tuple[Digest, bytes]) -> grpc.Future[bytes]:
-            future: grpc.Future[bytes] = put.future(chunk_message(blob[1]), timeout=PATIENCE)
+            future: grpc.Future[bytes] = put.future(chunk_message(blob[1]))
             return future
 
         for (digest, data), call in in_window(blobs, begin):
-            stored = answered(self._connection.checked(call.result))
+            stored = answered(self._line.checked(call.result))
             if stored != digest:
                 raise DigestMismatch(f"{self._address} calls these bytes {stored}", path=str(digest))
             done(len(data))
@@ -106,18 +143,18 @@ class RemoteBlobs:
     @property
     def pool(self) -> ThreadPoolExecutor:
         """Threads for what goes on beside its caller."""
-        return self._connection.pool
+        return self._line.pool
 
     @property
     def _address(self) -> str:
-        return self._connection.address.text
+        return self._line.address.text
 
     def _method(self, name: str) -> str:
-        return self._connection.castore_method("BlobService", name)
+        return self._line.castore_method("BlobService", name)
 
     def _stat(self, digest: Digest, *, flag: bool = False) -> bytes | None:
-        call = self._connection.call("unary_unary", self._method("Stat"))
-        future = call.future(asking_for(digest, flag=flag), timeout=PATIENCE)
+        call = self._line.call("unary_unary", self._method("Stat"))
+        future = call.future(asking_for(digest, flag=flag), timeout=self._line.patience)
         if self._refused(future):
             return None
         answer: bytes = future.result()
@@ -128,12 +165,12 @@ class RemoteBlobs:
         error = call.exception()
         if error is None:
             return False
-        if not isinstance(error, self._connection.rpc_error):
+        if not isinstance(error, self._line.rpc_error):
             raise error
         if (fault := missing(error, self._address)) is not None:
             raise fault from None
         return True
 
     def _read(self, digest: Digest) -> Answers:
-        call: Answers = self._connection.call("unary_stream", self._method("Read"))(asking_for(digest))
+        call: Answers = self._line.call("unary_stream", self._method("Read"))(asking_for(digest))
         return call

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any, Protocol, Self
 
 from tvixbuild_nb.castore.remote.address import RemoteAddress
 from tvixbuild_nb.castore.remote.faults import error_of, is_code
-from tvixbuild_nb.errors import HostRefused, InvalidAddress, RemoteError
+from tvixbuild_nb.errors import Cancelled, HostRefused, InvalidAddress, RemoteError
 
 if TYPE_CHECKING:
     import grpc
@@ -81,6 +81,9 @@ class Connection:
 
     Which services are there is found out once: by reflection where the server has it, else by trying.
     """
+
+    # Calls that ask for little; nobody else ends those.
+    patience: float | None = PATIENCE
 
     def __init__(self, address: str) -> None:
         self.address = RemoteAddress.parse(address)
@@ -204,9 +207,11 @@ class Connection:
                 yield service.name
 
     def checked(self, run: Callable[[], Any]) -> Any:
-        """What ``run`` gives; an error of gRPC in it becomes ours."""
+        """What ``run`` gives; an error of gRPC becomes ours, :class:`Cancelled` where this side ended the call."""
         try:
             return run()
+        except self._grpc.FutureCancelledError:
+            raise Cancelled("the call was ended", path=self.address.text) from None
         except self._grpc.RpcError as error:
             raise error_of(error, self.address.text) from None
 

@@ -136,7 +136,12 @@ def _plain(parts: dict[str, Any]) -> bool:
 
 def missing(call: grpc.RpcError, address: str) -> CastoreError | None:
     """None when ``call`` failed since something is not there; else the error it means."""
-    if is_code(call, "NOT_FOUND"):
-        return None
-    error = error_of(call, address)
-    return error if isinstance(error, CastoreError) else RemoteStoreError(error.message, path=address, hint=error.hint)
+    return None if is_code(call, "NOT_FOUND") else store_error(call, address)
+
+
+def store_error(call: grpc.RpcError, path: str) -> CastoreError:
+    """What the failed ``call`` about ``path`` means to whoever uses the store: whatever it was, an error of castore."""
+    error = error_of(call, path)
+    if isinstance(error, CastoreError):
+        return error
+    return RemoteStoreError(error.message, path=path, hint=error.hint, code=_code(call))

@@ -1,4 +1,4 @@
-"""Reading a blob over gRPC: it comes from the start, is checked on the way, and what came is kept to be read again."""
+"""Reading a blob over gRPC: front to back as it comes, and in any order when all of it has come."""
 
 from __future__ import annotations
 
@@ -9,17 +9,13 @@ import threading
 from collections.abc import Callable
 from typing import TYPE_CHECKING, BinaryIO
 
-from blake3 import blake3
-
 from tvixbuild_nb.castore.digest import Digest
 from tvixbuild_nb.castore.reading import BUFFER
 from tvixbuild_nb.castore.remote.connection import Answers
-from tvixbuild_nb.castore.remote.faults import error_of, is_code
-from tvixbuild_nb.castore.remote.messages import chunk_data
-from tvixbuild_nb.errors import DigestMismatch
+from tvixbuild_nb.castore.remote.incoming import Incoming
+from tvixbuild_nb.errors import StoreError
 
 if TYPE_CHECKING:
-    import grpc
     from _typeshed import WriteableBuffer
 
 _IN_MEMORY = 4 << 20
@@ -28,64 +24,23 @@ _IN_MEMORY = 4 << 20
 class RemoteFile(io.RawIOBase):
     """A seekable stream over the blob ``digest``; its last bytes are given out when all of them proved to be it.
 
-    ``read`` begins a Read of it. What came stays in memory, or in a file without a name: the protocol has no way to ask
-    for a part. :class:`DigestMismatch`, or the error that ended the call, however often it is read.
+    The protocol has no way to ask for a part. What is read forwards is not kept, and back at the start it is read anew;
+    whoever asks where it ends, or goes back into its middle, will do so again, and has it fetched as a whole.
+    :class:`DigestMismatch`, or a StoreError for what ended the call.
     """
 
     def __init__(self, read: Callable[[Digest], Answers], digest: Digest) -> None:
+        self._read = read
         self._digest = digest
-        self._call = read(digest)
-        self._hasher = blake3()
-        self._kept = tempfile.SpooledTemporaryFile(max_size=_IN_MEMORY)  # noqa: SIM115 (closed with this stream)
-        self._ready = 0
-        self._pending: memoryview | None = None
-        self._over = False
+        self._incoming = Incoming(read, digest)
+        self._window = memoryview(b"")
+        self._start = 0
         self._position = 0
+        self._whole: RemoteReader | None = None
 
     def begin(self) -> bool:
         """Whether the blob is there; waits for its first bytes."""
-        import grpc
-
-        try:
-            self._pending = self._next()
-        except grpc.RpcError as error:
-            if is_code(error, "NOT_FOUND"):
-                return False
-            raise self._failed(error) from None
-        return True
-
-    def _next(self) -> memoryview | None:
-        """The next bytes, None at the end."""
-        for message in self._call:
-            if len(data := chunk_data(message)):
-                return data
-        return None
-
-    def _fetch(self, end: int) -> None:
-        """Have the bytes before ``end`` ready, as far as the blob goes."""
-        import grpc
-
-        while not self._over and self._ready < end:
-            data = self._pending
-            if data is not None:
-                self._hasher.update(data)
-            try:
-                self._pending = self._next()
-            except grpc.RpcError as error:
-                raise self._failed(error) from None
-            if self._pending is None:
-                if self._hasher.digest() != self._digest:
-                    raise DigestMismatch(
-                        f"the bytes that came have digest {self._hasher.hexdigest()}", path=str(self._digest)
-                    )
-                self._over = True
-            if data is not None:
-                self._kept.seek(self._ready)
-                self._kept.write(data)
-                self._ready += len(data)
-
-    def _failed(self, error: grpc.RpcError) -> Exception:
-        return error_of(error, str(self._digest))
+        return self._incoming.begin()
 
     def buffered(self) -> BinaryIO:
         """This stream behind a buffer, as :func:`open` returns them."""
@@ -102,8 +57,9 @@ class RemoteFile(io.RawIOBase):
 
     def seek(self, offset: int, whence: int = os.SEEK_SET) -> int:
         if whence == os.SEEK_END:
-            self._fetch(1 << 63)
-        base = {os.SEEK_SET: 0, os.SEEK_CUR: self._position, os.SEEK_END: self._ready}[whence]
+            base = self._as_a_whole().size
+        else:
+            base = {os.SEEK_SET: 0, os.SEEK_CUR: self._position}[whence]
         if base + offset < 0:
             raise ValueError("negative seek position")
         self._position = base + offset
@@ -111,35 +67,82 @@ class RemoteFile(io.RawIOBase):
 
     def readinto(self, buffer: WriteableBuffer, /) -> int:
         view = memoryview(buffer).cast("B")
-        self._fetch(self._position + 1)
-        data = b""
-        if self._position < self._ready:
-            self._kept.seek(self._position)
-            data = self._kept.read(min(len(view), self._ready - self._position))
+        if self._position < self._start:
+            if self._position:
+                self._as_a_whole()
+            elif self._whole is None:
+                self._begin_anew()
+        if self._whole is not None:
+            data = memoryview(self._whole.pread(self._position, len(view)))
+        else:
+            data = self._coming()[: len(view)]
         view[: len(data)] = data
         self._position += len(data)
         return len(data)
 
+    def _coming(self) -> memoryview:
+        """Some bytes from the position on, none at the end; what lies before them is let go."""
+        while self._position >= self._start + len(self._window):
+            data = self._incoming.take()
+            if data is None:
+                return memoryview(b"")
+            self._start, self._window = self._start + len(self._window), data
+        return self._window[self._position - self._start :]
+
+    def _begin_anew(self) -> None:
+        self._incoming.close()
+        self._incoming = Incoming(self._read, self._digest)
+        self._start, self._window = 0, memoryview(b"")
+
+    def _as_a_whole(self) -> RemoteReader:
+        if self._whole is None:
+            if self._start or self._window:
+                self._begin_anew()
+            self._whole = RemoteReader(self._incoming)
+        return self._whole
+
     def close(self) -> None:
-        self._call.cancel()
-        self._kept.close()
+        self._incoming.close()
+        if self._whole is not None:
+            self._whole.close()
         super().close()
 
 
 class RemoteReader:
-    """A BlobReader over a RemoteFile, which it fetches whole and then owns."""
+    """A BlobReader over ``incoming``, which it takes whole: into memory, or a file without a name.
 
-    __slots__ = ("_file", "_lock", "size")
+    :class:`StoreError` where there is no room for it.
+    """
 
-    def __init__(self, file: RemoteFile) -> None:
-        self._file = file
+    __slots__ = ("_kept", "_lock", "size")
+
+    def __init__(self, incoming: Incoming) -> None:
         self._lock = threading.Lock()
-        self.size = file.seek(0, os.SEEK_END)
+        self._kept = tempfile.SpooledTemporaryFile(max_size=_IN_MEMORY)  # noqa: SIM115 (closed with this reader)
+        self.size = 0
+        try:
+            while (data := incoming.take()) is not None:
+                self._keep(data)
+        except BaseException:
+            self._kept.close()
+            raise
+        finally:
+            incoming.close()
+
+    def _keep(self, data: memoryview) -> None:
+        try:
+            self._kept.write(data)
+        except OSError as error:
+            raise StoreError(
+                f"a blob that is read out of order is kept there: {error.strerror}", path=tempfile.gettempdir(),
+                hint="TMPDIR names a place with more room; what is read from front to back needs none",
+            ) from error  # fmt: skip
+        self.size += len(data)
 
     def pread(self, offset: int, size: int) -> bytes:
         with self._lock:
-            self._file.seek(offset)
-            return self._file.read(min(size, max(0, self.size - offset))) or b""
+            self._kept.seek(offset)
+            return self._kept.read(min(size, max(0, self.size - offset)))
 
     def close(self) -> None:
-        self._file.close()
+        self._kept.close()

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from pathlib import Path
 
 from tvixbuild_nb.castore.digest import Digest
@@ -10,27 +10,33 @@ from tvixbuild_nb.castore.nodes import Node
 from tvixbuild_nb.castore.remote.blobs import RemoteBlobs
 from tvixbuild_nb.castore.remote.connection import CHUNK, Connection
 from tvixbuild_nb.castore.remote.directories import RemoteDirectories
+from tvixbuild_nb.castore.remote.line import EndingLine, Line
 from tvixbuild_nb.castore.services import Batch, GcReport
 from tvixbuild_nb.castore.writers import ServiceBatch
 from tvixbuild_nb.errors import RemoteStoreError
 
 
 class RemoteStore:
-    """What is stored at the other end of ``connection``; closing it closes the connection.
+    """What is stored at the other end of ``line``; closing it closes the line.
 
     The protocol knows no pins and no gc: what keeps contents there is the server's.
     """
 
     local_path: Path | None = None
 
-    def __init__(self, connection: Connection) -> None:
-        self.connection = connection
-        self.blobs = RemoteBlobs(connection)
-        self.directories = RemoteDirectories(connection)
+    def __init__(self, line: Line, directories: RemoteDirectories | None = None) -> None:
+        self._line = line
+        self.blobs = RemoteBlobs(line)
+        self.directories = directories or RemoteDirectories(line)
 
     @property
     def address(self) -> str:
-        return self.connection.address.text
+        return self._line.address.text
+
+    def endable(self) -> tuple[RemoteStore, Callable[[], None]]:
+        """See :class:`Endable`."""
+        line = EndingLine(self._line)
+        return RemoteStore(line, self.directories.over(line)), line.end
 
     def batch(self) -> Batch:
         return RemoteBatch(self.blobs, self.directories)
@@ -55,7 +61,7 @@ class RemoteStore:
         """Nothing to do: what a server has confirmed is its to keep."""
 
     def close(self) -> None:
-        self.connection.close()
+        self._line.close()
 
     def _not_here(self, what: str) -> RemoteStoreError:
         return RemoteStoreError(

@@ -9,7 +9,8 @@ from typing import TYPE_CHECKING
 from blake3 import blake3
 
 from tvixbuild_nb.castore.digest import Digest
-from tvixbuild_nb.castore.remote.connection import CHUNK, PATIENCE, Connection
+from tvixbuild_nb.castore.remote.connection import CHUNK
+from tvixbuild_nb.castore.remote.line import Line
 from tvixbuild_nb.castore.remote.messages import answered, chunk_message, pieces
 from tvixbuild_nb.castore.writers import ClosingWriter
 from tvixbuild_nb.errors import DigestMismatch
@@ -25,8 +26,8 @@ _LOOK = 0.2
 class RemoteWriter(ClosingWriter):
     """A BlobWriter whose bytes go to the Put at ``method``; an aborted one is cancelled: the server keeps nothing."""
 
-    def __init__(self, connection: Connection, method: str) -> None:
-        self._connection = connection
+    def __init__(self, line: Line, method: str) -> None:
+        self._line = line
         self._method = method
         self._hasher = blake3()
         self._buffer: bytearray | None = bytearray()
@@ -53,11 +54,11 @@ class RemoteWriter(ClosingWriter):
         """Hand a message to the stream; what ended the call is raised here."""
         if self._queue is None:
             self._queue = queue.Queue(_WAITING)
-            self._call = self._connection.call("stream_unary", self._method).future(_until_none(self._queue))
+            self._call = self._line.call("stream_unary", self._method).future(_until_none(self._queue))
         assert self._call is not None
         while True:
             if self._call.done():
-                self._connection.checked(self._call.result)
+                self._line.checked(self._call.result)
             try:
                 self._queue.put(message, timeout=_LOOK)
                 return
@@ -79,17 +80,17 @@ class RemoteWriter(ClosingWriter):
 
     def _finish(self, rest: bytes) -> Digest:
         if self._queue is None:
-            put = self._connection.call("unary_unary", self._method)
-            answer = self._connection.checked(lambda: put(chunk_message(rest), timeout=PATIENCE))
+            put = self._line.call("unary_unary", self._method)
+            answer = self._line.checked(lambda: put(chunk_message(rest)))
         else:
             if rest:
                 self._send(chunk_message(rest))
             self._send(None)
             assert self._call is not None
-            answer = self._connection.checked(self._call.result)
+            answer = self._line.checked(self._call.result)
         stored, digest = answered(answer), Digest(self._hasher.digest())
         if stored != digest:
-            raise DigestMismatch(f"{self._connection.address.text} calls these bytes {stored}", path=str(digest))
+            raise DigestMismatch(f"{self._line.address.text} calls these bytes {stored}", path=str(digest))
         return digest
 
     def abort(self) -> None:

@@ -9,7 +9,7 @@ from typing import Any, get_args
 from tvixbuild_nb.build import BuildResult, EndEvent, StageEvent, UsageSample
 from tvixbuild_nb.build.events import Stage
 from tvixbuild_nb.build.result import BuildOutput, output_summary
-from tvixbuild_nb.castore.progress import human
+from tvixbuild_nb.castore.progress import Shown, human
 from tvixbuild_nb.debug import Explanation
 from tvixbuild_nb.request import Redactor
 from tvixbuild_nb.widgets.kit import visible
@@ -39,6 +39,7 @@ class RunFacts:
     cancelling: bool
     bundle: str | None = None
     sample: UsageSample | None = None
+    bringing: Shown | None = None
     explanation: Explanation = field(default_factory=Explanation)
 
 
@@ -62,7 +63,7 @@ def run_data(facts: RunFacts) -> dict[str, Any]:
         "elapsed": round(max(0.0, ended - started), 3),
         "stages": stages,
         "cancel": _cancel(facts, stages),
-        "use": None if result is not None else use_data(facts.sample, _commanding(stages)),
+        "use": None if result is not None else _use(facts, stages),
         "end": None if result is None else end_data(result, facts.needles, facts.bundle, show),
         "findings": findings_data(facts.explanation, show),
     }
@@ -77,6 +78,13 @@ def _cancel(facts: RunFacts, stages: list[dict[str, Any]]) -> dict[str, Any]:
     if not facts.cancelling:
         return {"can": True, "why": None}
     return {"can": False, "why": _STORING if _active(stages, "ingest") else "being cancelled"}
+
+
+def _use(facts: RunFacts, stages: list[dict[str, Any]]) -> dict[str, Any] | None:
+    """What it uses now; before that, what was sent of its inputs."""
+    if facts.bringing is None:
+        return use_data(facts.sample, _commanding(stages))
+    return {"figures": {"inputs sent": facts.bringing.text()}, "source": visible(facts.bringing.title)}
 
 
 def _active(stages: list[dict[str, Any]], name: str) -> dict[str, Any] | None:

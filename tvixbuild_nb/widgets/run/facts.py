@@ -25,5 +25,6 @@ def run_facts(run: Run) -> RunFacts:
         cancelling=run.cancelling,
         bundle=None if bundle is None else str(bundle),
         explanation=run.explain(),
+        bringing=run.bringing,
         sample=None if result is not None else run.record.read_sample(),
     )

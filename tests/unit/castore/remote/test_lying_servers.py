@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from typing import Any
 
+import grpc
 import pytest
 from blake3 import blake3
 
@@ -18,8 +20,11 @@ from tvixbuild_nb.castore import (
     encode_directory,
     open_castore,
 )
+from tvixbuild_nb.castore.remote.many import ManyBlobs
+from tvixbuild_nb.castore.services import ManySmallBlobs
 from tvixbuild_nb.errors import DigestMismatch, InvalidNode, NotFound
 from tvixbuild_nb.proto import snix_castore_pb2
+from tvixbuild_nb.proto.manyblobs_pb2 import GetManyResponse
 
 CONTENTS = bytes(range(256)) * 100
 
@@ -54,6 +59,45 @@ def test_blobs_that_are_something_else(contents: Contents, far: Castore) -> None
             pass
     with pytest.raises(DigestMismatch):
         far.blobs.reader(digest)
+
+
+def test_small_blobs_that_are_something_else(contents: Contents, far: Castore) -> None:
+    digest, right = Digest.of(b"what was asked for"), Digest.of(CONTENTS)
+    contents.blobs[right] = CONTENTS
+    assert isinstance(far.blobs, ManySmallBlobs)
+    assert far.blobs.get_small([digest, right]) == {right: CONTENTS}
+    contents.blobs[digest] = CONTENTS
+    with pytest.raises(DigestMismatch):
+        far.blobs.get_small([right, digest])
+
+
+class OneAnswer:
+    """A line over which each call is answered with the same message."""
+
+    def __init__(self, message: bytes) -> None:
+        self.message = message
+        self.rpc_error = grpc.RpcError
+
+    def call(self, kind: str, method: str) -> Any:
+        return lambda request: self
+
+    def __iter__(self) -> Iterator[bytes]:
+        return iter([self.message])
+
+    def cancel(self) -> bool:
+        return False
+
+
+def test_many_blobs_of_which_some_were_not_asked_for() -> None:
+    asked = [Digest.of(b"asked for"), Digest.of(b"large"), Digest.of(b"not there")]
+    answer = GetManyResponse(blobs=[b"asked for"], larger=[asked[1]])
+    many = ManyBlobs(OneAnswer(answer.SerializeToString()))  # type: ignore[arg-type]
+    assert many.get(asked) == {asked[0]: b"asked for"}
+    answer.blobs.append(b"something else")
+    with pytest.raises(DigestMismatch, match="nobody asked"):
+        ManyBlobs(OneAnswer(answer.SerializeToString())).get(asked)  # type: ignore[arg-type]
+    with pytest.raises(InvalidNode, match="not blobs"):
+        ManyBlobs(OneAnswer(b"\xff garbage")).get(asked)  # type: ignore[arg-type]
 
 
 def test_the_last_bytes_of_a_wrong_blob_are_never_given_out(contents: Contents, far: Castore) -> None:
