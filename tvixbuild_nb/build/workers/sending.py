@@ -56,7 +56,7 @@ class Sending:
                     result = self._attempt(f"{self.context.record.id}.{attempt}")
                     if result is not None:
                         return self.context.end(result)
-            return self.context.end(self._failed("no worker took it", _ADVICE))
+            return self.context.end(self._failed(f"no worker took it: {self._unfit()}", _ADVICE))
         finally:
             self._arriving.close()
 
@@ -64,19 +64,18 @@ class Sending:
         """Hand it over once; None when it has to be handed over again."""
         if self.context.cancel.asked and self._deadline is None:
             return self._cancelled()
-        pool, unfit = self.service.pool, self.service.unfit
+        pool = self.service.pool
         job = Job(
-            key, self.request.to_bytes(), self.service.castore.address, self.service.builder, self.service.runtime,
-            self.context.policy, pool.line,
+            key, self.request.to_bytes(), self.service.castore.address, self.service.builder,
+            self.service.builder_store, self.service.runtime, self.context.policy, pool.line,
         )  # fmt: skip
         self._worker, self._told = None, None
         pool.hear(key, self._inbox.put)
         try:
             try:
-                future = pool.submit(job, unfit)
+                future = pool.submit(job, self.service.shunned)
             except LookupError:
-                words = "; ".join(map(str, unfit.values()))
-                return self._failed(f"no worker can build: {words}", _ADVICE)
+                return self._failed(f"no worker can build: {self._unfit()}", _ADVICE)
             except (RuntimeError, OSError) as error:
                 return self._failed(f"{pool.address} takes no more work: {error}", None)
             future.add_done_callback(self._inbox.put)
@@ -87,13 +86,12 @@ class Sending:
     def _listen(self, key: str, future: Submitted) -> BuildResult | None:
         pool = self.service.pool
         while True:
+            if self._deadline is not None and time.monotonic() > self._deadline:
+                return self._given_up(future)
             try:
                 heard = self._inbox.get(timeout=_LOOK)
             except queue.Empty:
-                if self._deadline is not None and time.monotonic() > self._deadline:
-                    future.cancel()
-                    return self._cancelled()
-                if self._worker is None and pool.stuck(self.service.unfit, future):
+                if self._worker is None and pool.stuck(self.service.shunned, future):
                     future.cancel()
                     return None
                 continue
@@ -112,13 +110,18 @@ class Sending:
                     # It had begun by the time it was asked for, or begins all the same.
                     pool.cancel(key, future, self._worker)
             elif heard["told"] == "result":
-                self._told = heard["result"]
+                self._note(heard)
                 if future.cancelled():
                     return self._ended(future)
             elif heard["told"] == "last":
                 self._place(heard["data"])
             else:
                 self._arriving.take(heard)
+
+    def _note(self, message: Message) -> None:
+        """The result; a worker that the cluster took the task from calls it cancelled, which nobody here did."""
+        if message["status"] != "cancelled" or self.context.cancel.asked:
+            self._told = message["result"]
 
     def _begun(self, worker: str) -> None:
         self._worker = worker
@@ -192,16 +195,25 @@ class Sending:
             if heard["told"] == "started":
                 self._begun(str(heard["worker"]))
             elif heard["told"] == "result":
-                self._told = heard["result"]
+                self._note(heard)
             elif heard["told"] == "cancel":
                 self._deadline = time.monotonic()
             else:
                 self._arriving.take(heard)
 
+    def _given_up(self, future: Submitted) -> BuildResult:
+        """It was to end, and nobody said in time that it has."""
+        dropped = future.cancel()
+        if dropped and self._worker is None:
+            return self._cancelled()
+        who = self._worker or "whoever has it"
+        return self._cancelled((f"{who}: it could not be told to end this, or did not; it may go on there",))
+
     # -- results ----------------------------------------------------------------------------------
 
     def _answered(self, answer: Answer) -> BuildResult:
         self._worker = answer.worker
+        self.service.note_fit(answer.worker)
         self._arriving.finish(answer)
         self.context.record.take_in(answer.files)
         return self._taken(answer.result, answer.notes)
@@ -249,11 +261,16 @@ class Sending:
     def _failed(self, message: str, hint: str | None) -> BuildResult:
         return self._here("failed", message, "setup", hint)
 
-    def _cancelled(self) -> BuildResult:
-        return self._here("cancelled", "the build was cancelled", None, None)
+    def _cancelled(self, notes: tuple[str, ...] = ()) -> BuildResult:
+        return self._here("cancelled", "the build was cancelled", None, None, notes)
 
-    def _here(self, status: Status, message: str, failed_at: FailedAt | None, hint: str | None) -> BuildResult:
+    def _unfit(self) -> str:
+        return "; ".join(map(str, self.service.unfit.values()))
+
+    def _here(
+        self, status: Status, message: str, failed_at: FailedAt | None, hint: str | None, notes: tuple[str, ...] = ()
+    ) -> BuildResult:
         return result_without_build(
             self.service, self.request, self.context, self._started, status, message, failed_at=failed_at, hint=hint,
-            worker=self._worker, degraded=self._losses(),
+            worker=self._worker, degraded=(*notes, *self._losses()),
         )  # fmt: skip
