@@ -30,25 +30,25 @@ class _Looked:
     at: float
     found: Unfitness | None
 
-    @property
-    def lasts(self) -> bool:
-        return self.found is None or time.monotonic() - self.at < MENDED
+    def lasts(self, mended: float) -> bool:
+        return self.found is None or time.monotonic() - self.at < mended
 
 
 _lock = threading.Lock()
 _known: dict[tuple[int, str], _Looked] = {}
 
 
-def unfitness(service: BuildService, key: str) -> Unfitness | None:
-    """Why ``service`` cannot build in this process; None when it can. Remembered by ``key``, a bad answer for a minute.
+def unfitness(service: BuildService, key: str, mended: float = MENDED) -> Unfitness | None:
+    """Why ``service`` cannot build in this process; None when it can. Remembered by ``key``, bad answers for a while.
 
     Nothing is run: finding the runtime and starting the keeper, which the first build would do anyway, is what fails
     on hosts that are not meant for this. :func:`found_unfit` is for the others. What builds elsewhere is fit.
+    ``mended``: seconds after which it is looked whether somebody has mended it.
     """
     place = (os.getpid(), key)
     with _lock:
         known = _known.get(place)
-        if known is None or not known.lasts:
+        if known is None or not known.lasts(mended):
             known = _known[place] = _Looked(time.monotonic(), _examined(service))
         return known.found
 
@@ -63,7 +63,7 @@ def found_unfit(service: BuildService, key: str, reason: str) -> Unfitness | Non
     place = (os.getpid(), f"{key} after a failure")
     with _lock:
         known = _known.get(place)
-        if known is None or not known.lasts:
+        if known is None or not known.lasts(MENDED):
             report = doctor()
             known = _known[place] = _Looked(time.monotonic(), None if report.ok else Unfitness(reason, report))
             if known.found is not None:

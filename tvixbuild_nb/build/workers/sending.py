@@ -12,7 +12,8 @@ from tvixbuild_nb.build.service import BuildContext, Placement
 from tvixbuild_nb.build.workers.arriving import Arriving
 from tvixbuild_nb.build.workers.job import Answer, Job, Message
 from tvixbuild_nb.build.workers.refusals import result_without_build
-from tvixbuild_nb.errors import CastoreError, OutputError, TvixBuildError
+from tvixbuild_nb.build.workers.taking import taken
+from tvixbuild_nb.errors import TvixBuildError
 from tvixbuild_nb.request import BuildRequest
 
 if TYPE_CHECKING:
@@ -225,7 +226,7 @@ class Sending:
         return self._taken(self._told, (f"what else {self._worker} recorded: only the result was heard of",))
 
     def _taken(self, text: str, notes: tuple[str, ...]) -> BuildResult:
-        """A worker's result as this run's own, its outputs looked at."""
+        """A worker's result as this run's own."""
         theirs = BuildResult.model_validate_json(text)
         self.context.timings.update(theirs.timings)
         result = theirs.model_copy(
@@ -237,23 +238,7 @@ class Sending:
                 "degraded": (*theirs.degraded, *notes, *self._losses()),
             }
         )
-        absent = [output.path for output in result.outputs if not self.service.castore.has(output.node)]
-        if theirs.request_digest == self.request.digest and not absent:
-            return self._checked(result)
-        message = f"{self._worker} stored {', '.join(absent) or 'another build'} in a store that is not this one"
-        hint = f"{theirs.store} must be the same store on every worker"
-        update = {"status": "failed", "failed_at": "ingest", "message": message, "hint": hint, "outputs": ()}
-        return result.model_copy(update=update)
-
-    def _checked(self, result: BuildResult) -> BuildResult:
-        if self.context.check is None or not result.ok:
-            return result
-        try:
-            self.context.check(self.request, result.outputs)
-        except (OutputError, CastoreError) as refused:
-            update = {"status": "failed", "failed_at": "output", "message": refused.message, "hint": refused.hint}
-            return result.model_copy(update={**update, "outputs": (), "rejected": result.outputs})
-        return result
+        return taken(result, self.service.castore, self.request, self.context)
 
     def _losses(self) -> tuple[str, ...]:
         return tuple(f"{worker}: it was lost while it built this, which was done again" for worker in self._lost)

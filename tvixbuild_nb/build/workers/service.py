@@ -6,6 +6,7 @@ import threading
 import time
 from typing import TYPE_CHECKING
 
+from tvixbuild_nb.build.inputs import absent_input
 from tvixbuild_nb.build.result import BuildResult
 from tvixbuild_nb.build.service import BuildContext
 from tvixbuild_nb.build.workers.fitness import MENDED
@@ -13,7 +14,7 @@ from tvixbuild_nb.build.workers.job import Unfit
 from tvixbuild_nb.build.workers.reachable import check_builder, check_store
 from tvixbuild_nb.build.workers.sending import Sending
 from tvixbuild_nb.castore import Castore
-from tvixbuild_nb.errors import HostRefused, NotFound
+from tvixbuild_nb.errors import HostRefused
 from tvixbuild_nb.request import BuildRequest
 
 if TYPE_CHECKING:
@@ -95,11 +96,7 @@ class WorkersBuildService:
             raise HostRefused("a sandbox on a worker cannot be entered", hint="build it here: builder='oci:'")
         for index, (name, node) in enumerate(request.inputs.items()):
             if not self._castore.has(node):
-                raise NotFound(
-                    f"the store {self._castore.address} does not hold the input {name!r}: {node}",
-                    path="inputs", index=index, stage="request",
-                    hint="ingest it first, or open the store that has it",
-                )  # fmt: skip
+                raise absent_input(self._castore, index, name, node)
         context.take_down(request)
         context.accept()
         return Sending(self, request, context).live()
