@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from tvixbuild_nb.build.service import CancelToken
-from tvixbuild_nb.build.workers.job import Answer, Message, Voice
+from tvixbuild_nb.build.workers.job import Answer, Message, Voice, only_result
 
 # Seconds between two looks whether anybody still wants a task; for the scheduler to say what it knows.
 _LOOK = 0.2
@@ -61,8 +61,8 @@ class DaskVoice:
         with contextlib.suppress(OSError, TimeoutError, RuntimeError):
             events = list(sync(self._of.loop, self._of.scheduler.events, topic=topic, callback_timeout=_PATIENCE))
         for _, message in events:
-            note = f"what else {message['worker']} recorded: only the result was heard of"
-            return Answer(message["worker"], message["result"], (), {}, notes=(note,))
+            worker = message["worker"]
+            return Answer(worker, message["result"], (), {}, notes=(only_result(worker),))
         return None
 
     def obey(self, cancel: CancelToken) -> None:

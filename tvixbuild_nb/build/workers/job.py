@@ -92,6 +92,11 @@ class Answer:
     notes: tuple[str, ...] = ()
 
 
+def only_result(worker: str | None) -> str:
+    """The note on a build of which nothing but its result is known, since its worker was lost."""
+    return f"what else {worker} recorded: only the result was heard of"
+
+
 @dataclass(frozen=True, slots=True)
 class Unfit:
     """A worker that cannot build: why, and what its ``doctor()`` found."""

@@ -10,7 +10,7 @@ from tvixbuild_nb.build.events import FailedAt, Status
 from tvixbuild_nb.build.result import BuildResult
 from tvixbuild_nb.build.service import BuildContext, Placement
 from tvixbuild_nb.build.workers.arriving import Arriving
-from tvixbuild_nb.build.workers.job import Answer, Job, Message
+from tvixbuild_nb.build.workers.job import Answer, Job, Message, only_result
 from tvixbuild_nb.build.workers.refusals import result_without_build
 from tvixbuild_nb.build.workers.taking import taken
 from tvixbuild_nb.errors import TvixBuildError
@@ -223,7 +223,7 @@ class Sending:
         """The result that was told before its worker was lost, if it was."""
         if self._told is None:
             return None
-        return self._taken(self._told, (f"what else {self._worker} recorded: only the result was heard of",))
+        return self._taken(self._told, (only_result(self._worker),))
 
     def _taken(self, text: str, notes: tuple[str, ...]) -> BuildResult:
         """A worker's result as this run's own."""
