@@ -10,9 +10,18 @@ from pathlib import Path
 from tvixbuild_nb.build.service import CancelToken
 from tvixbuild_nb.build.stoppable import Stoppable
 from tvixbuild_nb.castore import Castore, Node, copy_closure, open_castore
+from tvixbuild_nb.errors import NotFound
 from tvixbuild_nb.fs import checkout, view_description
 from tvixbuild_nb.keeper.client import ViewPlan
 from tvixbuild_nb.oci import Bundle
+
+
+def absent_input(castore: Castore, index: int, name: str, node: Node) -> NotFound:
+    """The error for an input that the store does not hold."""
+    return NotFound(
+        f"the store {castore.address} does not hold the input {name!r}: {node}", path="inputs", index=index,
+        stage="request", hint="ingest it first, or open the store that has it",
+    )  # fmt: skip
 
 
 def describe_view(

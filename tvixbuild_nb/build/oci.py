@@ -10,6 +10,7 @@ from pathlib import Path
 
 from tvixbuild_nb.build.host import find_runtime
 from tvixbuild_nb.build.inmemory import MemoryBundleRoot, check_room, memory_bundle_root
+from tvixbuild_nb.build.inputs import absent_input
 from tvixbuild_nb.build.ocibuild import OCIBuild
 from tvixbuild_nb.build.places import RECORD_LINK, RUNTIME_STATE, BundleRoot, default_bundle_root
 from tvixbuild_nb.build.plan import HostFacts, PlannedBuild, plan_build
@@ -19,7 +20,7 @@ from tvixbuild_nb.build.service import BuildContext, BuildPolicy
 from tvixbuild_nb.build.turns import Turns
 from tvixbuild_nb.castore import Castore, open_castore
 from tvixbuild_nb.castore.nodes import Node
-from tvixbuild_nb.errors import HostRefused, NotFound
+from tvixbuild_nb.errors import HostRefused
 from tvixbuild_nb.fs import server_command
 from tvixbuild_nb.keeper import Keeper, KeeperOptions, keeper_for_this_process
 from tvixbuild_nb.keeper.trees import remove
@@ -97,13 +98,7 @@ class OCIBuildService:
             if self._castore.has(node):
                 self._hold(node)
             else:
-                raise NotFound(
-                    f"the store {self._castore.address} does not hold the input {name!r}: {node}",
-                    path="inputs",
-                    index=index,
-                    stage="request",
-                    hint="ingest it first, or open the store that has it",
-                )
+                raise absent_input(self._castore, index, name, node)
 
     def _hold(self, node: Node) -> None:
         """Keep an input from another process's gc; once per node, since it lasts as long as the store is open."""

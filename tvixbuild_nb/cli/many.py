@@ -22,7 +22,10 @@ def run_many(args: Namespace) -> int:
     """Build all of them, those that are the same once; Ctrl-C cancels them."""
     check_runtime(args)
     requests = [read_request(place) for place in args.requests]
-    with open_castore(args.store) as castore, closing(shared_builder(args.builder, castore, args.runtime)) as builder:
+    with (
+        open_castore(args.store) as castore,
+        closing(shared_builder(args.builder, castore, args.runtime, args.builder_store)) as builder,
+    ):
         many = build_many(
             requests, builder=builder, store=castore, jobs=args.jobs,
             timeout=args.timeout, silent_timeout=args.silent_timeout, keep=args.keep, inputs=args.inputs,

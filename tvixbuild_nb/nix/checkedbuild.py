@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import replace
+from dataclasses import dataclass, field, replace
 
 from tvixbuild_nb.build import BuildContext, BuildResult, BuildService
-from tvixbuild_nb.castore import Castore
+from tvixbuild_nb.castore import Castore, Digest
 from tvixbuild_nb.nix.derivation import Derivation, Fixed
 from tvixbuild_nb.nix.modulo import derivation_path
 from tvixbuild_nb.nix.outputchecks import OutputChecks
@@ -58,12 +58,29 @@ class CheckedBuilds:
             context.record.write_origin(origin)
         return self._inner.do_build(request, replace(context, check=self._checks))
 
-    def over(self, inner: BuildService, request: BuildRequest | None = None) -> CheckedBuilds:
-        """The same checks of what ``inner`` builds."""
+    def over(self, inner: BuildService, request: BuildRequest) -> CheckedBuilds:
+        """The same checks of what ``inner`` builds, ``request`` being the derivation's."""
         return CheckedBuilds(inner, self._derivation, self._checks, request)
+
+    def checking(self, request: BuildRequest) -> Checking:
+        """What makes another service check what it builds like this; ``request`` is the one of the derivation."""
+        return Checking(derivation_path(self._derivation), request.digest, self, request)
 
     def close(self) -> None:
         self._inner.close()
+
+
+@dataclass(frozen=True, slots=True)
+class Checking:
+    """Makes a build service check the outputs of a derivation; equal to that of the same derivation and request."""
+
+    derivation: StorePath
+    digest: Digest
+    _builds: CheckedBuilds = field(repr=False, compare=False)
+    _request: BuildRequest = field(repr=False, compare=False)
+
+    def __call__(self, service: BuildService) -> CheckedBuilds:
+        return self._builds.over(service, self._request)
 
 
 def origin_of(derivation: Derivation) -> dict[str, str]:

@@ -5,7 +5,6 @@ from __future__ import annotations
 import inspect
 import os
 from collections.abc import Callable, Iterable, Mapping
-from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Self
 
@@ -256,7 +255,7 @@ class Description:
         own = [name for name in hidden if name in request.environment_vars or name not in options.impure]
         sandbox = cls.from_request(request, store=castore, secrets=own, **surroundings)
         if checks is not None:
-            sandbox._checked = partial(checks.over, request=request)
+            sandbox._checked = checks.checking(request)
         else:
             sandbox._builder = special
         return sandbox

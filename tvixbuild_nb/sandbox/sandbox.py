@@ -221,7 +221,11 @@ class Sandbox(Description):
         """
         from tvixbuild_nb.sandbox.many import build_many  # loaded when first asked
 
-        here = {"store": self.store, "builder": self._builder, "runtime": self.runtime, "options": self.options}
+        here: dict[str, Any] = {"store": self.store, "runtime": self.runtime, "options": self.options}
+        if "builder" not in how:
+            here["builder"] = self._builder
+            # One that is open has its store already, whatever is said here.
+            here["builder_store"] = None if isinstance(self._builder, BuildService) else self.builder_store
         return build_many(requests, executor, **{**here, **how})
 
     def check(self, n: int = 3, vary: Iterable[str] | None = None, *, timeout: float | None = None) -> Checked:

@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import threading
+import time
 from collections.abc import Mapping
 from concurrent.futures import ThreadPoolExecutor
 
 import pytest
 
+from support.derivations import STORE, golden
 from tvixbuild_nb import Sandbox, build_many
 from tvixbuild_nb.build import BuildContext, BuildResult, DummyBuild, DummyBuildService, RunRecord
 from tvixbuild_nb.castore import Node, open_castore
@@ -105,6 +107,74 @@ def test_what_waits_is_cancelled_without_being_begun(builder: Builder) -> None:
         raise KeyError
     assert [result.status for result in many] == ["cancelled"] * 3 and builder.done == []
     assert many[2].message == "cancelled before it began" and many.runs[2] is not None
+
+
+def test_what_waits_and_is_cancelled_is_over_at_once(builder: Builder) -> None:
+    builder.gates = {"first": threading.Event()}
+    many = build_many(asked("first", *map(str, range(9))), builder=builder.service, store=builder.castore, jobs=1)
+    while many.rows()[0].state != "building":
+        continue
+    many.cancel(3)
+    assert many[3].status == "cancelled" and many.counts() == "1 cancelled, 1 building, 8 waiting"
+    for number in range(2, 10):
+        many.cancel(number)
+    assert {result.status for result in many[2:]} == {"cancelled"}
+    builder.gates["first"].set()
+    assert [result.status for result in many[:2]] == ["succeeded"] * 2 and builder.done == ["first", "0"]
+
+
+def test_a_digest_names_each_build_of_its_request(builder: Builder) -> None:
+    builder.gates = {"one": threading.Event(), "two": threading.Event()}
+    one, two = asked("one", "two")
+    otherwise = Sandbox.from_request(one, store=builder.castore, options=SpecOptions.tvix())
+    many = build_many([one, otherwise, two], builder=builder.service, store=builder.castore, jobs=3)
+    assert len(many.rows()) == 3
+    many.cancel(one.digest)
+    builder.gates["two"].set()
+    assert [result.status for result in many] == ["cancelled", "cancelled", "succeeded"]
+
+
+def test_more_are_built_at_once_when_there_are_more_workers(builder: Builder) -> None:
+    class Growing(DummyBuildService):
+        concurrency = 1
+
+    builder.gates = {"one": threading.Event(), "two": threading.Event(), "three": threading.Event()}
+    service = Growing(builder.castore, builder._script)
+    many = build_many(asked("one", "two", "three"), builder=service, store=builder.castore)
+    while many.counts() != "1 building, 2 waiting":
+        time.sleep(0.01)
+    service.concurrency = 3
+    while many.counts() != "3 building":
+        time.sleep(0.01)
+    for gate in builder.gates.values():
+        gate.set()
+    assert many.wait(show=False).ok
+
+
+def test_a_derivation_that_is_read_twice_is_built_once(builder: Builder) -> None:
+    def store_it(request: BuildRequest, build: DummyBuild) -> Mapping[str, Node]:
+        builder.done.append(request.outputs[0])
+        return {request.outputs[0]: build.castore.ingest_bytes(b"out")}
+
+    service = DummyBuildService(builder.castore, store_it)
+    read = [
+        Sandbox.from_derivation(STORE / golden(name), builder=service, store=builder.castore)
+        for name in ("simple", "simple", "arguments")
+    ]
+    many = build_many([*read, read[0].request], builder=service, store=builder.castore, jobs=1)
+    assert many.wait(show=False).ok, str(many)
+    # The request alone is another build: nobody checks its outputs.
+    assert [row.numbers for row in many.rows()] == [(0, 1), (2,), (3,)] and len(builder.done) == 3
+
+
+def test_the_store_of_a_builder_goes_with_its_address(builder: Builder) -> None:
+    for more in ({"builder": builder.service}, {"builder": "oci:"}):
+        with pytest.raises(InvalidValue) as caught:
+            build_many(asked("x"), store=builder.castore, builder_store="grpc+http://127.0.0.1:1", **more)  # type: ignore[arg-type]
+        assert caught.value.path == "builder_store"
+    # What a sandbox says of its own builder is not said of another one.
+    sb = Sandbox("x", store=builder.castore, builder="grpc+http://127.0.0.1:1", builder_store="grpc+http://127.0.0.1:2")
+    assert sb.map(asked("one"), builder=builder.service).wait(show=False).ok
 
 
 def test_an_executor_that_is_shut_down_cancels_the_rest(builder: Builder) -> None:

@@ -6,59 +6,20 @@ import contextlib
 import secrets
 import threading
 import weakref
-from collections.abc import Collection, Mapping
-from dataclasses import dataclass
+from collections.abc import Callable, Collection, Mapping, Sequence
 from typing import Any
 
-from tvixbuild_nb.build.service import CancelToken
-from tvixbuild_nb.build.workers.job import Job, Line, Message, Voice
+from tvixbuild_nb.build.workers.dasklines import DaskLine
+from tvixbuild_nb.build.workers.exchange import Hear
+from tvixbuild_nb.build.workers.job import Job, Message
 from tvixbuild_nb.build.workers.pool import Submitted
-from tvixbuild_nb.build.workers.sockets import Hear
 from tvixbuild_nb.build.workers.worker import build_job, cancel_job
 
-# Seconds between two looks whether anybody still wants a task.
-_LOOK = 0.2
 # So many are handed over at least: a cluster that grows with its work must see some.
 _LEAST = 8
-
-
-@dataclass(frozen=True, slots=True)
-class DaskLine:
-    """See :class:`Line`: events of ``topic`` by way of the scheduler, which every worker reaches."""
-
-    topic: str
-
-    def open(self, job: str) -> Voice:
-        """The worker's end."""
-        from distributed import get_worker
-
-        return DaskVoice(self.topic, job, get_worker())
-
-
-class DaskVoice:
-    """See :class:`Voice`, inside a task. A task that nobody wants any more is what its worker calls cancelled."""
-
-    def __init__(self, topic: str, job: str, worker: Any) -> None:
-        self.worker = str(worker.address)
-        self._topic, self._job, self._of = topic, job, worker
-        self._task = worker.get_current_task()
-        self._over = threading.Event()
-
-    def tell(self, message: Message) -> None:
-        self._of.log_event(self._topic, {"job": self._job, **message})
-
-    def obey(self, cancel: CancelToken) -> None:
-        threading.Thread(target=self._look, args=(cancel,), name="wanted", daemon=True).start()
-
-    def _look(self, cancel: CancelToken) -> None:
-        while not self._over.wait(_LOOK):
-            task = self._of.state.tasks.get(self._task)
-            if task is None or task.state in ("cancelled", "released", "forgotten"):
-                cancel.cancel()
-                return
-
-    def close(self) -> None:
-        self._over.set()
+# Jobs that are over, of which the scheduler is told together; seconds for it to hear of the last ones.
+_TOGETHER = 64
+_PATIENCE = 5.0
 
 
 class DaskPool:
@@ -67,16 +28,21 @@ class DaskPool:
     ``own``: the client is closed with this.
     """
 
+    forks = False
+
     def __init__(self, client: Any, settings: Mapping[str, Any] | None = None, *, own: bool = False) -> None:
         self._client = client
         self._own = own
         self._settings = dict(settings or {})
-        self._topic = f"tvixbuild-nb-{secrets.token_hex(8)}"
+        self.line = DaskLine(f"tvixbuild-nb-{secrets.token_hex(8)}")
+        self._threads: dict[str, int] = {}
+        # Jobs that are over and whose results the scheduler still has.
+        self._over: list[str] = []
         self._lock = threading.Lock()
         self._hearers: dict[str, Hear] = {}
         # Whom a job was given to, where that is not everybody.
         self._given: weakref.WeakKeyDictionary[Submitted, frozenset[str]] = weakref.WeakKeyDictionary()
-        client.subscribe_topic(self._topic, self._heard)
+        client.subscribe_topic(self.line.topic, self._heard)
 
     @property
     def address(self) -> str:
@@ -84,13 +50,11 @@ class DaskPool:
 
     @property
     def slots(self) -> int:
-        threads: dict[str, int] = self._client.nthreads()
+        # A cluster that may raise anything, since it does not answer, has what it had.
+        with contextlib.suppress(Exception):
+            self._threads = self._client.nthreads()
         # One more for each, so that none waits for the next.
-        return max(_LEAST, sum(threads.values()) + len(threads))
-
-    @property
-    def line(self) -> Line:
-        return DaskLine(self._topic)
+        return max(_LEAST, sum(self._threads.values()) + len(self._threads))
 
     def hear(self, job: str, hear: Hear) -> None:
         with self._lock:
@@ -99,6 +63,12 @@ class DaskPool:
     def forget(self, job: str) -> None:
         with self._lock:
             self._hearers.pop(job, None)
+            self._over.append(job)
+            over = self._over if len(self._over) >= _TOGETHER else []
+            if over:
+                self._over = []
+        if over:
+            self._clear(over)
 
     def _heard(self, event: tuple[float, Message]) -> None:
         _, message = event
@@ -125,13 +95,19 @@ class DaskPool:
         return sorted(worker for worker in self._client.nthreads(wanted) if worker not in unfit)
 
     def cancel(self, job: str, future: Submitted, worker: str | None) -> None:
-        if worker is not None:
+        def ask() -> None:
             # A cluster may raise anything when that worker is gone: then nobody wants the task.
-            with contextlib.suppress(Exception):
+            try:
                 self._client.run(cancel_job, job, workers=[worker])
-                return
-        # Who begins it at this moment sees that nobody wants it.
-        future.cancel()
+            except Exception:
+                future.cancel()
+
+        if worker is None:
+            # Who begins it at this moment sees that nobody wants it.
+            future.cancel()
+        else:
+            # A worker that hangs answers never, and its builds have a limit for their ends.
+            _aside(ask)
 
     def stuck(self, unfit: Collection[str], future: Submitted) -> bool:
         """See :class:`Pool`: those it was given to may all be gone by now."""
@@ -144,8 +120,41 @@ class DaskPool:
         return isinstance(error, KilledWorker)
 
     def close(self) -> None:
-        """Hear no more; whose client it is closes it."""
+        """Hear no more, and leave nothing at the scheduler; whose client it is closes it."""
         with contextlib.suppress(ValueError):
-            self._client.unsubscribe_topic(self._topic)
+            self._client.unsubscribe_topic(self.line.topic)
+        self._clear(None).join(_PATIENCE)
         if self._own:
             self._client.close()
+
+    def _clear(self, jobs: Sequence[str] | None) -> threading.Thread:
+        """Have the scheduler forget what was told of ``jobs`` alone, None for all that ever was told."""
+        topics = None if jobs is None else [self.line.ends_of(job) for job in jobs]
+        forget = _forgetting(self.line.topic, topics)
+
+        def ask() -> None:
+            # Nothing depends on it: one that does not answer, or keeps events in another way, keeps them.
+            with contextlib.suppress(Exception):
+                self._client.run_on_scheduler(forget)
+
+        return _aside(ask)
+
+
+def _aside(work: Callable[[], None]) -> threading.Thread:
+    thread = threading.Thread(target=work, name="dask", daemon=True)
+    thread.start()
+    return thread
+
+
+def _forgetting(prefix: str, topics: Sequence[str] | None) -> Callable[[Any], None]:
+    """What removes topics from a scheduler, which has no call for it and keeps a thousand events of each for ever.
+
+    A function within another one travels as a whole: schedulers need not have this package.
+    """
+
+    def forget(dask_scheduler: Any) -> None:
+        known = dask_scheduler._broker._topics
+        for topic in [name for name in known if name.startswith(prefix)] if topics is None else topics:
+            known.pop(topic, None)
+
+    return forget

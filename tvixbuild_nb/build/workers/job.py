@@ -27,6 +27,10 @@ class Voice(Protocol):
         """From now on ``cancel`` is asked when the other side asks, or is no more."""
         ...
 
+    def earlier(self) -> Answer | None:
+        """How this very job ended on a worker that told its result and then was lost; None where none did."""
+        ...
+
     def close(self) -> None: ...
 
 
@@ -42,13 +46,15 @@ class Line(Protocol):
 class Job:
     """One build to be done by a worker: the request's message, addresses and policy; contents stay in the store.
 
-    ``key`` names it in messages. ``builder`` None is the worker's own default.
+    ``key`` names it in messages. ``builder`` None is the worker's own default, ``builder_store`` where a builder
+    elsewhere has its contents, None for its own address.
     """
 
     key: str
     request: bytes
     store: str
     builder: str | None
+    builder_store: str | None
     runtime: str | None
     policy: BuildPolicy
     line: Line
@@ -84,6 +90,11 @@ class Answer:
     files: dict[str, bytes]
     left_out: int = 0
     notes: tuple[str, ...] = ()
+
+
+def only_result(worker: str | None) -> str:
+    """The note on a build of which nothing but its result is known, since its worker was lost."""
+    return f"what else {worker} recorded: only the result was heard of"
 
 
 @dataclass(frozen=True, slots=True)

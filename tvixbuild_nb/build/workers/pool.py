@@ -2,17 +2,18 @@
 
 from __future__ import annotations
 
-import os
 import threading
 from collections.abc import Collection
 from concurrent.futures import BrokenExecutor, Executor, Future, ProcessPoolExecutor
 from typing import Any, Protocol
 
+from tvixbuild_nb.build.workers.exchange import Hear, SocketExchange
 from tvixbuild_nb.build.workers.job import Answer, Job, Line, Unfit
-from tvixbuild_nb.build.workers.sockets import Hear, SocketExchange
 from tvixbuild_nb.build.workers.worker import build_job
 
 Submitted = Future[Answer | Unfit]
+# As much as is handed over to an executor that does not say how many workers it has; the rest waits here.
+_MANY = 64
 
 
 class Pool(Protocol):
@@ -26,6 +27,11 @@ class Pool(Protocol):
     @property
     def slots(self) -> int:
         """How many jobs are worth being handed over at a time."""
+        ...
+
+    @property
+    def forks(self) -> bool:
+        """Whether its workers are forks of this process, and begin with what it had in memory."""
         ...
 
     @property
@@ -63,6 +69,8 @@ class ExecutorPool:
 
     def __init__(self, executor: Executor) -> None:
         self._executor: Any = executor
+        # The standard library's pools and those made like them have it; others say nothing of their workers.
+        self._workers: int | None = getattr(executor, "_max_workers", None)
         self._lock = threading.Lock()
         self._exchange = SocketExchange()
         self._replaced = False
@@ -73,7 +81,14 @@ class ExecutorPool:
 
     @property
     def slots(self) -> int:
-        return int(getattr(self._executor, "_max_workers", None) or os.cpu_count() or 1)
+        return self._workers or _MANY
+
+    @property
+    def forks(self) -> bool:
+        if not isinstance(self._executor, ProcessPoolExecutor):
+            return False
+        settings: Any = self._executor
+        return bool(settings._mp_context.get_start_method() == "fork")
 
     @property
     def line(self) -> Line:
@@ -86,8 +101,8 @@ class ExecutorPool:
         self._exchange.forget(job)
 
     def submit(self, job: Job, unfit: Collection[str]) -> Submitted:
-        """Hand it over; :class:`LookupError` when as many workers as there are cannot build."""
-        if len(unfit) >= self.slots:
+        """Hand it over; :class:`LookupError` when as many workers as there are, where that is known, cannot build."""
+        if self._workers is not None and len(unfit) >= self._workers:
             raise LookupError(f"none of {len(unfit)} workers")
         with self._lock:
             try:

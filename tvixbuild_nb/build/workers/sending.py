@@ -10,9 +10,10 @@ from tvixbuild_nb.build.events import FailedAt, Status
 from tvixbuild_nb.build.result import BuildResult
 from tvixbuild_nb.build.service import BuildContext, Placement
 from tvixbuild_nb.build.workers.arriving import Arriving
-from tvixbuild_nb.build.workers.job import Answer, Job, Message
+from tvixbuild_nb.build.workers.job import Answer, Job, Message, only_result
 from tvixbuild_nb.build.workers.refusals import result_without_build
-from tvixbuild_nb.errors import CastoreError, OutputError, TvixBuildError
+from tvixbuild_nb.build.workers.taking import taken
+from tvixbuild_nb.errors import TvixBuildError
 from tvixbuild_nb.request import BuildRequest
 
 if TYPE_CHECKING:
@@ -56,7 +57,7 @@ class Sending:
                     result = self._attempt(f"{self.context.record.id}.{attempt}")
                     if result is not None:
                         return self.context.end(result)
-            return self.context.end(self._failed("no worker took it", _ADVICE))
+            return self.context.end(self._failed(f"no worker took it: {self._unfit()}", _ADVICE))
         finally:
             self._arriving.close()
 
@@ -64,19 +65,18 @@ class Sending:
         """Hand it over once; None when it has to be handed over again."""
         if self.context.cancel.asked and self._deadline is None:
             return self._cancelled()
-        pool, unfit = self.service.pool, self.service.unfit
+        pool = self.service.pool
         job = Job(
-            key, self.request.to_bytes(), self.service.castore.address, self.service.builder, self.service.runtime,
-            self.context.policy, pool.line,
+            key, self.request.to_bytes(), self.service.castore.address, self.service.builder,
+            self.service.builder_store, self.service.runtime, self.context.policy, pool.line,
         )  # fmt: skip
         self._worker, self._told = None, None
         pool.hear(key, self._inbox.put)
         try:
             try:
-                future = pool.submit(job, unfit)
+                future = pool.submit(job, self.service.shunned)
             except LookupError:
-                words = "; ".join(map(str, unfit.values()))
-                return self._failed(f"no worker can build: {words}", _ADVICE)
+                return self._failed(f"no worker can build: {self._unfit()}", _ADVICE)
             except (RuntimeError, OSError) as error:
                 return self._failed(f"{pool.address} takes no more work: {error}", None)
             future.add_done_callback(self._inbox.put)
@@ -87,13 +87,12 @@ class Sending:
     def _listen(self, key: str, future: Submitted) -> BuildResult | None:
         pool = self.service.pool
         while True:
+            if self._deadline is not None and time.monotonic() > self._deadline:
+                return self._given_up(future)
             try:
                 heard = self._inbox.get(timeout=_LOOK)
             except queue.Empty:
-                if self._deadline is not None and time.monotonic() > self._deadline:
-                    future.cancel()
-                    return self._cancelled()
-                if self._worker is None and pool.stuck(self.service.unfit, future):
+                if self._worker is None and pool.stuck(self.service.shunned, future):
                     future.cancel()
                     return None
                 continue
@@ -112,13 +111,18 @@ class Sending:
                     # It had begun by the time it was asked for, or begins all the same.
                     pool.cancel(key, future, self._worker)
             elif heard["told"] == "result":
-                self._told = heard["result"]
+                self._note(heard)
                 if future.cancelled():
                     return self._ended(future)
             elif heard["told"] == "last":
                 self._place(heard["data"])
             else:
                 self._arriving.take(heard)
+
+    def _note(self, message: Message) -> None:
+        """The result; a worker that the cluster took the task from calls it cancelled, which nobody here did."""
+        if message["status"] != "cancelled" or self.context.cancel.asked:
+            self._told = message["result"]
 
     def _begun(self, worker: str) -> None:
         self._worker = worker
@@ -192,16 +196,25 @@ class Sending:
             if heard["told"] == "started":
                 self._begun(str(heard["worker"]))
             elif heard["told"] == "result":
-                self._told = heard["result"]
+                self._note(heard)
             elif heard["told"] == "cancel":
                 self._deadline = time.monotonic()
             else:
                 self._arriving.take(heard)
 
+    def _given_up(self, future: Submitted) -> BuildResult:
+        """It was to end, and nobody said in time that it has."""
+        dropped = future.cancel()
+        if dropped and self._worker is None:
+            return self._cancelled()
+        who = self._worker or "whoever has it"
+        return self._cancelled((f"{who}: it could not be told to end this, or did not; it may go on there",))
+
     # -- results ----------------------------------------------------------------------------------
 
     def _answered(self, answer: Answer) -> BuildResult:
         self._worker = answer.worker
+        self.service.note_fit(answer.worker)
         self._arriving.finish(answer)
         self.context.record.take_in(answer.files)
         return self._taken(answer.result, answer.notes)
@@ -210,10 +223,10 @@ class Sending:
         """The result that was told before its worker was lost, if it was."""
         if self._told is None:
             return None
-        return self._taken(self._told, (f"what else {self._worker} recorded: only the result was heard of",))
+        return self._taken(self._told, (only_result(self._worker),))
 
     def _taken(self, text: str, notes: tuple[str, ...]) -> BuildResult:
-        """A worker's result as this run's own, its outputs looked at."""
+        """A worker's result as this run's own."""
         theirs = BuildResult.model_validate_json(text)
         self.context.timings.update(theirs.timings)
         result = theirs.model_copy(
@@ -225,23 +238,7 @@ class Sending:
                 "degraded": (*theirs.degraded, *notes, *self._losses()),
             }
         )
-        absent = [output.path for output in result.outputs if not self.service.castore.has(output.node)]
-        if theirs.request_digest == self.request.digest and not absent:
-            return self._checked(result)
-        message = f"{self._worker} stored {', '.join(absent) or 'another build'} in a store that is not this one"
-        hint = f"{theirs.store} must be the same store on every worker"
-        update = {"status": "failed", "failed_at": "ingest", "message": message, "hint": hint, "outputs": ()}
-        return result.model_copy(update=update)
-
-    def _checked(self, result: BuildResult) -> BuildResult:
-        if self.context.check is None or not result.ok:
-            return result
-        try:
-            self.context.check(self.request, result.outputs)
-        except (OutputError, CastoreError) as refused:
-            update = {"status": "failed", "failed_at": "output", "message": refused.message, "hint": refused.hint}
-            return result.model_copy(update={**update, "outputs": (), "rejected": result.outputs})
-        return result
+        return taken(result, self.service.castore, self.request, self.context)
 
     def _losses(self) -> tuple[str, ...]:
         return tuple(f"{worker}: it was lost while it built this, which was done again" for worker in self._lost)
@@ -249,11 +246,16 @@ class Sending:
     def _failed(self, message: str, hint: str | None) -> BuildResult:
         return self._here("failed", message, "setup", hint)
 
-    def _cancelled(self) -> BuildResult:
-        return self._here("cancelled", "the build was cancelled", None, None)
+    def _cancelled(self, notes: tuple[str, ...] = ()) -> BuildResult:
+        return self._here("cancelled", "the build was cancelled", None, None, notes)
 
-    def _here(self, status: Status, message: str, failed_at: FailedAt | None, hint: str | None) -> BuildResult:
+    def _unfit(self) -> str:
+        return "; ".join(map(str, self.service.unfit.values()))
+
+    def _here(
+        self, status: Status, message: str, failed_at: FailedAt | None, hint: str | None, notes: tuple[str, ...] = ()
+    ) -> BuildResult:
         return result_without_build(
             self.service, self.request, self.context, self._started, status, message, failed_at=failed_at, hint=hint,
-            worker=self._worker, degraded=self._losses(),
+            worker=self._worker, degraded=(*notes, *self._losses()),
         )  # fmt: skip

@@ -124,20 +124,20 @@ class Many(Sequence[BuildResult]):
     def cancel(self, which: int | Digest | str | None = None) -> None:
         """End all of them, or the build of one request: its position, or the request's digest (in hex).
 
-        Returns at once; nothing happens to what is over. A build is ended for every request that asked for it.
+        Returns at once; nothing happens to what is over. A build is ended for every request that asked for it, and for
+        a digest every build of that request, with whatever options.
         """
-        for entry in self._entries if which is None else (self._named(which),):
-            entry.cancel.cancel()
+        self._crew.cancel(self._entries if which is None else self._named(which))
 
-    def _named(self, which: int | Digest | str) -> Entry:
+    def _named(self, which: int | Digest | str) -> list[Entry]:
         if isinstance(which, int):
             if -len(self) <= which < len(self):
-                return self._in_order[which]
+                return [self._in_order[which]]
             raise InvalidValue(f"there are {len(self)} requests, none at {which}", path="which")
         found = [entry for entry in self._entries if str(entry.digest) == str(which)]
         if not found:
             raise InvalidValue(f"no request has the digest {which}", path="which", hint="str(request.digest)")
-        return found[0]
+        return found
 
     def __enter__(self) -> Self:
         return self

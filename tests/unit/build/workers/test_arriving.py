@@ -22,8 +22,9 @@ from tvixbuild_nb.build import (
 )
 from tvixbuild_nb.build.workers import RefusalsAsResults, Unfit, WorkersBuildService
 from tvixbuild_nb.build.workers.arriving import Arriving
+from tvixbuild_nb.build.workers.exchange import SocketExchange
 from tvixbuild_nb.build.workers.job import Answer, Job, LogTold, StageTold
-from tvixbuild_nb.build.workers.sockets import SocketExchange, SocketLine
+from tvixbuild_nb.build.workers.sockets import SocketLine
 from tvixbuild_nb.build.workers.telling import HEAD, TAIL, _parts
 from tvixbuild_nb.castore import Castore, open_castore
 from tvixbuild_nb.errors import InvalidAddress
@@ -97,7 +98,7 @@ def test_of_a_long_log_the_middle_is_left_out_where_it_says_so() -> None:
 def test_what_travels_is_small_and_knows_no_memory() -> None:
     request = BuildRequest(command_args=["sh"], scratch_paths=["s"], outputs=["s/o"])
     line = SocketLine("/tmp/socket", b"k" * 32)
-    job = Job("key", request.to_bytes(), "file:/store", None, None, BuildPolicy(timeout=3), line)
+    job = Job("key", request.to_bytes(), "file:/store", None, None, None, BuildPolicy(timeout=3), line)
     sent = pickle.dumps(job)
     assert pickle.loads(sent) == job and len(sent) < 1500
     assert "kkk" not in repr(job)
@@ -145,7 +146,7 @@ def test_what_a_dead_owner_left_is_swept_and_nothing_else(tmp_path: Path, monkey
 class Pool:
     """A pool that ends every job as it was told to, in this process."""
 
-    address, slots = "pool:", 1
+    address, slots, forks = "pool:", 1, False
 
     def __init__(self, *ends: object) -> None:
         self.ends = list(ends)
