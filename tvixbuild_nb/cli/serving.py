@@ -32,7 +32,7 @@ def serve(args: Namespace) -> int:
         tls=_tls(args),
         insecure=args.insecure,
         max_builds=args.max_builds,
-        ro_paths=frozenset(args.allow_ro_path),
+        ro_paths=frozenset(map(_ro_path, args.allow_ro_path)),
     )
     listen = Listen.parse(args.listen)
     with ExitStack() as stack:
@@ -67,6 +67,15 @@ def _asked_to_end() -> Iterator[Callable[[], object]]:
             signal.signal(number, handler)
         os.close(heard)
         os.close(told)
+
+
+def _ro_path(path: str) -> str:
+    """As requests name it; one that is not here would be refused only by the first build that asks."""
+    if not os.path.isabs(path) or os.path.normpath(path) != path:
+        raise InvalidValue(f"{path!r} is no absolute path in its shortest form", path="--allow-ro-path")
+    if not os.path.exists(path):
+        raise InvalidValue("this host has no such path", path=path, hint="--allow-ro-path names what is there")
+    return path
 
 
 def _builder(args: Namespace, castore: Castore) -> BuildService | None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 from argparse import Namespace
 from dataclasses import asdict
 
@@ -17,7 +18,11 @@ def sync(args: Namespace) -> int:
     """Copy from one store to another, and say how much that was."""
     with open_castore(args.source, read_only=True) as source:
         roots = [find(source, place).node for place in args.roots] or None
-        report = castore.sync(source, args.target, roots, dry_run=args.dry_run)
+        try:
+            report = castore.sync(source, args.target, roots, dry_run=args.dry_run)
+        except KeyboardInterrupt:
+            sys.stderr.write("interrupted: what was copied stays there, and the same command goes on with the rest\n")
+            raise
     if args.json:
         write_json({"dry_run": args.dry_run, **asdict(report)})
     else:

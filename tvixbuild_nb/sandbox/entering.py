@@ -129,7 +129,7 @@ def door_of(run: Run) -> str:
         if run.result is not None or time.monotonic() > until:
             raise HostRefused(
                 f"run {run.id} has no sandbox to enter now", path="run",
-                hint="it is there while the command runs, in builds of this host (oci:)",
+                hint="it is there while the command runs, and only of builds of this host (oci:)",
             )  # fmt: skip
         time.sleep(_POLL)
     return door

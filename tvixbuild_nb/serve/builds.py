@@ -78,7 +78,7 @@ class BuildHandlers:
             self._closing = True
             running = list(self._running)
         for build in running:
-            build.token.cancel()
+            build.stop()
         for build in running:
             build.join()
 
@@ -136,5 +136,5 @@ class BuildHandlers:
             if path not in self._paths:
                 raise HostRefused(
                     f"builds here may not read the host's {path}", path="constraints.available_ro_paths",
-                    index=index, hint="give it as an input, or have the server started with --allow-ro-path",
+                    index=index, hint=f"give it as an input, or have the server started with --allow-ro-path {path}",
                 )  # fmt: skip

@@ -105,9 +105,11 @@ class Listen:
         return f"grpc+{'https' if tls else 'http'}://{host}:{port}"
 
     def clear(self) -> None:
-        """Remove a socket that a dead server left; :class:`HostRefused` when it is alive, or no socket."""
+        """Remove a socket that a dead server left; :class:`HostRefused` when it is alive, no socket, or nowhere."""
         if self.path is None:
             return
+        if not self.path.parent.is_dir():
+            raise HostRefused("there is no such directory", path=self.path.parent, hint="make it first: mkdir -p")
         try:
             status = self.path.lstat()
         except FileNotFoundError:

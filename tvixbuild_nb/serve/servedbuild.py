@@ -21,11 +21,14 @@ from tvixbuild_nb.build import (
 from tvixbuild_nb.build.remote.answers import result_message
 from tvixbuild_nb.build.remote.taken import parts_of
 from tvixbuild_nb.build.turns import Turns
+from tvixbuild_nb.errors import Cancelled, RemoteError
 from tvixbuild_nb.proto import watched_pb2
 from tvixbuild_nb.request import BuildRequest
 
 _POLL = 0.02
 _TAIL = 8192
+_STOPPED = "the server was stopped before the build was over"
+_AGAIN = "run it again when the server is back"
 
 
 class ServedBuild:
@@ -43,6 +46,7 @@ class ServedBuild:
         self._runs = runs
         self._turns = turns
         self._cancel = CancelToken()
+        self._stopped = False
         self._context: BuildContext | None = None
         self._done = threading.Event()
         self._result: BuildResult | None = None
@@ -103,6 +107,11 @@ class ServedBuild:
         """Whether it is over, and went well."""
         return self._result is not None and self._result.ok
 
+    def stop(self) -> None:
+        """End it since the server ends: not its caller's doing, who is told so."""
+        self._stopped = True
+        self._cancel.cancel()
+
     def join(self) -> None:
         """Wait until it is over."""
         if self._thread.ident is not None:
@@ -118,9 +127,14 @@ class ServedBuild:
     def result(self) -> BuildResult:
         """Wait for the end; raises what the service should not have raised."""
         self.join()
+        if self._stopped and isinstance(self._error, Cancelled):
+            raise RemoteError(_STOPPED, code="UNAVAILABLE", hint=_AGAIN)
         if self._error is not None:
             raise self._error
         assert self._result is not None
+        if self._stopped and self._result.status == "cancelled":
+            told = {"status": "failed", "failed_at": "setup", "message": _STOPPED, "hint": _AGAIN}
+            return self._result.model_copy(update=told)
         return self._result
 
     def last_lines(self, count: int) -> list[str]:

@@ -110,6 +110,12 @@ def test_failures_are_the_runs(server: Served, near: Castore) -> None:
         sandbox(server, near, "exit 1").run(check=True, show=False)
 
 
+def test_a_check_says_what_it_could_not_vary_there(server: Served, near: Castore) -> None:
+    command = "cd /build; for i in 1 2 3 4 5 6 7 8; do echo > f$i; done; find . | sort > /nix/store/out"
+    checked = sandbox(server, near, command, outputs=["nix/store/out"]).check(n=2, vary=["order"])
+    assert checked and checked.not_varied == ("listing: scratch directories stay on the builder's file system",)
+
+
 def test_what_the_server_refuses_is_raised_here(server: Served, near: Castore) -> None:
     for changes, word in (({"system": "vax-vms"}, "vax"), ({"available_ro_paths": ["/etc"]}, "may not read")):
         with pytest.raises(HostRefused, match=word) as raised:

@@ -164,7 +164,8 @@ def test_a_server_that_is_stopped_ends_its_builds(server: Served, tmp_path: Path
     _await_log(run)
     assert server.stop() == 0
     run.wait(SOON)
-    assert run.status == "cancelled"
+    assert (run.status, run.failed_at) == ("failed", "setup"), "nobody here cancelled it"
+    assert "the server was stopped" in run.message and "when the server is back" in (run.hint or "")
     assert not list((tmp_path / "server" / "state" / "tvixbuild-nb" / "serving").iterdir())
 
 

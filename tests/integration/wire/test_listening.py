@@ -125,10 +125,19 @@ def test_a_socket(tmp_path: Path) -> None:
     with served(tmp_path / "server", "--builder", "none", listen=f"unix:{path}") as server:
         assert server.stop() == 0
     assert not path.exists()
+    with start_command("serve", "--listen", f"unix:{path}/deeper/s", "--store", tmp_path / "o") as process:
+        assert b"no such directory" in process.communicate(timeout=60)[1] and process.returncode == 1
     path.write_text("no socket")
     with start_command("serve", "--listen", f"unix:{path}", "--store", tmp_path / "o", "--builder", "none") as process:
         assert b"no socket" in process.communicate(timeout=60)[1] and process.returncode == 1
     assert path.read_text() == "no socket"
+
+
+@pytest.mark.parametrize(("path", "said"), [("etc", b"no absolute path"), ("/none/such", b"no such path")])
+def test_paths_for_builds_are_there(path: str, said: bytes, tmp_path: Path) -> None:
+    command = ["serve", "--listen", "127.0.0.1:0", "--store", tmp_path / "s", "--allow-ro-path", path]
+    with start_command(*command) as process:
+        assert said in process.communicate(timeout=60)[1] and process.returncode == 2
 
 
 def test_a_port_that_is_taken(tmp_path: Path) -> None:

@@ -116,7 +116,7 @@ def test_what_is_not_told_is_said() -> None:
         options=SpecOptions.for_host(hostname="h"),
     )  # fmt: skip
     assert len(not_told(everything, watched=True)) == 3
-    assert len(not_told(everything, watched=False)) == 8
+    assert len(not_told(everything, watched=False)) == 7
 
 
 def test_files_that_are_taken_down(tmp_path: Path) -> None:

@@ -30,6 +30,14 @@ def test_config_is_what_tvix_printed(command: Command, tmp_path: Path, case: str
     assert with_sets(json.loads(printed)) == with_sets(GOLDENS[case][form])
 
 
+def test_of_several_requests_the_wrong_one_is_named(command: Command, tmp_path: Path) -> None:
+    good, broken = tmp_path / "good.json", tmp_path / "broken.json"
+    good.write_text(request_of("true").to_json())
+    broken.write_text("{")
+    command("run-many", good, broken, status=2)
+    assert f"{broken}: " in command.err and "not JSON" in command.err
+
+
 def test_rootless_is_the_default(command: Command, tmp_path: Path) -> None:
     path = tmp_path / "request.json"
     path.write_text(request_of("true").to_json())

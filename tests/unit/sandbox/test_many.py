@@ -13,7 +13,7 @@ from support.derivations import STORE, golden
 from tvixbuild_nb import Sandbox, build_many
 from tvixbuild_nb.build import BuildContext, BuildResult, DummyBuild, DummyBuildService, RunRecord
 from tvixbuild_nb.castore import Node, open_castore
-from tvixbuild_nb.errors import InvalidAddress, InvalidValue
+from tvixbuild_nb.errors import InvalidAddress, InvalidRequest, InvalidValue
 from tvixbuild_nb.oci import SpecOptions
 from tvixbuild_nb.request import BuildRequest
 from tvixbuild_nb.sandbox.many.text import most_telling, numbers_text
@@ -229,6 +229,10 @@ def test_what_is_refused_before_anything_starts(builder: Builder) -> None:
             build_many(wrong, builder=builder.service, store=builder.castore)  # type: ignore[arg-type]
         assert caught.value.index == len(wrong) - 1
     assert there.inputs == {}
+    no_request = Sandbox("true", outputs=["../x"], store=builder.castore)
+    with pytest.raises(InvalidRequest) as refused:
+        build_many([Sandbox("true", store=builder.castore), no_request], builder=builder.service, store=builder.castore)
+    assert refused.value.path == "requests[1].outputs" and refused.value.index == 0
     with pytest.raises(InvalidAddress, match="dummy"):
         build_many(asked("x"), _Elsewhere(), builder=builder.service, store=builder.castore)
     with pytest.raises(InvalidValue, match=r"no submit\(\)"):

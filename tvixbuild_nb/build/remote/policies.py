@@ -71,16 +71,20 @@ def not_told(policy: BuildPolicy, *, watched: bool) -> tuple[str, ...]:
     """What of ``policy`` the builder does not hear of, a sentence each."""
     lacking = []
     if policy.options is not None:
-        plain = SpecOptions.for_host()
-        same = {"limits": plain.limits, "hostname": plain.hostname} if watched else {}
-        if policy.options.model_copy(update=same) != plain:
-            lacking.append(f"options: {_OWN}")
+        plain, told = SpecOptions.for_host(), ("hostname", "limits") if watched else ()
+        others = [
+            name
+            for name in SpecOptions.model_fields
+            if name not in told and getattr(policy.options, name) != getattr(plain, name)
+        ]
+        if others:
+            lacking.append(f"options ({', '.join(others)}): {_OWN}")
     if policy.keep == "always":
         lacking.append("keep: a builder elsewhere keeps no bundles")
     if policy.inputs != "auto":
         lacking.append(f"inputs={policy.inputs!r}: {_OWN} way")
-    if policy.room is not None:
-        lacking.append(f"room: {_OWN} file systems")
+    if watched and (policy.room is not None or policy.listing != "sorted"):
+        lacking.append("listing: scratch directories stay on the builder's file system")
     if not watched:
         lacking += [
             f"{name}: this builder only tells how a build ended"

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import time
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, get_args
 
+from tvixbuild_nb.build.events import Stage
 from tvixbuild_nb.build.recorded import RunHost
 from tvixbuild_nb.build.remote.plain import answer_of
 from tvixbuild_nb.build.remote.policies import not_told
@@ -48,7 +49,8 @@ class RemoteBuild:
             if not self.context.accepted.is_set():
                 raise
             result = self._ended(of_surroundings(error, keeper_died=False))
-        timings = {**result.timings, **self.context.timings}
+        both = {**result.timings, **self.context.timings}
+        timings = {stage: both[stage] for stage in get_args(Stage) if stage in both}
         result = result.model_copy(update={"degraded": (*degraded, *result.degraded), "timings": timings})
         return self.context.end(self._checked(result))
 

@@ -20,5 +20,9 @@ def add_serving(commands: Commands) -> None:
     serve.add_argument("--client-ca", metavar="FILE", help="authority whose certificates clients must have")
     serve.add_argument("--insecure", action="store_true", help="listen anywhere, without asking who calls")
     serve.add_argument(
-        "--allow-ro-path", metavar="PATH", action="append", default=[], help="let builds read that path of this host"
+        "--allow-ro-path",
+        metavar="PATH",
+        action="append",
+        default=[],
+        help="let builds ask to read exactly this path of this host, and so what is below",
     )

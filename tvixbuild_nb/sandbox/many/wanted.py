@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, TypeAlias
 
 from tvixbuild_nb.build import BuildService
 from tvixbuild_nb.castore import Castore
-from tvixbuild_nb.errors import InvalidValue
+from tvixbuild_nb.errors import InvalidRequest, InvalidValue
 from tvixbuild_nb.oci import SpecOptions
 from tvixbuild_nb.request import BuildRequest
 from tvixbuild_nb.sandbox.secrets import check_secrets
@@ -64,6 +64,11 @@ def _wanted(number: int, asked: Asked, castore: Castore) -> Wanted:
             f"its inputs are in the store {asked.store.address}, and these builds have {castore.address}",
             path="requests", index=number, hint="one store for all: build_many(..., store=sb.store)",
         )  # fmt: skip
-    request = asked.request
+    try:
+        request = asked.request
+    except InvalidRequest as error:
+        raise InvalidRequest(
+            error.message, path=f"requests[{number}].{error.path}", index=error.index, hint=error.hint
+        ) from None
     check_secrets(request.environment_vars, asked.secrets)
     return Wanted((number,), request, asked.options, asked.secrets, asked.checks)
