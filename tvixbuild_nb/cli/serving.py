@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import os
 import signal
 import sys
@@ -45,6 +46,8 @@ def serve(args: Namespace) -> int:
         what = "contents" if builder is None else f"contents and builds by {builder.address}"
         sys.stdout.write(f"serving {what} of {castore.address} at {server.address}\n")
         sys.stdout.flush()
+        logging.basicConfig(stream=sys.stderr, format="%(asctime)s %(message)s")
+        logging.getLogger("tvixbuild_nb.serve").setLevel(logging.INFO)
         over()
     return 0
 

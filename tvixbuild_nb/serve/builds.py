@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -25,6 +26,7 @@ if TYPE_CHECKING:
 
 # Lines of a failed build's log in the answer of a method that has no log.
 _LINES = 20
+_LOG = logging.getLogger(__name__)
 
 
 class BuildHandlers:
@@ -104,11 +106,13 @@ class BuildHandlers:
             if not call.add_callback(build.token.cancel):
                 build.token.cancel()
             self._inputs.check(request, build.token)
+            _LOG.info("build %s begins, for %s", build.name, call.peer())
             build.start()
             yield build
         finally:
             try:
                 self._end(build)
+                _LOG.info("build %s: %s", build.name, build.outcome)
             finally:
                 with self._lock:
                     self._running.discard(build)

@@ -22,6 +22,7 @@ from tvixbuild_nb.build.remote.answers import result_message
 from tvixbuild_nb.build.remote.taken import parts_of
 from tvixbuild_nb.build.turns import Turns
 from tvixbuild_nb.errors import Cancelled, RemoteError
+from tvixbuild_nb.escaping import visible
 from tvixbuild_nb.proto import watched_pb2
 from tvixbuild_nb.request import BuildRequest
 
@@ -41,6 +42,7 @@ class ServedBuild:
         self, service: BuildService, request: BuildRequest, policy: BuildPolicy, runs: Path, turns: Turns | None
     ) -> None:
         self.request = request
+        self.name = str(request.digest)[:12]
         self._service = service
         self._policy = policy
         self._runs = runs
@@ -106,6 +108,13 @@ class ServedBuild:
     def succeeded(self) -> bool:
         """Whether it is over, and went well."""
         return self._result is not None and self._result.ok
+
+    @property
+    def outcome(self) -> str:
+        """How it ended, in a line for who keeps the server."""
+        if self._result is not None:
+            return visible(self._result.verdict())
+        return "not begun" if self._error is None else visible(f"{type(self._error).__name__}: {self._error}")
 
     def stop(self) -> None:
         """End it since the server ends: not its caller's doing, who is told so."""

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import signal
 import threading
 import time
 from pathlib import Path
@@ -108,6 +109,22 @@ def test_failures_are_the_runs(server: Served, near: Castore) -> None:
     assert run.status == "timed-out" and run.record.read_processes() is not None
     with pytest.raises(BuildFailed):
         sandbox(server, near, "exit 1").run(check=True, show=False)
+
+
+def test_who_keeps_a_server_reads_what_it_builds(tmp_path: Path, passable_tmp: Path, near: Castore) -> None:
+    builder = ["--builder", f"oci:{passable_tmp / 'bundles'}", "--store", tmp_path / "far"]
+    with start_command("serve", "--listen", "127.0.0.1:0", *builder) as process:
+        assert process.stdout is not None and process.stderr is not None
+        address = process.stdout.readline().decode().split()[-1]
+        runs = [Sandbox(command, store=near, builder=address).run(show=False) for command in ("true", "exit 3")]
+        process.send_signal(signal.SIGTERM)
+        lines = process.stderr.read().decode().splitlines()
+        assert process.wait(30) == 0
+    for run, ended in zip(runs, ("succeeded in", "failed at build"), strict=True):
+        begun, over = (line.partition(f"build {str(run.request.digest)[:12]}")[2] for line in lines[:2])
+        assert begun.startswith(" begins, for ipv4:127.0.0.1:") and over.startswith(f": {ended}"), lines
+        del lines[:2]
+    assert lines == []
 
 
 def test_a_check_says_what_it_could_not_vary_there(server: Served, near: Castore) -> None:
