@@ -150,7 +150,9 @@ def test_builds_that_are_stopped_as_they_begin_end_at_once(cluster: Client, stor
         began = time.monotonic()
         many.cancel()
         assert {result.status for result in many} == {"cancelled"} and time.monotonic() - began < 5
-        assert all(result.degraded == () for result in many), many[0]
+        # They were told to end, and did: what else is known of them is a matter of who was quicker.
+        notes = [text for result in many for text in result.degraded]
+        assert all("only the result was heard of" in text for text in notes), notes
 
 
 def test_the_scheduler_keeps_nothing_of_what_was_told(cluster: Client, store: Castore) -> None:
