@@ -67,7 +67,7 @@ class RemoteBlobs:
         return size
 
     def open_read(self, digest: Digest) -> BinaryIO | None:
-        file = RemoteFile(self._read, digest)
+        file = RemoteFile(Incoming(self._read, digest))
         try:
             if file.begin():
                 return file.buffered()

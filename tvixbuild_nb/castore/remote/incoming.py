@@ -100,5 +100,10 @@ class Incoming:
             raise DigestMismatch("begun again, other bytes came than before", path=str(self._digest))
         return self._next() if rest is None else rest
 
+    def anew(self) -> Incoming:
+        """The same blob from its first byte; this one is closed."""
+        self.close()
+        return Incoming(self._read, self._digest)
+
     def close(self) -> None:
         self._call.cancel()

@@ -6,12 +6,9 @@ import io
 import os
 import tempfile
 import threading
-from collections.abc import Callable
 from typing import TYPE_CHECKING, BinaryIO
 
-from tvixbuild_nb.castore.digest import Digest
 from tvixbuild_nb.castore.reading import BUFFER
-from tvixbuild_nb.castore.remote.connection import Answers
 from tvixbuild_nb.castore.remote.incoming import Incoming
 from tvixbuild_nb.errors import StoreError
 
@@ -22,17 +19,15 @@ _IN_MEMORY = 4 << 20
 
 
 class RemoteFile(io.RawIOBase):
-    """A seekable stream over the blob ``digest``; its last bytes are given out when all of them proved to be it.
+    """A seekable stream over the blob that is ``incoming``; its last bytes are given out when all proved to be it.
 
     The protocol has no way to ask for a part. What is read forwards is not kept, and back at the start it is read anew;
     whoever asks where it ends, or goes back into its middle, will do so again, and has it fetched as a whole.
     :class:`DigestMismatch`, or a StoreError for what ended the call.
     """
 
-    def __init__(self, read: Callable[[Digest], Answers], digest: Digest) -> None:
-        self._read = read
-        self._digest = digest
-        self._incoming = Incoming(read, digest)
+    def __init__(self, incoming: Incoming) -> None:
+        self._incoming = incoming
         self._window = memoryview(b"")
         self._start = 0
         self._position = 0
@@ -90,8 +85,7 @@ class RemoteFile(io.RawIOBase):
         return self._window[self._position - self._start :]
 
     def _begin_anew(self) -> None:
-        self._incoming.close()
-        self._incoming = Incoming(self._read, self._digest)
+        self._incoming = self._incoming.anew()
         self._start, self._window = 0, memoryview(b"")
 
     def _as_a_whole(self) -> RemoteReader:

@@ -77,7 +77,7 @@ class Far:
 
 
 def opened(far: Far) -> RemoteFile:
-    return RemoteFile(far.read, Digest.of(DATA))
+    return RemoteFile(Incoming(far.read, Digest.of(DATA)))
 
 
 @pytest.fixture
@@ -124,7 +124,10 @@ def test_who_asks_for_the_end_first_has_one_read() -> None:
         archive.writestr("a", DATA)
         archive.writestr("b", b"b" * 1000)
     far = Far(packed.getvalue())
-    with RemoteFile(far.read, Digest.of(packed.getvalue())).buffered() as stream, zipfile.ZipFile(stream) as archive:
+    with (
+        RemoteFile(Incoming(far.read, Digest.of(packed.getvalue()))).buffered() as stream,
+        zipfile.ZipFile(stream) as archive,
+    ):
         assert archive.read("b") == b"b" * 1000 and archive.read("a") == DATA
     assert far.reads == 1
 
@@ -167,7 +170,7 @@ def test_begun_again_it_must_be_the_same() -> None:
 
 
 def test_nothing_and_what_is_not_there() -> None:
-    empty = RemoteFile(Far(b"").read, Digest.of(b""))
+    empty = RemoteFile(Incoming(Far(b"").read, Digest.of(b"")))
     assert empty.begin() and empty.read() == b"" and empty.seek(0, io.SEEK_END) == 0
     empty.close()
     far = Far(cuts=[(0, "NOT_FOUND")])
