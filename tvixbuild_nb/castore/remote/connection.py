@@ -30,6 +30,8 @@ CHUNK = 1 << 20
 MAX_MESSAGE = 32 << 20
 # Seconds for a call that asks for little.
 PATIENCE = 30.0
+# Seconds for a channel to close; what it still does then goes on beside.
+_CLOSING = 1.0
 _OPTIONS = [
     ("grpc.max_receive_message_length", MAX_MESSAGE),
     ("grpc.max_send_message_length", MAX_MESSAGE),
@@ -228,7 +230,11 @@ class Connection:
             pool, self._pool = self._pool, None
             self._calls.clear()
         if channel is not None:
-            channel.close()
+            # Cancels all calls, and then waits for what is just being written: for a peer that takes nothing, until
+            # keepalive gives it up.
+            closing = threading.Thread(target=channel.close, name="grpc-close", daemon=True)
+            closing.start()
+            closing.join(_CLOSING)
         if pool is not None:
             pool.shutdown(wait=True, cancel_futures=True)
 
