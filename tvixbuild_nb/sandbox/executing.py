@@ -26,6 +26,7 @@ _CHUNK = 1 << 16
 # Seconds for output after the command: of one that was ended, and of one that left somebody behind who holds the pipe.
 _LAST_WORDS = 1.0
 _STRAGGLERS = 0.2
+_WITH_IT = "ended with its sandbox"
 
 
 @dataclass(frozen=True, slots=True)
@@ -94,6 +95,7 @@ def execute(
     words = command if sandbox.tools is None else sandbox.tools.on_path(command)
     taken = Taken(None if output is None else (output, SafeText(output, sandbox.run.redactor)))
     code, number, reason = None, None, None
+    goes_on = sandbox.run.result is None
     ours, theirs = os.pipe()
     nothing = os.open(os.devnull, os.O_RDONLY | os.O_CLOEXEC)
     try:
@@ -111,11 +113,12 @@ def execute(
         else:
             code, number = left.exit_code, left.signal
             if left.sent_away:
-                reason = "ended with its sandbox"
+                reason = _WITH_IT
             elif number is not None:
                 reason = f"ended by signal {number}"
     except SetupFailed as error:
-        reason = error.message
+        # Who was just being let in when all was ended hears of it in the runtime's words.
+        reason = _WITH_IT if goes_on and sandbox.run.cancelling else error.message
     finally:
         os.close(ours)
     text = taken.finish()

@@ -16,7 +16,7 @@ from support.cli import Command, start_command
 from support.entered import bundles_at, sandbox_at, says, until
 from support.leftovers import Leftovers
 from support.users import AsUser
-from tvixbuild_nb.errors import HostRefused, InvalidValue
+from tvixbuild_nb.errors import HostRefused, InvalidValue, TvixBuildError
 from tvixbuild_nb.sandbox import Run
 
 pytestmark = pytest.mark.integration
@@ -220,13 +220,37 @@ def test_cancelled_with_somebody_inside_it_ends_at_once(passable_tmp: Path, no_l
     ended: list[str] = []
     inside = threading.Thread(target=lambda: ended.append(run.exec("echo in; exec sleep 77").verdict))
     inside.start()
-    until(lambda: "77" in str(run.processes()), "somebody is inside")
+    # The runtime's own process has the command among its arguments before anybody is inside.
+    until(lambda: any(each.command == ("sleep", "77") for each in run.processes() or ()), "somebody is inside")
     started = time.monotonic()
     run.cancel()
     run.wait()
     inside.join()
     assert run.status == "cancelled" and time.monotonic() - started < 10
     assert ended in (["ended with its sandbox"], ["ended by signal 9"], ["ended by signal 15"])
+
+
+@pytest.mark.usefixtures("root")
+@pytest.mark.parametrize("pause", [0.02, 0.04, 0.06])
+def test_cancelled_while_somebody_is_let_in(passable_tmp: Path, no_leftovers: Leftovers, pause: float) -> None:
+    run = sandbox_at(passable_tmp, WAITS).start()
+    says(run, "begun")
+    ended: list[str] = []
+
+    def visit() -> None:
+        try:
+            ended.append(run.exec("exec sleep 77").verdict)
+        except TvixBuildError:
+            ended.append("came too late")
+
+    inside = threading.Thread(target=visit)
+    inside.start()
+    time.sleep(pause)
+    run.cancel()
+    run.wait()
+    inside.join()
+    assert run.status == "cancelled"
+    assert ended[0] in ("ended with its sandbox", "ended by signal 9", "ended by signal 15", "came too late")
 
 
 def test_before_it_begins_and_where_there_is_no_sandbox_it_is_said(tmp_path: Path) -> None:
