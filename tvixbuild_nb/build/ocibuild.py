@@ -9,9 +9,8 @@ from typing import TYPE_CHECKING, Any
 
 from tvixbuild_nb.build import verdict as verdicts
 from tvixbuild_nb.build.inputs import describe_view, link_checkouts
-from tvixbuild_nb.build.janitor import make_janitor
+from tvixbuild_nb.build.keeperplan import keeper_plan
 from tvixbuild_nb.build.outputs import ingest_outputs, writable_output, written_paths
-from tvixbuild_nb.build.places import RUNTIME_STATE
 from tvixbuild_nb.build.plan import PlannedBuild
 from tvixbuild_nb.build.recorded import RunHost
 from tvixbuild_nb.build.result import BuildOutput, BuildResult, Usage
@@ -21,7 +20,6 @@ from tvixbuild_nb.build.verdict import Ended, Verdict, system_words
 from tvixbuild_nb.errors import CastoreError, HostRefused, KeeperError, OutputError, TvixBuildError
 from tvixbuild_nb.keeper import RunChannel
 from tvixbuild_nb.keeper.cgroups import BuildCgroup
-from tvixbuild_nb.keeper.client import BuildPlan, RuntimePlan, ViewPlan
 from tvixbuild_nb.keeper.trees import remove
 from tvixbuild_nb.oci import Bundle
 from tvixbuild_nb.request import BuildRequest
@@ -187,7 +185,7 @@ class OCIBuild:
                 self.degraded.append("listing: a checkout is listed as its file system does")
             link_checkouts(service.castore, inputs, self.bundle, service.checkout_cache(), self.context.cancel)
         keeper = service.keeper()
-        self._channel = keeper.build(self._keeper_plan(plan, view))
+        self._channel = keeper.build(keeper_plan(plan, self.context, self.bundle, view))
         with self.context.cancel.heard_by(self._channel.cancel):
             # The rest of the bundle is made while the keeper mounts the inputs.
             if not self._filled:
@@ -198,42 +196,6 @@ class OCIBuild:
                     self.bundle.refill(plan.bundle)
             self._channel.go()
             return self._await("mounted", "started", "exited")
-
-    def _keeper_plan(self, plan: PlannedBuild, view: ViewPlan | None) -> BuildPlan:
-        assert self.bundle is not None
-        record, bundle = self.record, self.bundle.path
-        return BuildPlan(
-            bundle=str(bundle),
-            container=self.container,
-            runtime=RuntimePlan(
-                plan.runtime.path, plan.runtime.kind, str(bundle / RUNTIME_STATE), plan.cgroup is not None
-            ),
-            view=view,
-            own=plan.owned,
-            user=plan.sandbox_ids,
-            log=str(record.log_path),
-            index=str(record.index_path),
-            timeout=self.policy.timeout,
-            silent_timeout=self.policy.silent_timeout,
-            hold=self.context.hold == "created",
-            grace=self.policy.grace,
-            observe=str(record.inside_path) if self.policy.observe else None,
-            processors=self.policy.processors,
-            sample=str(record.sample_path),
-            processes=str(record.processes_path),
-            door=str(record.path.absolute()),
-            terminal=plan.options.terminal,
-            cgroup=plan.cgroup,
-            adopt=plan.adopt,
-            seeded=self.context.scratch is not None,
-            janitor=make_janitor(self.bundle, plan) if plan.needs_janitor else None,
-        )
-
-    @property
-    def container(self) -> str:
-        """The container's id; the bundle's unguessable name, so that two never meet."""
-        assert self.bundle is not None
-        return f"tvixbuild-{self.bundle.path.name.rpartition('.')[2][:16]}"
 
     # -- the run ----------------------------------------------------------------------------------
 
